@@ -1,0 +1,50 @@
+import { describeError } from '../errors.ts';
+import type { ReadinessCheck } from './route.ts';
+
+const checkTimeoutMs = 2_000;
+/** Probes of several kinds ask at once; the dependencies are asked once a second at most. */
+const cacheMs = 1_000;
+
+export interface Readiness {
+  status: 'ready' | 'not_ready';
+  dependencies: Record<string, { status: 'up' | 'down'; message?: string }>;
+}
+
+async function runCheck(check: () => Promise<unknown>): Promise<{ status: 'up' | 'down'; message?: string }> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${checkTimeoutMs} ms`)), checkTimeoutMs);
+    });
+    await Promise.race([Promise.resolve().then(check), late]);
+    return { status: 'up' };
+  } catch (error) {
+    return { status: 'down', message: describeError(error).slice(0, 300) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Runs all checks at once and names each dependency; the answer is kept for a second.
+ * Services that share a process and name a dependency alike share its line: it is up when all of them find it so.
+ */
+export function createReadiness(checksOfServices: Record<string, ReadinessCheck>[]): () => Promise<Readiness> {
+  const checks = new Map<string, ReadinessCheck[]>();
+  for (const [name, check] of checksOfServices.flatMap((c) => Object.entries(c))) {
+    checks.set(name, [...(checks.get(name) ?? []), check]);
+  }
+  let last: { at: number; answer: Promise<Readiness> } | undefined;
+  const ask = async (): Promise<Readiness> => {
+    const entries = await Promise.all(
+      [...checks].map(async ([name, all]) => [name, await runCheck(() => Promise.all(all.map((c) => c())))] as const),
+    );
+    const ready = entries.every(([, outcome]) => outcome.status === 'up');
+    return { status: ready ? 'ready' : 'not_ready', dependencies: Object.fromEntries(entries) };
+  };
+  return () => {
+    const now = performance.now();
+    if (!last || now - last.at > cacheMs) last = { at: now, answer: ask() };
+    return last.answer;
+  };
+}

@@ -1,0 +1,115 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request, Response } from 'express';
+import type { z } from 'zod';
+import type { Logger } from '../log.ts';
+
+export type Role = 'admin' | 'manager' | 'employee';
+
+/** Who is calling, as the credential says. Organisation and user never come from anywhere else. */
+export interface Caller {
+  organizationId: string;
+  userId: string;
+  role: Role;
+  /** IANA zone of the user, the default of reports. */
+  timezone: string;
+  /** Set for access tokens. */
+  sessionId?: string;
+  /** Set for agent keys. */
+  agentKeyId?: string;
+  /** The device of the credential, where it has one. */
+  deviceId?: string;
+}
+
+/** Checks a request's credential. Throws 401 for none or a bad one, 503 where it cannot be checked now. */
+export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+
+export interface RouteContext<B = unknown, Q = unknown, P = unknown> {
+  req: Request;
+  res: Response;
+  body: B;
+  query: Q;
+  params: P;
+  requestId: string;
+  log: Logger;
+  /** Aborted when the client goes away. */
+  signal: AbortSignal;
+  /** The caller; reading it on a `public` route is a programming error and throws. */
+  readonly caller: Caller;
+}
+
+export interface Reply {
+  status: number;
+  body?: unknown;
+  headers?: Record<string, string | string[]>;
+}
+
+export interface ResponseSpec {
+  description: string;
+  schema?: z.ZodType;
+  headers?: Record<string, string>;
+}
+
+/**
+ * One operation: what validates it, what documents it and what does it, in one place.
+ * - `access: 'public'` no credential; `'user'` access token or agent key; `'session'` access token only;
+ *   `'internal'` the bearer secret that services share, never routed from outside and not in the OpenAPI document.
+ * - `roles` narrows `user` and `session`.
+ */
+export interface Route<
+  B extends z.ZodType = z.ZodType,
+  Q extends z.ZodType = z.ZodType,
+  P extends z.ZodType = z.ZodType,
+> {
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete';
+  /** Whole path in Express syntax, e.g. `/api/v1/alerts/:id/resolve`. */
+  path: string;
+  operationId: string;
+  summary: string;
+  description?: string;
+  tag: string;
+  access: 'public' | 'user' | 'session' | 'internal';
+  roles?: readonly Role[];
+  body?: B;
+  /** Largest body in bytes, 100 kB unless said. */
+  bodyLimit?: number;
+  query?: Q;
+  params?: P;
+  /** Successful answers; the error answers that every route of its kind has are added to the document. */
+  responses: Record<number, ResponseSpec>;
+  handler: (context: RouteContext<z.output<B>, z.output<Q>, z.output<P>>) => Promise<Reply> | Reply;
+}
+
+/**
+ * A hot route that is matched by exact method and path before Express and reads its own body.
+ * It is documented like any other (`spec`), but owns its whole request.
+ */
+export interface RawRoute {
+  spec: Omit<Route, 'handler'> & {
+    /** Other content types of the body than JSON, e.g. `application/x-ndjson`. */
+    contentTypes?: string[];
+  };
+  handle: (req: IncomingMessage, res: ServerResponse, context: { requestId: string; log: Logger }) => Promise<void>;
+}
+
+/** Keeps the types of schemas and handler together: `route({... body: schema, handler: ({ body }) => …})`. */
+// biome-ignore lint/suspicious/noExplicitAny: a list of routes has members of many shapes; each is checked here, where it is made.
+export type AnyRoute = Route<any, any, any>;
+export function route<B extends z.ZodType, Q extends z.ZodType, P extends z.ZodType>(r: Route<B, Q, P>): AnyRoute {
+  return r;
+}
+
+/** Answers within 2 s whether a dependency works: resolves, or throws with the reason. */
+export type ReadinessCheck = () => Promise<void> | void;
+
+/** What a service's `run.ts` gives back: main.ts serves one of them, the standalone tool several on one port. */
+export interface Service {
+  name: string;
+  routes: AnyRoute[];
+  rawRoutes?: RawRoute[];
+  /** Dependencies by the name shown in `/health/ready`. */
+  checks: Record<string, ReadinessCheck>;
+  /** Absent only where every route is public or internal. */
+  authenticate?: Authenticate;
+  /** The secret of `internal` routes; absent where there are none. */
+  internalToken?: string;
+}

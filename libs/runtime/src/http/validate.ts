@@ -1,0 +1,27 @@
+import type { z } from 'zod';
+import { AppError, type ErrorDetail, invalid } from '../errors.ts';
+
+/** A refused body can have as many problems as it has fields; a person reads the first few. */
+const maxDetails = 20;
+
+/**
+ * Parses one part of a request.
+ * @throws AppError `VALIDATION_FAILED` (400) with a detail for each problem.
+ */
+export function validatePart<S extends z.ZodType>(schema: S, value: unknown, part: string): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const details: ErrorDetail[] = result.error.issues.slice(0, maxDetails).map((issue) => ({
+    path: [part, ...issue.path.map(String)].join('.'),
+    code: issue.code.toUpperCase(),
+    message: issue.message,
+  }));
+  throw invalid('VALIDATION_FAILED', `The request's ${part} is not as it must be.`, details);
+}
+
+/** 415 unless the content type is JSON; a request without a body has none and passes. */
+export function requireJson(contentType: string | undefined, hasBody: boolean): void {
+  if (!hasBody || (contentType !== undefined && /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType)))
+    return;
+  throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json.', { statusCode: 415 });
+}

@@ -1,0 +1,28 @@
+import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+
+export type Logger = PinoLogger;
+
+/** Field names whose values never reach a log line, at the top level and one level down. */
+const secretFields = ['authorization', 'cookie', 'password', 'currentPassword', 'newPassword', 'token', 'accessToken'];
+secretFields.push('refreshToken', 'key', 'secret', 'set-cookie');
+
+/**
+ * JSON lines on stdout, ISO times, secrets redacted.
+ * @param level pino's levels, `silent` for tests.
+ */
+export function createLogger(options: { service: string; level?: string; destination?: DestinationStream }): Logger {
+  const redacted = secretFields.flatMap((f) => [`["${f}"]`, `*["${f}"]`]);
+  return pino(
+    {
+      level: options.level ?? 'info',
+      base: { service: options.service },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: redacted, censor: '[redacted]' },
+    },
+    ...(options.destination ? [options.destination] : []),
+  );
+}
+
+/** A logger that says nothing, for tests. */
+export const silentLogger = (): Logger => pino({ level: 'silent' });
