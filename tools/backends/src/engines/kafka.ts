@@ -1,0 +1,120 @@
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { cached } from '../cache.ts';
+import { run } from '../command.ts';
+import { type Engine, startEngine } from '../engine.ts';
+import { findJava, findMaven } from '../java.ts';
+import { freePort } from '../ports.ts';
+
+/** 4.4.0 does not resolve from Maven Central. */
+const kafkaVersion = '4.3.1';
+const log4jVersion = '2.25.3';
+
+const pom = `<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>worktide</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${kafkaVersion}</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>${log4jVersion}</version></dependency>
+  </dependencies>
+</project>
+`;
+
+const log4j = `status=error
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=[%d] %p %m (%c)%n
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=INFO
+`;
+
+/** One node, broker and controller in one, all replication factors 1. */
+const properties = (dir: string, port: number, controllerPort: number): string => `process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:${controllerPort}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
+advertised.listeners=PLAINTEXT://127.0.0.1:${port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs=${path.join(dir, 'data')}
+auto.create.topics.enable=false
+num.partitions=1
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+num.network.threads=2
+num.io.threads=4
+log.cleaner.dedupe.buffer.size=16777216
+# The first consumer of a group gets its partitions at once instead of after three seconds.
+group.initial.rebalance.delay.ms=0
+# After kill -9 the controller refuses the broker until its old session has run out: nine seconds by default.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+`;
+
+/** Downloads Kafka once (46 jars, 44 MB) and formats an empty data folder that every start copies, saving a JVM start. */
+export const prepareKafka = (): Promise<string> =>
+  cached(`kafka-${kafkaVersion}`, async (folder) => {
+    const maven = await findMaven();
+    const java = await findJava(17);
+    await writeFile(path.join(folder, 'pom.xml'), pom);
+    await writeFile(path.join(folder, 'log4j2.properties'), log4j);
+    const libs = path.join(folder, 'libs');
+    const copy = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
+    const options = ['-q', '-B', '-ntp', '-f', path.join(folder, 'pom.xml'), copy, '-DincludeScope=runtime'];
+    await run(maven, [...options, `-DoutputDirectory=${libs}`], { cwd: folder });
+    const config = path.join(folder, 'format.properties');
+    await writeFile(config, properties(folder, 9092, 9093));
+    const jvm = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', `${libs}/*`];
+    await run(java, [...jvm, 'kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qk', '-c', config]);
+  });
+
+export interface KafkaOptions {
+  /** Data, configuration and log of this broker; an existing one is continued. */
+  dir: string;
+  port?: number;
+  /** The JVM's heap, e.g. `512m`. */
+  heap?: string;
+  /** Full optimisation takes longer to start and carries more: for benchmarks, not for tests. */
+  optimised?: boolean;
+}
+
+/** A real Kafka broker on loopback; `url` is `kafka://127.0.0.1:<port>`. */
+export async function startKafka(options: KafkaOptions): Promise<Engine> {
+  const { dir, heap = '512m', optimised = false } = options;
+  const port = options.port ?? (await freePort());
+  const home = await prepareKafka();
+  const java = await findJava(17);
+  await mkdir(dir, { recursive: true });
+  // An existing data folder stays as it is.
+  await cp(path.join(home, 'data'), path.join(dir, 'data'), { recursive: true, force: false });
+  const config = path.join(dir, 'server.properties');
+  await writeFile(config, properties(dir, port, await freePort()));
+  const speed = optimised ? ['-XX:+UseParallelGC'] : ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+  return startEngine({
+    name: 'kafka',
+    url: `kafka://127.0.0.1:${port}`,
+    command: java,
+    args: [
+      '-Xms128m',
+      `-Xmx${heap}`,
+      ...speed,
+      `-Dlog4j2.configurationFile=${path.join(home, 'log4j2.properties')}`,
+      '-cp',
+      `${path.join(home, 'libs')}/*`,
+      'kafka.Kafka',
+      config,
+    ],
+    dir,
+    ready: (log) => log.includes('Kafka Server started'),
+  });
+}

@@ -1,0 +1,67 @@
+import { chown, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { run } from '../command.ts';
+import { accepts, type Engine, startEngine } from '../engine.ts';
+import { freePort } from '../ports.ts';
+import { dataFolder, programsFor, type ServerUser, serverUser } from './postgres-user.ts';
+
+export interface PostgresOptions {
+  /** Data and log of this server; an existing one is continued. */
+  dir: string;
+  port?: number;
+  /** Of the superuser `postgres`, for good once the data folder is there; `postgres` unless said. */
+  password?: string;
+  /** More `-c` settings, e.g. `['max_connections=50']`. */
+  settings?: string[];
+  onUnexpectedEnd?: (how: string) => void;
+}
+
+/** By way of another name, so that an interrupted initdb is not taken for a database. */
+async function initialise(bin: string, data: string, password: string, user: ServerUser | undefined): Promise<void> {
+  const partial = `${data}.new`;
+  const passwordFile = `${data}.password`;
+  await rm(partial, { recursive: true, force: true });
+  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (user) await chown(passwordFile, user.uid, user.gid);
+  const locale = ['--encoding=UTF8', '--locale=C.UTF-8'];
+  const login = ['--username=postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`];
+  await run(path.join(bin, 'initdb'), ['-D', partial, ...locale, ...login], { cwd: path.dirname(data), ...user });
+  await rm(passwordFile);
+  await rename(partial, data);
+}
+
+/** A real PostgreSQL 18 on loopback; `url` is the superuser's, database `postgres`. */
+export async function startPostgres(options: PostgresOptions): Promise<Engine> {
+  const { dir, password = 'postgres', settings = [] } = options;
+  const port = options.port ?? (await freePort());
+  const user = await serverUser();
+  const bin = await programsFor(user);
+  const data = await dataFolder(dir, user);
+  if (!(await stat(data).catch(() => undefined))) await initialise(bin, data, password, user);
+  const given = [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    // Sockets would land in a folder that the server's user may not write to.
+    'unix_socket_directories=',
+    // Several test workers, each with the pools of several services.
+    'max_connections=300',
+    'shared_buffers=256MB',
+    'max_wal_size=2GB',
+    ...settings,
+  ];
+  return startEngine({
+    name: 'postgres',
+    url: `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`,
+    command: path.join(bin, 'postgres'),
+    args: ['-D', data, ...given.flatMap((setting) => ['-c', setting])],
+    dir,
+    cwd: path.dirname(data),
+    ...user,
+    onUnexpectedEnd: options.onUnexpectedEnd,
+    // SIGINT is PostgreSQL's fast shutdown: it ends sessions instead of waiting for them.
+    stopSignal: 'SIGINT',
+    ready: async (log) => log.includes('ready to accept connections') && (await accepts(port)),
+    // After kill -9 of the postmaster its children take a moment to notice.
+    retryOn: /pre-existing shared memory block|lock file .* already exists/,
+  });
+}

@@ -1,0 +1,33 @@
+import { aptInstall, onPath } from '../command.ts';
+import { type Engine, startEngine } from '../engine.ts';
+import { freePort } from '../ports.ts';
+
+/** `redis-server` of this machine, installed if it can be. */
+export async function prepareRedis(): Promise<string> {
+  const present = await onPath('redis-server');
+  if (present) return present;
+  await aptInstall(['redis-server'], 'Redis');
+  return 'redis-server';
+}
+
+export interface RedisOptions {
+  /** Data and log of this server; an existing one is continued. */
+  dir: string;
+  port?: number;
+}
+
+/** A real Redis on loopback; `url` is `redis://127.0.0.1:<port>`. */
+export async function startRedis(options: RedisOptions): Promise<Engine> {
+  const { dir } = options;
+  const port = options.port ?? (await freePort());
+  const command = await prepareRedis();
+  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes'];
+  return startEngine({
+    name: 'redis',
+    url: `redis://127.0.0.1:${port}`,
+    command,
+    args: [...settings, '--daemonize', 'no'],
+    dir,
+    ready: (log) => log.includes('Ready to accept connections'),
+  });
+}

@@ -1,0 +1,10 @@
+export { backend } from './client.ts';
+export { freshClickHouseDatabase, freshDatabase } from './databases.ts';
+export { type Engine, type EngineSpec, startEngine } from './engine.ts';
+export { type ClickHouseOptions, startClickHouse } from './engines/clickhouse.ts';
+export { type KafkaOptions, startKafka } from './engines/kafka.ts';
+export { type PostgresOptions, startPostgres } from './engines/postgres.ts';
+export { type RedisOptions, startRedis } from './engines/redis.ts';
+export { type RegistryOptions, startRegistry } from './engines/registry.ts';
+export { type BackendName, backendNames } from './names.ts';
+export { freePort } from './ports.ts';

@@ -1,0 +1,45 @@
+/** What is used of the summary that `jest --json` writes. */
+export interface JestSummary {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+  /** Files that could not be run at all. */
+  numRuntimeErrorTestSuites: number;
+  success: boolean;
+}
+
+/**
+ * The outcome of a whole check.
+ * @param broken names of the checks before the tests that did not pass.
+ * @param jest undefined when Jest wrote no summary.
+ * @returns `lines` to print, the last one `<n> passed, <n> failed`: tests, and as failed also files that could not run,
+ * checks that did not pass, and skipped tests, for a test that does not run shows nothing.
+ */
+export function verdict(broken: string[], jest: JestSummary | undefined): { lines: string[]; ok: boolean } {
+  const lines = broken.map((name) => `${name} did not pass`);
+  const passed = jest?.numPassedTests ?? 0;
+  let failed = broken.length + (jest?.numFailedTests ?? 0) + (jest?.numRuntimeErrorTestSuites ?? 0);
+  if (!jest) {
+    lines.push('jest wrote no summary');
+    failed++;
+  } else {
+    const skipped = jest.numPendingTests + jest.numTodoTests;
+    if (skipped > 0) {
+      lines.push(`${skipped} tests were skipped`);
+      failed += skipped;
+    }
+    if (jest.numRuntimeErrorTestSuites > 0) lines.push(`${jest.numRuntimeErrorTestSuites} test files could not run`);
+    if (passed + jest.numFailedTests === 0) {
+      lines.push('no test ran');
+      failed++;
+    }
+    // For instance a teardown that threw.
+    if (!jest.success && failed === 0) {
+      lines.push('jest reports a failure of its own');
+      failed++;
+    }
+  }
+  lines.push(`${passed} passed, ${failed} failed`);
+  return { lines, ok: failed === 0 };
+}
