@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { role, userStatus } from './auth.ts';
+import { eventDeviceId, id, instantMs } from './common.ts';
+
+/** What auth tells the other services, and what an access token says. Not part of the public interface. */
+
+export const tokenIssuer = 'worktide';
+
+/** Claims of an access token (JWT, EdDSA). */
+export const accessTokenClaims = z.object({
+  iss: z.literal(tokenIssuer),
+  sub: id,
+  org: id,
+  role,
+  sid: id,
+  /** IANA zone of the user. */
+  tz: z.string().min(1).max(64),
+  /** Device that pings of this session belong to where they name none. */
+  dev: eventDeviceId.optional(),
+  /** Seconds, with a fraction: a token made just after a revocation must be told from one made just before. */
+  iat: z.number().positive(),
+  exp: z.number().positive(),
+});
+export type AccessTokenClaims = z.output<typeof accessTokenClaims>;
+
+/** SHA-256 of an agent key in hex: the key itself stays in the service it was sent to. */
+export const resolveCredential = z.object({ keyHash: z.string().regex(/^[0-9a-f]{64}$/) });
+
+export const resolvedAgentKey = z.object({
+  agentKeyId: id,
+  organizationId: id,
+  userId: id,
+  role,
+  timezone: z.string(),
+  deviceId: eventDeviceId,
+});
+/** `null`: no such key, revoked, or its user is not active. An absent route would be 404, so this is never one. */
+export const resolvedCredential = z.object({ credential: resolvedAgentKey.nullable() });
+
+export const knownUser = z.object({
+  id,
+  organizationId: id,
+  name: z.string(),
+  role,
+  timezone: z.string(),
+  status: userStatus,
+});
+export type KnownUser = z.output<typeof knownUser>;
+export const foundUser = z.object({ user: knownUser.nullable() });
+
+/**
+ * One entry of the revocation feed. Applying it twice, or late, changes nothing.
+ * - `session`, `agent-key`: `id` is refused from now on.
+ * - `user`: the user `id` is now as said; access tokens from before `at` are to be read so, or refused if not active.
+ */
+export const revocation = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('session'), id, organizationId: id, at: instantMs }),
+  z.object({ kind: z.literal('agent-key'), id, organizationId: id, at: instantMs }),
+  z.object({
+    kind: z.literal('user'),
+    id,
+    organizationId: id,
+    at: instantMs,
+    role,
+    timezone: z.string(),
+    status: userStatus,
+  }),
+]);
+export type Revocation = z.output<typeof revocation>;
+
+export const revocationQuery = z.object({
+  /** `cursor` of an earlier answer; without it the answer is everything still of interest. */
+  after: z
+    .string()
+    .regex(/^\d{1,19}$/)
+    .optional(),
+  /** `nextPage` of the answer before, with the same `after`. */
+  page: z
+    .string()
+    .regex(/^\d{1,18}$/)
+    .optional(),
+});
+
+export const revocationPage = z.object({
+  items: z.array(revocation),
+  /** To go on from, once every page has been read; that of the first page counts. */
+  cursor: z.string(),
+  nextPage: z.string().nullable(),
+});
+
+/** Key-value channel on which auth pushes `revocation[]` after the commit; the feed has them too. */
+export const revocationChannel = 'revocations';
+export const revocationMessage = z.array(revocation);

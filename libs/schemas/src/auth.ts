@@ -1,0 +1,170 @@
+import { z } from 'zod';
+import { eventDeviceId, id, page, pageQuery, timezone } from './common.ts';
+
+/** Text for people: trimmed, not empty, no control characters, nothing that UTF-8 or PostgreSQL cannot hold. */
+export const plainText = (max: number) =>
+  z
+    .string()
+    // Bounded before anything looks at it; the second bound counts characters as people do.
+    .max(4 * max)
+    .trim()
+    .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), { message: 'holds control characters' })
+    .refine((text) => text !== '' && [...text].length <= max, { message: `must have 1–${max} characters` });
+
+/** RFC 5321 §4.5.3.1: 64 octets before the @, 254 characters in all (RFC 3696, erratum 1690). */
+const emailForm = /^[^\s@\p{Cc}]{1,64}@[^\s@.\p{Cc}]{1,63}(\.[^\s@.\p{Cc}]{1,63})+$/u;
+
+/** An address as it is stored and compared: NFC and lower case, so that one mailbox is one account. */
+export const email = z
+  .string()
+  .max(320)
+  .transform((text) => text.trim().normalize('NFC').toLowerCase())
+  .refine((text) => text.isWellFormed() && text.length <= 254 && emailForm.test(text), { message: 'not an address' });
+
+/** At most 128 UTF-16 units, since pings of the session may take it for their device. */
+const deviceName = plainText(64);
+
+export const minPasswordLength = 8;
+export const maxPasswordLength = 256;
+
+/** 8–256 characters; longer ones would only buy an attacker our CPU. Any characters: phrases are welcome. */
+export const newPassword = z
+  .string()
+  .max(2 * maxPasswordLength)
+  .refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= 4 * maxPasswordLength, {
+    message: 'holds half of a surrogate pair',
+  })
+  .refine((text) => [...text].length >= minPasswordLength && [...text].length <= maxPasswordLength, {
+    message: `must have ${minPasswordLength}–${maxPasswordLength} characters`,
+  });
+
+/** A password to be compared: bounded, but a short one is simply wrong. */
+const givenPassword = z
+  .string()
+  .min(1)
+  .max(2 * maxPasswordLength);
+
+export const role = z.enum(['admin', 'manager', 'employee']);
+export const userStatus = z.enum(['active', 'inactive', 'suspended']);
+export const subscriptionStatus = z.enum(['free', 'trial', 'pro', 'enterprise']);
+export type UserStatus = z.output<typeof userStatus>;
+export type SubscriptionStatus = z.output<typeof subscriptionStatus>;
+
+const instantOut = z.iso.datetime();
+
+export const user = z
+  .object({
+    id,
+    organizationId: id,
+    email: z.string(),
+    name: z.string(),
+    role,
+    status: userStatus,
+    timezone: z.string(),
+    lastSeenAt: instantOut.nullable(),
+    createdAt: instantOut,
+  })
+  .meta({ id: 'User' });
+export type User = z.output<typeof user>;
+
+/** Stored as far as they were changed; what is absent has the default, so that a new setting needs no migration. */
+export const organizationSettings = z
+  .object({
+    idleAfterSeconds: z.int().min(60).max(86_400).default(300),
+    overtimeAfterSeconds: z.int().min(3_600).max(86_400).default(32_400),
+    overlapPolicy: z.enum(['reject', 'merge']).default('reject'),
+    minimumBlurLevel: z.int().min(0).max(3).default(0),
+    weekStart: z.enum(['monday', 'saturday', 'sunday']).default('monday'),
+  })
+  .meta({ id: 'OrganizationSettings' });
+export type OrganizationSettings = z.output<typeof organizationSettings>;
+
+export const organization = z
+  .object({
+    id,
+    name: z.string(),
+    timezone: z.string(),
+    subscriptionStatus,
+    settings: organizationSettings,
+    createdAt: instantOut,
+  })
+  .meta({ id: 'Organization' });
+export type Organization = z.output<typeof organization>;
+
+const refreshTokenIn = z.enum(['cookie', 'body']).default('cookie');
+
+export const registration = z.object({
+  email,
+  password: newPassword,
+  name: plainText(100),
+  organizationName: plainText(200),
+  timezone: timezone.default('UTC'),
+  deviceName: deviceName.optional(),
+  refreshTokenIn,
+});
+export type Registration = z.output<typeof registration>;
+
+export const login = z.object({
+  email,
+  password: givenPassword,
+  deviceName: deviceName.optional(),
+  refreshTokenIn,
+});
+export type Login = z.output<typeof login>;
+
+/** Also the body of log-out, where it names the session if no access token does. */
+export const refreshBody = z.object({ refreshToken: z.string().min(1).max(256).optional() }).optional();
+
+export const account = z.object({ user, organization }).meta({ id: 'Account' });
+export type Account = z.output<typeof account>;
+
+export const signedIn = account
+  .extend({
+    accessToken: z.string(),
+    expiresIn: z.int().meta({ description: 'Seconds that the access token lives.' }),
+    refreshToken: z.string().optional().meta({ description: 'Only where it was asked for in the body.' }),
+  })
+  .meta({ id: 'SignedIn' });
+export type SignedIn = z.output<typeof signedIn>;
+
+export const profileChange = z
+  .object({ name: plainText(100).optional(), timezone: timezone.optional() })
+  .meta({ id: 'ProfileChange' });
+export type ProfileChange = z.output<typeof profileChange>;
+
+export const session = z
+  .object({
+    id,
+    deviceName: z.string().nullable(),
+    userAgent: z.string().nullable(),
+    ipAddress: z.string().nullable(),
+    createdAt: instantOut,
+    lastUsedAt: instantOut,
+    expiresAt: instantOut,
+    current: z.boolean().meta({ description: 'The session that asks.' }),
+  })
+  .meta({ id: 'Session' });
+export const sessionPage = page(session);
+
+export const newAgentKey = z.object({
+  name: plainText(100),
+  deviceId: eventDeviceId
+    .refine((text) => text.isWellFormed() && !text.includes('\u0000'), { message: 'holds what no store takes' })
+    .optional(),
+});
+export const createdAgentKey = z
+  .object({
+    id,
+    key: z.string().meta({ description: '`waka_<UUIDv4>`; shown here and never again.' }),
+    name: z.string(),
+    deviceId: z.string(),
+    createdAt: instantOut,
+  })
+  .meta({ id: 'CreatedAgentKey' });
+export const agentKey = z
+  .object({ id, name: z.string(), deviceId: z.string(), createdAt: instantOut, lastUsedAt: instantOut.nullable() })
+  .meta({ id: 'AgentKey' });
+export const agentKeyPage = page(agentKey);
+
+export const listQuery = z.object(pageQuery);
+export const idParams = z.object({ id });

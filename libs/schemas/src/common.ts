@@ -1,0 +1,46 @@
+import { z } from 'zod';
+
+/** Any UUID in canonical lower- or upper-case form. */
+export const id = z.guid();
+
+/** Whole milliseconds since the epoch, UTC. Events carry these; HTTP carries ISO 8601. */
+export const instantMs = z.int().min(0);
+
+/** ISO 8601 with an offset or Z, any precision down to milliseconds. */
+export const instant = z.iso.datetime({ offset: true });
+
+export const pingState = z.enum(['active', 'idle']);
+export type PingState = z.output<typeof pingState>;
+
+/** A device is named by its agent: any text of 1–128 characters. */
+export const eventDeviceId = z.string().min(1).max(128);
+
+/** An IANA zone that this runtime knows, e.g. `Asia/Kathmandu`. */
+export const timezone = z
+  .string()
+  .max(64)
+  .refine((zone) => isTimezone(zone), { message: 'not an IANA timezone' });
+
+export function isTimezone(zone: string): boolean {
+  // Offsets such as "+05:00" are accepted by Intl but have no rules for the past; reports need a place.
+  if (!/^[A-Za-z]/.test(zone)) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A calendar day without a zone, `2026-11-21`. */
+export const localDate = z.iso.date();
+
+/** What every list takes. */
+export const pageQuery = {
+  cursor: z.string().min(1).max(1024).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+};
+
+/** What every list answers. */
+export const page = <T extends z.ZodType>(item: T) =>
+  z.object({ items: z.array(item), nextCursor: z.string().nullable() });

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { id, localDate, timezone } from './common.ts';
+
+/** Calendar days of reports. Outside of these years neither store nor clocks mean anything. */
+const reportDate = localDate.refine((date) => date >= '1970-01-02' && date < '2199-12-31', {
+  message: 'a date between 1970-01-02 and 2199-12-30',
+});
+
+const reportSubject = {
+  /** Whose calendar days; that of the user unless given. */
+  timezone: timezone.optional(),
+  /** The caller unless given; others are for managers and admins. */
+  userId: id.transform((text) => text.toLowerCase()).optional(),
+};
+
+/** Query of `/reports/apps` and `/reports/domains`. */
+export const dayReportQuery = z.object({ date: reportDate, ...reportSubject });
+/** Query of `/reports/daily`; both dates belong to the range. */
+export const rangeReportQuery = z.object({ from: reportDate, to: reportDate, ...reportSubject });
+
+const keyedReport = <K extends 'app' | 'host'>(key: K, what: string) =>
+  z.object({
+    date: localDate,
+    timezone: z.string(),
+    totalSeconds: z
+      .int()
+      .min(0)
+      .meta({
+        description: `Active time with any ${what}, the union over all devices: less than the sum where they ran side by side.`,
+      }),
+    items: z
+      .array(z.object({ [key]: z.string(), seconds: z.int().min(0) } as Record<K, z.ZodString> & { seconds: z.ZodInt }))
+      .meta({ description: 'The 500 longest, longest first.' }),
+  });
+
+export const appsReport = keyedReport('app', 'app');
+export const domainsReport = keyedReport('host', 'host');
+export type KeyedReport<K extends 'app' | 'host'> = {
+  date: string;
+  timezone: string;
+  totalSeconds: number;
+  items: ({ [k in K]: string } & { seconds: number })[];
+};
+
+const notYet = 'Always 0: input counts are not collected yet.';
+
+export const dailyReport = z.object({
+  items: z.array(
+    z.object({
+      date: localDate,
+      workSeconds: z.int().min(0).meta({ description: 'Any entry, active or idle, on any device.' }),
+      activeSeconds: z.int().min(0).meta({ description: 'An active entry on any device.' }),
+      idleSeconds: z.int().min(0).meta({ description: 'Work without any active entry.' }),
+      productivityScore: z
+        .number()
+        .min(0)
+        .max(100)
+        .nullable()
+        .meta({ description: 'Active time in per cent of work, to one decimal; null without work.' }),
+      keyboardClicks: z.int().min(0).meta({ description: notYet }),
+      mouseMovements: z.int().min(0).meta({ description: notYet }),
+    }),
+  ),
+});
+export type DailyReport = z.output<typeof dailyReport>;

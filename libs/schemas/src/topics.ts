@@ -1,0 +1,53 @@
+import type { z } from 'zod';
+import { pingsRecord } from './ping-events.ts';
+import { usageRecord } from './usage.ts';
+
+export interface TopicSpec {
+  name: string;
+  /** What the key is; one key's records stay in order on one partition. */
+  key: 'user' | 'organization';
+  partitions: number;
+  retentionMs: number;
+  schema: z.ZodType;
+  /** The service that writes it. */
+  writer: string;
+}
+
+const days = (n: number): number => n * 24 * 3_600_000;
+
+/**
+ * Every topic of the system. `npm run topics`, the Helm job and the standalone tool apply this table;
+ * each has a dead-letter topic `<name>.dead` beside it (one partition, 30 days).
+ * 12 partitions: divides evenly among 1, 2, 3, 4, 6 or 12 consumers, and a partition can be had more of but never less.
+ */
+export const topics = {
+  pings: {
+    name: 'pings',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: pingsRecord,
+    writer: 'ingest-gateway',
+  },
+  usage: {
+    name: 'usage',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: usageRecord,
+    writer: 'session-writer',
+  },
+} as const satisfies Record<string, TopicSpec>;
+
+export type TopicName = keyof typeof topics;
+
+/** The dead-letter topic of a topic. */
+export const deadLetterTopic = (topic: string): string => `${topic}.dead`;
+export const deadLetterRetentionMs = days(30);
+
+/** The table as the log's admin takes it, dead-letter topics included. */
+export const allTopics = (): { name: string; partitions: number; retentionMs: number }[] =>
+  Object.values(topics).flatMap(({ name, partitions, retentionMs }) => [
+    { name, partitions, retentionMs },
+    { name: deadLetterTopic(name), partitions: 1, retentionMs: deadLetterRetentionMs },
+  ]);
