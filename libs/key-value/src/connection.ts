@@ -1,0 +1,68 @@
+import { describeError, type Logger } from '@worktide/runtime';
+import { Redis } from 'ioredis';
+
+export interface Connection {
+  redis: Redis;
+  /**
+   * Resolves when the first attempt to connect has come to an end, whichever: calls made right after the start wait for
+   * it instead of failing. Later there is no waiting.
+   */
+  firstAttempt: Promise<void>;
+  end(): void;
+}
+
+/**
+ * A connection that comes back by itself, and whose commands fail at once while it is away: nothing queues up.
+ * @param onState true when it is there, false when it is lost; each change once.
+ */
+export function connect(
+  url: string,
+  options: { name: string; log: Logger; timeoutMs: number; watchSilence: boolean; onState(there: boolean): void },
+): Connection {
+  const { log, timeoutMs, name } = options;
+  const redis = new Redis(url, {
+    connectionName: `worktide-${name}`,
+    enableOfflineQueue: false,
+    // A command that failed has been reported as failed; sent again it would count twice.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    autoResubscribe: false,
+    connectTimeout: 2_000,
+    // Waited for also where the connection is gone already; by default that is two seconds of every shutdown.
+    disconnectTimeout: 100,
+    commandTimeout: timeoutMs,
+    // A server that takes commands and answers none is dropped, after which calls fail without waiting.
+    ...(options.watchSilence ? { socketTimeout: 2 * timeoutMs } : {}),
+    retryStrategy: (times) => Math.min(2_000, 50 * 2 ** Math.min(times, 10)),
+  });
+  let there: boolean | undefined;
+  let lastError: unknown;
+  let settle: () => void = () => {};
+  const firstAttempt = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  const change = (now: boolean): void => {
+    settle();
+    if (there === now) return;
+    // The first arrival is no news.
+    if (!now) log.warn({ err: lastError, connection: name }, `key-value is away: ${describeError(lastError)}`);
+    else if (there === false) log.info({ connection: name }, 'key-value is back');
+    there = now;
+    options.onState(now);
+  };
+  // Without a listener an error would end the process.
+  redis.on('error', (error: unknown) => {
+    lastError = error;
+  });
+  redis.on('ready', () => change(true));
+  redis.on('close', () => change(false));
+  return {
+    redis,
+    firstAttempt,
+    end() {
+      redis.removeAllListeners('close');
+      settle();
+      redis.disconnect();
+    },
+  };
+}

@@ -1,0 +1,185 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { backend } from '@worktide/backends';
+import { createMetrics, silentLogger } from '@worktide/runtime';
+import { type KeyValue, maxKeyLength, maxValueBytes, openKeyValue } from './index.ts';
+import { memoryKeyValue } from './memory.ts';
+
+const minute = 60_000;
+const newKey = (): string => `test:${randomUUID()}`;
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error('it did not come to pass');
+    await wait(5);
+  }
+}
+
+describe.each(['memory', 'redis'])('key-value: %s', (kind) => {
+  const options = { log: silentLogger(), metrics: createMetrics() };
+  let store: KeyValue;
+  let url: string;
+  beforeAll(async () => {
+    url = kind === 'memory' ? 'memory:' : await backend('redis');
+    store = openKeyValue(url, options);
+  });
+  afterAll(() => store.close());
+
+  test('the first call right after opening is answered', async () => {
+    const fresh = openKeyValue(url, options);
+    expect(await fresh.get(newKey())).toBeUndefined();
+    await fresh.close();
+  });
+
+  test('a value is there until it is deleted', async () => {
+    const key = newKey();
+    await store.set(key, 'grüße \u0000 😀', minute);
+    expect(await store.get(key)).toBe('grüße \u0000 😀');
+    await store.set(key, '', minute);
+    expect(await store.get(key)).toBe('');
+    await store.delete(key);
+    expect(await store.get(key)).toBeUndefined();
+    await store.delete(key);
+  });
+
+  test('a value expires, and setting it again extends it', async () => {
+    const [short, long] = [newKey(), newKey()];
+    await store.set(long, 'a', 30);
+    await store.set(long, 'b', minute);
+    await store.set(short, 'a', 30);
+    await until(async () => (await store.get(short)) === undefined);
+    expect(await store.get(long)).toBe('b');
+  });
+
+  test('a counter counts, starting at 0', async () => {
+    const key = newKey();
+    expect(await store.increment(key, 0, minute)).toBe(0);
+    expect(await store.increment(key, 5, minute)).toBe(5);
+    expect(await store.increment(key, -7, minute)).toBe(-2);
+    expect(await store.get(key)).toBe('-2');
+    await store.set(key, '40', minute);
+    expect(await store.increment(key, 2, minute)).toBe(42);
+  });
+
+  test('parallel increments are all counted', async () => {
+    const key = newKey();
+    const sums = await Promise.all(Array.from({ length: 100 }, () => store.increment(key, 1, minute)));
+    expect(new Set(sums).size).toBe(100);
+    expect(await store.increment(key, 0, minute)).toBe(100);
+  });
+
+  test('a counter expires after its first increment, however often it is added to', async () => {
+    const key = newKey();
+    await store.increment(key, 10, 50);
+    await until(async () => (await store.increment(key, 1, 50)) === 1);
+  });
+
+  test('what is no number is no counter, and stays as it is', async () => {
+    const key = newKey();
+    for (const value of ['abc', '1.5', ' 1', '']) {
+      await store.set(key, value, minute);
+      await expect(store.increment(key, 1, minute)).rejects.toMatchObject({ code: 'NOT_A_COUNTER' });
+      expect(await store.get(key)).toBe(value);
+    }
+  });
+
+  test('limits', async () => {
+    const refused = { code: 'KEY_VALUE_TOO_LARGE', statusCode: 400 };
+    const longest = 'k'.repeat(maxKeyLength);
+    await store.set(longest, 'v'.repeat(maxValueBytes), minute);
+    expect(await store.get(longest)).toHaveLength(maxValueBytes);
+    await store.delete(longest);
+    await expect(store.get(`${longest}k`)).rejects.toMatchObject(refused);
+    await expect(store.get('')).rejects.toMatchObject(refused);
+    await expect(store.set('k', 'v'.repeat(maxValueBytes + 1), minute)).rejects.toMatchObject(refused);
+    await expect(store.set('k', 'ü'.repeat(maxValueBytes / 2 + 1), minute)).rejects.toMatchObject(refused);
+    await expect(store.publish('k', 'v'.repeat(maxValueBytes + 1))).rejects.toMatchObject(refused);
+    for (const ttl of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      await expect(store.set('k', 'v', ttl)).rejects.toThrow(RangeError);
+      await expect(store.increment('k', 1, ttl)).rejects.toThrow(RangeError);
+    }
+    await expect(store.increment('k', 0.5, minute)).rejects.toThrow(RangeError);
+  });
+
+  test('messages reach every listener of the channel and no other, in order', async () => {
+    const [channel, other] = [newKey(), newKey()];
+    const heard: string[] = [];
+    await store.subscribe(channel, (message) => heard.push(`1:${message}`));
+    await store.subscribe(channel, (message) => heard.push(`2:${message}`));
+    await store.subscribe(other, (message) => heard.push(`other:${message}`));
+    await store.publish(channel, 'a');
+    await store.publish(channel, 'b');
+    await until(() => heard.length >= 4);
+    expect(heard).toEqual(['1:a', '2:a', '1:b', '2:b']);
+  });
+
+  test('a listener that throws keeps nobody else from hearing', async () => {
+    const channel = newKey();
+    const heard: string[] = [];
+    await store.subscribe(channel, () => {
+      throw new Error('a bug');
+    });
+    await store.subscribe(channel, (message) => heard.push(message));
+    await store.publish(channel, 'a');
+    await until(() => heard.length === 1);
+  });
+
+  test('who has stopped listening hears no more, the others do', async () => {
+    const channel = newKey();
+    const heard: string[] = [];
+    const stop = await store.subscribe(channel, (message) => heard.push(`1:${message}`));
+    const stopOther = await store.subscribe(channel, (message) => heard.push(`2:${message}`));
+    await stop();
+    await stop();
+    await store.publish(channel, 'a');
+    await until(() => heard.length > 0);
+    await stopOther();
+    await store.publish(channel, 'b');
+    // Whatever was sent before on the same connection has arrived when this has.
+    const last = newKey();
+    await store.subscribe(last, (message) => heard.push(message));
+    await store.publish(last, 'end');
+    await until(() => heard.includes('end'));
+    expect(heard).toEqual(['2:a', 'end']);
+  });
+
+  test('is ready; closed it is not, and every call says so', async () => {
+    const own = openKeyValue(url, options);
+    await own.check();
+    await own.close();
+    await own.close();
+    const refused = { code: 'DEPENDENCY_UNAVAILABLE', statusCode: 503 };
+    await expect(own.check()).rejects.toMatchObject(refused);
+    await expect(own.get('k')).rejects.toMatchObject(refused);
+    await expect(own.set('k', 'v', minute)).rejects.toMatchObject(refused);
+    await expect(own.increment('k', 1, minute)).rejects.toMatchObject(refused);
+    await expect(own.publish('k', 'v')).rejects.toMatchObject(refused);
+    await (await own.subscribe('k', () => {}))();
+  });
+});
+
+test('memory holds so many keys at most: what has expired goes first, then what is oldest', async () => {
+  const store = memoryKeyValue({ log: silentLogger(), maxKeys: 10 });
+  await store.set('expired', 'x', 1);
+  for (let i = 0; i < 9; i++) await store.set(`k${i}`, 'x', minute);
+  await until(async () => (await store.get('expired')) === undefined);
+  await store.set('k9', 'x', minute);
+  expect(await store.get('k0')).toBe('x');
+  await store.set('k10', 'x', minute);
+  expect(await store.get('k0')).toBeUndefined();
+  expect(await store.get('k10')).toBe('x');
+});
+
+test('two stores in memory share nothing', async () => {
+  const options = { log: silentLogger(), metrics: createMetrics() };
+  const [one, two] = [openKeyValue('memory:', options), openKeyValue('memory:', options)];
+  await one.set('k', 'v', minute);
+  expect(await two.get('k')).toBeUndefined();
+});
+
+test('a scheme that is none is a bad configuration', () => {
+  const options = { log: silentLogger(), metrics: createMetrics() };
+  expect(() => openKeyValue('http://x', options)).toThrow(expect.objectContaining({ code: 'BAD_CONFIGURATION' }));
+});
