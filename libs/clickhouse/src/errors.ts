@@ -1,0 +1,46 @@
+import { isNativeError } from 'node:util/types';
+import { ClickHouseError } from '@clickhouse/client';
+import { AppError, unavailable } from '@worktide/runtime';
+
+/**
+ * ClickHouse's codes (src/Common/ErrorCodes.cpp) that say "not now" rather than "never": load, limits, outages, and
+ * what an operator has yet to put right (migrations, password, disk). Trying the same again later may succeed.
+ */
+const passing = new Map([
+  [60, 'UNKNOWN_TABLE'],
+  [81, 'UNKNOWN_DATABASE'],
+  [159, 'TIMEOUT_EXCEEDED'],
+  [160, 'TOO_SLOW'],
+  [164, 'READONLY'],
+  [202, 'TOO_MANY_SIMULTANEOUS_QUERIES'],
+  [203, 'NO_FREE_CONNECTION'],
+  [209, 'SOCKET_TIMEOUT'],
+  [210, 'NETWORK_ERROR'],
+  [225, 'NO_ZOOKEEPER'],
+  [236, 'ABORTED'],
+  [241, 'MEMORY_LIMIT_EXCEEDED'],
+  [242, 'TABLE_IS_READ_ONLY'],
+  [243, 'NOT_ENOUGH_SPACE'],
+  [252, 'TOO_MANY_PARTS'],
+  [279, 'ALL_CONNECTION_TRIES_FAILED'],
+  [285, 'TOO_FEW_LIVE_REPLICAS'],
+  [319, 'UNKNOWN_STATUS_OF_INSERT'],
+  [394, 'QUERY_WAS_CANCELLED'],
+  [439, 'CANNOT_SCHEDULE_TASK'],
+  [516, 'AUTHENTICATION_FAILED'],
+  [999, 'KEEPER_EXCEPTION'],
+]);
+
+/**
+ * What a failed call of the client means: an AppError 503 with the original as its cause where another try later may
+ * succeed (away, overloaded, out of memory, not migrated yet); anything else, such as a syntax error, as it came.
+ */
+export function mapClickHouseError(error: unknown): unknown {
+  if (error instanceof AppError) return error;
+  if (error instanceof ClickHouseError) {
+    return passing.has(Number(error.code)) ? unavailable('clickhouse', error) : error;
+  }
+  // Mistakes of ours; everything else the client throws comes from the connection or from a proxy before the server.
+  if (!isNativeError(error) || ['TypeError', 'RangeError', 'SyntaxError'].includes(error.name)) return error;
+  return unavailable('clickhouse', error);
+}

@@ -1,0 +1,9 @@
+export {
+  type ClickHouse,
+  type ClickHouseOptions,
+  createClickHouse,
+  type InsertOptions,
+  type QueryOptions,
+} from './client.ts';
+export { mapClickHouseError } from './errors.ts';
+export { migrateClickHouse } from './migrate.ts';
