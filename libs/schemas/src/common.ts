@@ -9,6 +9,21 @@ export const instantMs = z.int().min(0);
 /** ISO 8601 with an offset or Z, any precision down to milliseconds. */
 export const instant = z.iso.datetime({ offset: true });
 
+/**
+ * Epoch milliseconds of a text that `instant` has accepted. `Date.parse` is half the cost of judging a ping; the one
+ * form that nearly all agents send, `2026-11-21T10:00:00.000Z`, is read digit by digit instead.
+ */
+export function epochMs(text: string): number {
+  if (text.length !== 24 || text.charCodeAt(23) !== 90 /* Z */ || text.charCodeAt(19) !== 46 /* . */)
+    return Date.parse(text);
+  const d = (at: number): number => text.charCodeAt(at) - 48;
+  const two = (at: number): number => d(at) * 10 + d(at + 1);
+  // Date.UTC takes the years 0–99 for 1900–1999.
+  const year = two(0) * 100 + two(2);
+  if (year < 100) return Date.parse(text);
+  return Date.UTC(year, two(5) - 1, two(8), two(11), two(14), two(17), two(20) * 10 + d(22));
+}
+
 export const pingState = z.enum(['active', 'idle']);
 export type PingState = z.output<typeof pingState>;
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { epochMs } from './common.ts';
 import { pingEvent } from './ping-events.ts';
 import { checkPing, defaultPingLimits, isProblem, type PingContext } from './pings.ts';
 import { readUrl } from './url.ts';
@@ -166,4 +167,25 @@ describe('readUrl', () => {
       { numRuns: 1_000 },
     );
   });
+});
+
+test('epochMs reads what Date.parse reads', () => {
+  const dates = fc.date({
+    min: new Date('0000-01-01T00:00:00Z'),
+    max: new Date('9999-12-31T23:59:59.999Z'),
+    noInvalidDate: true,
+  });
+  fc.assert(
+    fc.property(dates, (date) => expect(epochMs(date.toISOString())).toBe(date.getTime())),
+    { numRuns: 1_000 },
+  );
+  for (const text of [
+    '2026-03-10T13:30:00+02:00',
+    '2026-03-10T13:30:00Z',
+    '2026-03-10T13:30:00.12345Z',
+    '2026-03-10T13:30:00.1+01:00',
+    '2024-02-29T23:59:59.9999Z',
+  ]) {
+    expect(epochMs(text)).toBe(Date.parse(text));
+  }
 });

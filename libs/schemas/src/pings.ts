@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { eventDeviceId, id, instant, pingState } from './common.ts';
+import { epochMs, eventDeviceId, id, instant, pingState } from './common.ts';
 import type { PingEvent } from './ping-events.ts';
 import { readUrl } from './url.ts';
 
@@ -127,8 +127,8 @@ export function checkPing(value: unknown, context: PingContext): CheckedPing {
     if (!isStorable(p[field])) return problem('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
   }
 
-  const startedAt = Date.parse(p.startedAt);
-  const endedAt = Date.parse(p.endedAt);
+  const startedAt = epochMs(p.startedAt);
+  const endedAt = epochMs(p.endedAt);
   if (Number.isNaN(startedAt) || Number.isNaN(endedAt)) return problem('INVALID_TIME', 'Not a time.');
   if (endedAt < startedAt) return problem('END_BEFORE_START', 'endedAt is before startedAt.');
   if (startedAt < nowMs - limits.maxAgeMs) {
