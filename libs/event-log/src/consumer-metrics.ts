@@ -1,0 +1,57 @@
+import type { Metrics } from '@worktide/runtime';
+import type { ConsumerState, StoredRecord } from './types.ts';
+
+const states: ConsumerState[] = ['starting', 'running', 'paused', 'retrying', 'stopped'];
+
+/** What an operator sees of one consumer. Labels: the group as configured, and the topic. */
+export interface ConsumerMetrics {
+  state(now: ConsumerState): void;
+  lag(byTopic: Record<string, number>): void;
+  consumed(batch: StoredRecord[]): void;
+  handled(seconds: number): void;
+  failed(): void;
+  deadLetter(topic: string): void;
+}
+
+export function createConsumerMetrics(metrics: Metrics, group: string): ConsumerMetrics {
+  const state = metrics.gauge('worktide_consumer_state', '1 for the state the consumer is in.', ['group', 'state']);
+  const lag = metrics.gauge('worktide_consumer_lag_records', 'Records not committed yet by the group.', [
+    'group',
+    'topic',
+  ]);
+  const records = metrics.counter('worktide_consumer_records_total', 'Records handled and committed.', [
+    'group',
+    'topic',
+  ]);
+  const seconds = metrics.histogram(
+    'worktide_consumer_batch_seconds',
+    'Time the handler took for a batch.',
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    ['group'],
+  );
+  const failures = metrics.counter(
+    'worktide_consumer_batch_failures_total',
+    'Attempts at a batch that failed and are repeated.',
+    ['group'],
+  );
+  const letters = metrics.counter('worktide_consumer_dead_letters_total', 'Records put onto the dead-letter topic.', [
+    'group',
+    'topic',
+  ]);
+  return {
+    state(now) {
+      for (const name of states) state.set({ group, state: name }, name === now ? 1 : 0);
+    },
+    lag(byTopic) {
+      for (const [topic, value] of Object.entries(byTopic)) lag.set({ group, topic }, value);
+    },
+    consumed(batch) {
+      const counts = new Map<string, number>();
+      for (const { topic } of batch) counts.set(topic, (counts.get(topic) ?? 0) + 1);
+      for (const [topic, count] of counts) records.inc({ group, topic }, count);
+    },
+    handled: (value) => seconds.observe({ group }, value),
+    failed: () => failures.inc({ group }),
+    deadLetter: (topic) => letters.inc({ group, topic }),
+  };
+}

@@ -1,0 +1,132 @@
+import type { Logger, Metrics } from '@worktide/runtime';
+
+/** What is written. `value` up to 900 KB with key and headers; a broker refuses larger ones. */
+export interface LogRecord {
+  /** Records of one key stay in order on one partition. */
+  key: string;
+  value: Buffer;
+  headers?: Record<string, string>;
+}
+
+/** What is read. */
+export interface StoredRecord extends LogRecord {
+  topic: string;
+  partition: number;
+  /** Position within the partition; rises, but not always by one. */
+  offset: number;
+  /** Epoch milliseconds at which the record was written. */
+  timestamp: number;
+  headers: Record<string, string>;
+}
+
+export interface TopicSettings {
+  name: string;
+  /** Raising it later is possible, lowering never. */
+  partitions: number;
+  retentionMs: number;
+}
+
+export interface Producer {
+  /**
+   * Resolves when every record is durable: acknowledged by all in-sync replicas, or flushed to disk.
+   * A rejection says "not known to be durable": the records may still be there, sending again makes duplicates only.
+   * @throws AppError `QUEUE_FULL` (503) over the cap, nothing of the call was queued; `RECORD_TOO_LARGE` (413),
+   *   likewise; `DEPENDENCY_UNAVAILABLE` (503) when the log could not take them within about ten seconds.
+   */
+  send(topic: string, records: LogRecord[]): Promise<void>;
+  /** Bytes waiting or in flight. */
+  readonly queuedBytes: number;
+  /** Resolves when all that was sent before is settled, one way or the other. */
+  flush(): Promise<void>;
+  /** Refuses new records, flushes, disconnects. */
+  close(): Promise<void>;
+}
+
+export interface ProducerOptions {
+  /** Most bytes waiting or in flight; over it `send` refuses. Default 64 MiB. */
+  maxQueuedBytes?: number;
+}
+
+/** Why a record can never succeed. `code` is stable, `message` for people; both are stored with the record. */
+export interface DeadLetterReason {
+  code: string;
+  message: string;
+}
+
+export interface BatchContext {
+  /**
+   * Puts a record that can never succeed onto `<topic>.dead`; await it. Repeating the call when the same batch is
+   * retried writes nothing twice; a redelivery after a crash does.
+   * @param value what to keep instead of the whole value, e.g. only the bad one of several pings.
+   * @throws AppError `DEAD_LETTER_LIMIT` past the limit: the consumer stops and the batch is not committed.
+   */
+  deadLetter(record: StoredRecord, reason: DeadLetterReason, value?: Buffer): Promise<void>;
+  /** Aborted when the batch's partitions went to another member: finishing is harmless, but of no use. */
+  signal: AbortSignal;
+}
+
+export interface ConsumeOptions {
+  group: string;
+  topics: string[];
+  /** A batch is handed over at this many records … (default 10,000) */
+  maxRecords?: number;
+  /** … or this many bytes, keys, values and 200 bytes a record for its surroundings (default 4 MiB) … */
+  maxBytes?: number;
+  /** … or this long after its first record was fetched (default 0: at once). Whichever comes first. */
+  lingerMs?: number;
+  /**
+   * One call at a time; records of several partitions, in order within each. Offsets are committed after it resolves.
+   * Throwing means that a dependency failed: nothing is committed and the same batch comes again, for ever, with backoff.
+   */
+  handle: (batch: StoredRecord[], context: BatchContext) => Promise<void>;
+  /** How many dead letters within how long before the consumer stops instead. Default 100 within a minute. */
+  deadLetterLimit?: { count: number; windowMs: number };
+}
+
+export type ConsumerState = 'starting' | 'running' | 'paused' | 'retrying' | 'stopped';
+
+export interface Consumer {
+  /** Hands nothing over until `resume`; a running batch is finished. Membership is kept. */
+  pause(): void;
+  resume(): void;
+  readonly state: ConsumerState;
+  /** Records of its topics that its group has not committed yet, whichever member has them. */
+  lag(): Promise<number>;
+  /** For readiness: throws while starting, retrying, or stopped. */
+  check(): void;
+  /** Finishes the running batch, commits it and leaves the group. */
+  close(): Promise<void>;
+}
+
+export interface LogAdmin {
+  /** Creates what is missing, adds partitions, changes retention. Running it again changes nothing. */
+  ensureTopics(topics: TopicSettings[]): Promise<void>;
+  topicNames(): Promise<string[]>;
+  /** Records per topic that the group has not committed yet; a group never seen has all of them before it. */
+  lag(group: string, topics: string[]): Promise<Record<string, number>>;
+  /**
+   * Moves a group's offsets on every partition of the topic: `earliest` replays all that is kept, `latest` skips it.
+   * @throws AppError `GROUP_ACTIVE` (409) while the group has a running consumer.
+   */
+  resetGroup(group: string, topic: string, to: 'earliest' | 'latest'): Promise<void>;
+  /** A partition's records from an offset on, at most `limit`, without a group. Ends at what is there now. */
+  read(topic: string, options: { partition: number; fromOffset: number; limit: number }): Promise<StoredRecord[]>;
+}
+
+export interface EventLog {
+  producer(options?: ProducerOptions): Producer;
+  /** Validates, then connects in the background for as long as it takes; see `state`. */
+  consume(options: ConsumeOptions): Promise<Consumer>;
+  admin: LogAdmin;
+  /** Answers within two seconds whether the log can be reached. */
+  check(): Promise<void>;
+  /** Closes every consumer, then every producer, then the connections. */
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Names this process to the broker and in metrics, e.g. the service's name. */
+  clientId: string;
+  log: Logger;
+  metrics: Metrics;
+}
