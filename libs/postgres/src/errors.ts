@@ -1,0 +1,59 @@
+import { AppError, unavailable } from '@worktide/runtime';
+
+/** SQLSTATEs (PostgreSQL manual, appendix A) after which the same transaction, run again, may succeed. */
+const retryable = new Set(['40001', '40P01']);
+
+/**
+ * SQLSTATE classes and codes that mean "the database, not the statement": connection (08), resources (53),
+ * operator intervention such as a shutdown, a failover or a statement timeout (57), system (58), read-only
+ * after a failover (25006), lock timeout (55P03), and what a database looks like before its migrations ran:
+ * no such role or password (28), no such database, schema or table, no privilege yet.
+ */
+const unavailableClasses = ['08', '28', '53', '57', '58'];
+const unavailableCodes = new Set(['25006', '25P03', '55P03', '3D000', '3F000', '42P01', '42501']);
+
+const unavailableSystemCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
+]);
+
+// pg reports its own connection trouble as plain errors, without a code.
+const unavailableText =
+  /connection terminated|timeout exceeded when trying to connect|query read timeout|connection error and is not queryable|client was closed|pool after calling end|timeout expired/i;
+
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+export const isRetryable = (error: unknown): boolean => retryable.has(codeOf(error));
+
+/** True where the connection itself cannot be trusted any more and has to be thrown away. */
+export function isConnectionTrouble(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isConnectionTrouble);
+  const code = codeOf(error);
+  if (unavailableSystemCodes.has(code)) return true;
+  if (/^[0-9A-Z]{5}$/.test(code)) return unavailableClasses.includes(code.slice(0, 2)) || unavailableCodes.has(code);
+  return error instanceof Error && !(error instanceof AppError) && unavailableText.test(error.message);
+}
+
+/**
+ * Connection trouble and what is left after bounded retries become 503 `DEPENDENCY_UNAVAILABLE` with the original
+ * as cause; anything else (constraint violations, wrong SQL, AppErrors) stays what it is.
+ */
+export function mapPostgresError(error: unknown): unknown {
+  if (error instanceof AppError) return error;
+  return isConnectionTrouble(error) || isRetryable(error) ? unavailable('postgres', error) : error;
+}
+
+/** Name of the violated unique, exclusion, check or foreign-key constraint, if that is what the error is (class 23). */
+export function violatedConstraint(error: unknown): string | undefined {
+  if (!codeOf(error).startsWith('23')) return undefined;
+  const { constraint } = error as { constraint?: string };
+  return constraint ?? '';
+}

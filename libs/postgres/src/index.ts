@@ -1,0 +1,6 @@
+export * from './errors.ts';
+export * from './migrate.ts';
+export * from './outbox.ts';
+export * from './pool.ts';
+export * from './service-database.ts';
+export * from './transaction.ts';

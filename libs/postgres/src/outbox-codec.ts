@@ -1,0 +1,65 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { AppError } from '@worktide/runtime';
+
+/** One event as it will stand in the log. */
+export interface OutboxEvent {
+  topic: string;
+  key: string;
+  value: Buffer;
+}
+
+/** A row is never larger than this once unpacked: 64 MiB, far above what one transaction says. */
+export const maxUnpackedBytes = 64 * 1024 * 1024;
+
+/** Bytes the events take unpacked. */
+export function unpackedSize(events: readonly OutboxEvent[]): number {
+  let size = 0;
+  for (const event of events) {
+    size += 12 + Buffer.byteLength(event.topic) + Buffer.byteLength(event.key) + event.value.length;
+  }
+  return size;
+}
+
+/**
+ * Per event topic, key, value, each a big-endian uint32 length and its bytes; the whole in one zstd frame, level 1:
+ * a third of deflate's time for a better ratio on our events.
+ */
+export function packEvents(events: readonly OutboxEvent[]): Buffer {
+  const plain = Buffer.allocUnsafe(unpackedSize(events));
+  let at = 0;
+  const text = (value: string): void => {
+    const length = plain.write(value, at + 4, 'utf8');
+    plain.writeUInt32BE(length, at);
+    at += 4 + length;
+  };
+  for (const { topic, key, value } of events) {
+    text(topic);
+    text(key);
+    plain.writeUInt32BE(value.length, at);
+    value.copy(plain, at + 4);
+    at += 4 + value.length;
+  }
+  return zstdCompressSync(plain, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+}
+
+/** @throws AppError `OUTBOX_ROW_UNREADABLE` for bytes that `packEvents` did not make. */
+export function unpackEvents(packed: Buffer): OutboxEvent[] {
+  try {
+    const plain = zstdDecompressSync(packed, { maxOutputLength: maxUnpackedBytes });
+    const events: OutboxEvent[] = [];
+    let at = 0;
+    const part = (): Buffer => {
+      const length = plain.readUInt32BE(at);
+      const bytes = plain.subarray(at + 4, at + 4 + length);
+      if (bytes.length !== length) throw new RangeError('cut off');
+      at += 4 + length;
+      return bytes;
+    };
+    while (at < plain.length) {
+      events.push({ topic: part().toString('utf8'), key: part().toString('utf8'), value: part() });
+    }
+    return events;
+  } catch (error) {
+    throw new AppError('OUTBOX_ROW_UNREADABLE', 'An outbox row cannot be read.', { cause: error });
+  }
+}

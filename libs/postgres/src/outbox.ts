@@ -1,0 +1,258 @@
+import type { Producer } from '@worktide/event-log';
+import {
+  AppError,
+  backoffMs,
+  describeError,
+  type Lifecycle,
+  type Logger,
+  type Metrics,
+  type ReadinessCheck,
+  sleep,
+  unavailable,
+  uuidv7,
+} from '@worktide/runtime';
+import { maxUnpackedBytes, type OutboxEvent, packEvents, unpackEvents, unpackedSize } from './outbox-codec.ts';
+import type { Pool, Queryable } from './pool.ts';
+
+export type { OutboxEvent } from './outbox-codec.ts';
+
+export interface OutboxOptions {
+  /** Schema whose table `outbox` (see `migrate`) this is. */
+  schema: string;
+  /** For the sweep; writes use the caller's transaction. */
+  pool: Pool;
+  producer: Pick<Producer, 'send'>;
+  log: Logger;
+  metrics: Metrics;
+  lifecycle: Lifecycle;
+  /** A row this old was left behind by someone; 5 s unless said. Also how often the sweep looks. */
+  graceMs?: number;
+  /** Committed but unpublished events kept in memory, in bytes; over it `write` refuses. 32 MiB unless said. */
+  maxUnpublishedBytes?: number;
+}
+
+/** What `write` gives and `committed` takes; events stay in memory so that nothing is read back. */
+export interface OutboxTicket {
+  readonly id: string;
+  readonly events: readonly OutboxEvent[];
+  readonly bytes: number;
+  /** Rows of earlier transactions that this one deletes. */
+  readonly deleted: readonly string[];
+}
+
+export interface Outbox {
+  /**
+   * Inside a transaction: stores the events in one row, and deletes rows that this process has published.
+   * Every row written is a promise to publish, kept by this process or, should it die, by any other's sweep.
+   * @throws 503 `DEPENDENCY_UNAVAILABLE` while too much committed work waits for the log: the writer must pause;
+   *   AppError `RECORD_TOO_LARGE` for an event over 900 KB or a row over 64 MiB, which could never be published.
+   */
+  write(client: Queryable, events: readonly OutboxEvent[]): Promise<OutboxTicket>;
+  /**
+   * After COMMIT (never before, and not after a rollback): publishes from memory. Resolves when the log has
+   * everything, however long that takes, so that a writer that awaits it feels the log's pressure; rejects 503 only
+   * when the process closes first. The row then waits for a sweep: nothing is lost by not awaiting.
+   */
+  committed(ticket: OutboxTicket): Promise<void>;
+  /** Publishes rows left behind by others now; how many. The outbox does this by itself at start and every few seconds. */
+  sweep(): Promise<number>;
+  /** Throws while events committed here cannot be published. */
+  check: ReadinessCheck;
+}
+
+/** The broker refuses records over 1 MB; the log's producer draws the line at 900 KiB (design.md, the accumulator). */
+const maxEventBytes = 900_000;
+/** Rows a sweep takes at once, and for how long they are its own: no transaction stays open while it publishes. */
+const sweepRows = 20;
+const leaseMs = 30_000;
+/** Rows deleted by one write. */
+const deleteRows = 500;
+/** Closing gives a publication under way this long. */
+const closeGraceMs = 3_000;
+
+/**
+ * An outbox as in design.md: one row per transaction, published from memory after the commit, deleted in the next
+ * transaction of the same writer. What a dead writer left is found by `due_at`, never by "id > cursor", which would
+ * lose late commits. A crash anywhere may publish twice and never loses; events carry versions, so order is free.
+ */
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { schema, pool, producer, log, lifecycle, graceMs = 5_000, maxUnpublishedBytes = 32 * 1024 * 1024 } = options;
+  const table = `${schema}.outbox`;
+  const metrics = outboxMetrics(options.metrics, schema);
+  const stop = new AbortController();
+  /** Committed here, not yet in the log. */
+  const unpublished = new Map<string, OutboxTicket>();
+  /** In the log; the row is still there. */
+  const published = new Set<string>();
+  let unpublishedBytes = 0;
+  let failure: unknown;
+
+  async function write(client: Queryable, events: readonly OutboxEvent[]): Promise<OutboxTicket> {
+    const bytes = unpackedSize(events);
+    if (unpublished.size > 0 && unpublishedBytes + bytes > maxUnpublishedBytes) throw unavailable('event-log', failure);
+    if (
+      bytes > maxUnpackedBytes ||
+      events.some((event) => event.value.length + Buffer.byteLength(event.key) > maxEventBytes)
+    ) {
+      throw new AppError('RECORD_TOO_LARGE', 'An event is too large to be published.');
+    }
+    const id = uuidv7();
+    const doomed = [...published].slice(0, deleteRows);
+    if (events.length === 0) return { id, events, bytes: 0, deleted: await deleteRowsOf(client, doomed) };
+    // Rows locked by a parallel write of this process are its business: skipped, and left in `published` if it fails.
+    const { rows } = await client.query<{ id: string }>(
+      `WITH gone AS (
+         DELETE FROM ${table} WHERE id IN (SELECT id FROM ${table} WHERE id = ANY($4::uuid[]) FOR UPDATE SKIP LOCKED)
+         RETURNING id
+       ), written AS (
+         INSERT INTO ${table} (id, due_at, events)
+         VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond', $3)
+       ) SELECT id FROM gone`,
+      [id, graceMs, packEvents(events), doomed],
+    );
+    return { id, events, bytes, deleted: rows.map((row) => row.id) };
+  }
+
+  async function deleteRowsOf(client: Queryable, ids: string[]): Promise<string[]> {
+    if (ids.length === 0) return [];
+    const { rows } = await client.query<{ id: string }>(
+      `DELETE FROM ${table} WHERE id IN (SELECT id FROM ${table} WHERE id = ANY($1::uuid[]) FOR UPDATE SKIP LOCKED)
+       RETURNING id`,
+      [ids],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  async function committed(ticket: OutboxTicket): Promise<void> {
+    for (const id of ticket.deleted) published.delete(id);
+    if (ticket.events.length === 0) return;
+    unpublished.set(ticket.id, ticket);
+    unpublishedBytes += ticket.bytes;
+    metrics.unpublished.set({ schema }, unpublished.size);
+    try {
+      for (let attempt = 0; !(await tryToPublish(ticket.events)); attempt++) {
+        if (!stop.signal.aborted) await sleep(backoffMs(attempt), stop.signal);
+        if (stop.signal.aborted) throw unavailable('event-log', failure);
+      }
+      published.add(ticket.id);
+    } finally {
+      unpublished.delete(ticket.id);
+      unpublishedBytes -= ticket.bytes;
+      metrics.unpublished.set({ schema }, unpublished.size);
+    }
+  }
+
+  async function tryToPublish(events: readonly OutboxEvent[]): Promise<boolean> {
+    try {
+      const topics = Map.groupBy(events, (event) => event.topic);
+      await Promise.all(
+        [...topics].map(([topic, list]) =>
+          producer.send(
+            topic,
+            list.map(({ key, value }) => ({ key, value })),
+          ),
+        ),
+      );
+      metrics.published.inc({ schema }, events.length);
+      failure = undefined;
+      return true;
+    } catch (error) {
+      metrics.failures.inc({ schema });
+      if (failure === undefined) log.warn({ err: error, schema }, `outbox: cannot publish: ${describeError(error)}`);
+      failure = error;
+      return false;
+    }
+  }
+
+  async function sweep(): Promise<number> {
+    const own = [...published];
+    if (own.length > 0) {
+      await pool.query(`DELETE FROM ${table} WHERE id = ANY($1::uuid[])`, [own]);
+      for (const id of own) published.delete(id);
+    }
+    let swept = 0;
+    for (;;) {
+      // A lease instead of a lock: an open transaction while the log answers would hold back every vacuum.
+      const { rows } = await pool.query<{ id: string; events: Buffer }>(
+        `UPDATE ${table} SET due_at = clock_timestamp() + $1 * interval '1 millisecond'
+         WHERE id IN (SELECT id FROM ${table} WHERE due_at <= clock_timestamp() AND id <> ALL($2::uuid[])
+                      ORDER BY due_at LIMIT ${sweepRows} FOR UPDATE SKIP LOCKED)
+         RETURNING id, events`,
+        [leaseMs, [...unpublished.keys()]],
+      );
+      const done: string[] = [];
+      let away = false;
+      for (const row of rows) {
+        const events = readRow(row);
+        if (events === undefined) continue;
+        away = !(await tryToPublish(events));
+        if (away || stop.signal.aborted) break;
+        done.push(row.id);
+      }
+      if (done.length > 0) await pool.query(`DELETE FROM ${table} WHERE id = ANY($1::uuid[])`, [done]);
+      swept += done.length;
+      metrics.swept.inc({ schema }, done.length);
+      if (away) throw unavailable('event-log', failure);
+      if (rows.length === sweepRows && !stop.signal.aborted) continue;
+      if (rows.length === 0 && unpublished.size === 0) failure = undefined;
+      return swept;
+    }
+  }
+
+  // Damaged bytes must not hold up the rows behind them, and must not vanish: the row stays, and says so every lease.
+  function readRow(row: { id: string; events: Buffer }): OutboxEvent[] | undefined {
+    try {
+      return unpackEvents(row.events);
+    } catch (error) {
+      metrics.failures.inc({ schema });
+      log.error({ err: error, schema, row: row.id }, 'outbox: a row cannot be read; it stays in the table');
+      return undefined;
+    }
+  }
+
+  async function sweepForEver(): Promise<void> {
+    for (let failures = 0; !stop.signal.aborted; ) {
+      try {
+        const swept = await sweep();
+        if (swept > 0) log.info({ schema, rows: swept }, 'outbox: published what was left behind');
+        failures = 0;
+      } catch (error) {
+        if (failures++ === 0) log.warn({ err: error, schema }, `outbox: sweep failed: ${describeError(error)}`);
+      }
+      await sleep(failures === 0 ? graceMs : backoffMs(failures, 200, graceMs), stop.signal);
+    }
+  }
+
+  // The first sweep starts at once: it drains what was left before this start.
+  const sweeping = sweepForEver();
+  lifecycle.onClose(`outbox ${schema}`, async () => {
+    const deadline = Date.now() + closeGraceMs;
+    while (unpublished.size > 0 && failure === undefined && Date.now() < deadline) await sleep(20);
+    stop.abort();
+    await sweeping;
+    // Not needed for correctness: a clean stop leaves a clean table, so the next start publishes nothing twice.
+    await deleteRowsOf(pool, [...published]).catch(() => {});
+  });
+
+  return {
+    write,
+    committed,
+    sweep,
+    check: () => {
+      if (failure !== undefined) throw unavailable('event-log', failure);
+    },
+  };
+}
+
+function outboxMetrics(metrics: Metrics, schema: string) {
+  const unpublished = metrics.gauge('worktide_outbox_unpublished', 'Committed transactions not yet in the log', [
+    'schema',
+  ]);
+  unpublished.set({ schema }, 0);
+  return {
+    unpublished,
+    published: metrics.counter('worktide_outbox_published_total', 'Events published from the outbox', ['schema']),
+    swept: metrics.counter('worktide_outbox_swept_total', 'Rows left behind and published by a sweep', ['schema']),
+    failures: metrics.counter('worktide_outbox_failures_total', 'Attempts to publish that failed', ['schema']),
+  };
+}

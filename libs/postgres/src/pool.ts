@@ -1,0 +1,111 @@
+import { describeError, type Logger, type Metrics, type ReadinessCheck, unavailable } from '@worktide/runtime';
+import pg from 'pg';
+import { mapPostgresError } from './errors.ts';
+
+export type Pool = pg.Pool;
+export type PoolClient = pg.PoolClient;
+/** What runs one statement: a pool, or the client of a transaction. */
+export type Queryable = Pick<pg.PoolClient, 'query'>;
+
+export interface PoolOptions {
+  /** As it shows in `pg_stat_activity`. */
+  applicationName: string;
+  /** Connections at most, 10 unless said. */
+  max?: number;
+  /** Longest a statement of a `transaction` may run, 30 s unless said. */
+  statementTimeoutMs?: number;
+  log: Logger;
+  metrics?: Metrics;
+}
+
+/** A connection, or a free slot of the pool, is waited for this long; then 503. Below any client's patience. */
+const connectTimeoutMs = 5_000;
+/** The server ends a statement first; this ends one whose server has vanished without a word. */
+const networkGraceMs = 5_000;
+/** Readiness answers within this. */
+const checkTimeoutMs = 2_000;
+
+const statementTimeouts = new WeakMap<Pool, number>();
+
+/** Longest a statement of a transaction on this pool may run, in milliseconds. */
+export const statementTimeoutOf = (pool: Pool): number => statementTimeouts.get(pool) ?? 30_000;
+
+const INT8 = 20;
+const INT8_ARRAY = 1016;
+
+// int8 as number: versions in microseconds stay exact until the year 2255; beyond that the query fails, never rounds.
+function exactNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} is not exact as a number`);
+  return value;
+}
+
+// Set on each pool: pg's own registry of parsers is a global.
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === INT8 && format !== 'binary') return exactNumber;
+    const parse = pg.types.getTypeParser(oid, format as 'text');
+    if (oid !== INT8_ARRAY || format === 'binary') return parse;
+    return (text: string) =>
+      (parse(text) as (string | null)[]).map((item) => (item === null ? null : exactNumber(item)));
+  }) as pg.CustomTypesConfig['getTypeParser'],
+};
+
+/**
+ * A pool that works behind PgBouncer in transaction mode: no start-up parameters but the name, no session state,
+ * no named statements. `int8` comes back as a number. `pool.query` (promise form only) rejects with 503
+ * `DEPENDENCY_UNAVAILABLE` on connection trouble; other database errors come through with their `code`.
+ * Connects lazily; the caller closes it with `pool.end()`.
+ */
+export function createPool(url: string, options: PoolOptions): Pool {
+  const { applicationName, max = 10, statementTimeoutMs = 30_000, log, metrics } = options;
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    max,
+    connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: statementTimeoutMs + networkGraceMs,
+    keepAlive: true,
+    types,
+  });
+  statementTimeouts.set(pool, statementTimeoutMs);
+  // Without listeners the loss of a connection, idle or in use, would be an uncaught exception.
+  pool.on('error', (error) => log.warn({ err: error }, `postgres: idle connection lost: ${describeError(error)}`));
+  pool.on('connect', (client) => {
+    client.on('error', (error) => log.warn({ err: error }, `postgres: connection lost: ${describeError(error)}`));
+  });
+
+  const waiting = metrics?.gauge('worktide_postgres_pool_waiting', 'Requests waiting for a connection', ['pool']);
+  const used = metrics?.gauge('worktide_postgres_pool_used', 'Connections in use', ['pool']);
+  const observe = (): void => {
+    waiting?.set({ pool: applicationName }, pool.waitingCount);
+    used?.set({ pool: applicationName }, pool.totalCount - pool.idleCount);
+  };
+  pool.on('acquire', observe);
+  pool.on('release', observe);
+
+  const query = pool.query.bind(pool) as (...args: unknown[]) => Promise<unknown>;
+  pool.query = (async (...args: unknown[]) => {
+    try {
+      return await query(...args);
+    } catch (error) {
+      throw mapPostgresError(error);
+    }
+  }) as typeof pool.query;
+  return pool;
+}
+
+/** Readiness: a statement goes through within 2 s. */
+export function checkPostgres(pool: Pool): ReadinessCheck {
+  return async () => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(unavailable('postgres', new Error('no answer within 2 s'))), checkTimeoutMs);
+    });
+    try {
+      await Promise.race([pool.query('SELECT 1'), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
