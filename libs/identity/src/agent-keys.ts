@@ -1,0 +1,121 @@
+import { hash } from 'node:crypto';
+import { AppError, type Caller, type Metrics, unauthorized } from '@worktide/runtime';
+import type { AuthClient, Revocation } from './auth-client.ts';
+import { type Cache, createCache } from './cache.ts';
+import type { RevocationList } from './revocations.ts';
+
+/** design.md, Identity: resolved once and believed for an hour, so that an outage of auth does not stop ingest. */
+const believedMs = 3_600_000;
+/**
+ * After this a key in use is asked about again in the background: whoever was active when auth went away is then good
+ * for at least 50 minutes more, instead of for what happened to be left of the hour.
+ */
+const refreshAfterMs = 600_000;
+/** A key may have been made just now; a wrong one must not cost auth a query for each attempt. */
+const refusedMs = 5_000;
+/** Requests to auth at once; beyond it 503. A restarted gateway with 10,000 agents gets through in seconds. */
+const maxInFlight = 256;
+const maxBackground = 16;
+const maxAttempts = 3;
+
+interface Known {
+  caller: Caller | undefined;
+  until: number;
+  refreshAt: number;
+}
+
+export interface AgentKeys {
+  resolve(credential: string): Promise<Caller>;
+  /** Drops what new revocations make wrong. */
+  forget(items: readonly Revocation[]): void;
+  readonly size: number;
+}
+
+export function createAgentKeys(options: {
+  auth: AuthClient;
+  revocations: RevocationList;
+  metrics: Metrics;
+  maxEntries: number;
+}): AgentKeys {
+  const { auth, revocations } = options;
+  const lookups = options.metrics.counter('worktide_identity_key_lookups_total', 'Agent keys asked of auth', [
+    'outcome',
+  ]);
+  const cache: Cache<Known> = createCache(options.maxEntries);
+  const inFlight = new Map<string, Promise<Caller | undefined>>();
+  let background = 0;
+  /** Rises with every change of a user: an answer that was on its way meanwhile may be from before. */
+  let generation = 0;
+
+  async function ask(keyHash: string): Promise<Caller | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const before = generation;
+      const found = await auth.resolveAgentKey(keyHash).catch((error: unknown) => {
+        lookups.inc({ outcome: 'failed' });
+        throw error;
+      });
+      const outdated = before !== generation;
+      if (outdated && attempt < maxAttempts) continue;
+      const good = found !== undefined && !revocations.isRefusedKey(found.agentKeyId);
+      lookups.inc({ outcome: good ? 'known' : 'refused' });
+      const now = Date.now();
+      const caller = good ? { ...found } : undefined;
+      // Where revocations keep pouring in the answer serves this request alone.
+      const believed = outdated ? 0 : good ? believedMs : refusedMs;
+      cache.set(keyHash, { caller, until: now + believed, refreshAt: now + refreshAfterMs });
+      return caller;
+    }
+  }
+
+  function askOnce(keyHash: string): Promise<Caller | undefined> {
+    const running = inFlight.get(keyHash);
+    if (running) return running;
+    if (inFlight.size >= maxInFlight) {
+      throw new AppError('BUSY', 'Too many credentials are being checked.', { statusCode: 503, retryAfterSeconds: 1 });
+    }
+    const asked = ask(keyHash).finally(() => inFlight.delete(keyHash));
+    inFlight.set(keyHash, asked);
+    return asked;
+  }
+
+  function refreshInBackground(keyHash: string, known: Known, now: number): void {
+    if (background >= maxBackground) return;
+    // Also after a failure: an auth that is away is not asked at every request.
+    known.refreshAt = now + 30_000;
+    background++;
+    askOnce(keyHash)
+      .catch(() => {})
+      .finally(() => background--);
+  }
+
+  return {
+    async resolve(credential) {
+      // Auth stores the hash of the key in lower case, as it makes them.
+      const keyHash = hash('sha256', credential.toLowerCase(), 'hex');
+      const now = Date.now();
+      const known = cache.get(keyHash);
+      if (known && known.until > now) {
+        if (!known.caller) throw unauthorized();
+        if (known.refreshAt <= now) refreshInBackground(keyHash, known, now);
+        return known.caller;
+      }
+      const caller = await askOnce(keyHash);
+      if (!caller) throw unauthorized();
+      return caller;
+    },
+    forget(items) {
+      const keys = new Set<string>();
+      const users = new Set<string>();
+      for (const item of items) {
+        if (item.kind === 'agent-key') keys.add(item.id);
+        if (item.kind === 'user') users.add(item.id);
+      }
+      if (keys.size + users.size === 0) return;
+      generation++;
+      cache.deleteWhere(({ caller }) => !!caller && (keys.has(caller.agentKeyId ?? '') || users.has(caller.userId)));
+    },
+    get size() {
+      return cache.size;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import { unavailable } from '@worktide/runtime';
+import {
+  foundUser,
+  type KnownUser,
+  type resolvedAgentKey,
+  resolvedCredential,
+  type revocation,
+  revocationPage,
+} from '@worktide/schemas';
+import type { JWK } from 'jose';
+import { z } from 'zod';
+
+export type ResolvedAgentKey = z.output<typeof resolvedAgentKey>;
+export type Revocation = z.output<typeof revocation>;
+
+/** Auth's internal routes. Every call rejects 503 `DEPENDENCY_UNAVAILABLE` where auth gives no proper answer. */
+export interface AuthClient {
+  jwks(): Promise<JWK[]>;
+  resolveAgentKey(keyHash: string): Promise<ResolvedAgentKey | undefined>;
+  findUser(organizationId: string, userId: string): Promise<KnownUser | undefined>;
+  /** What was revoked since `after`, all pages of it, and the cursor to go on from. */
+  revocations(after: string | undefined): Promise<{ items: Revocation[]; cursor: string }>;
+}
+
+/** Below the two seconds of a poll, above anything a working auth takes. */
+const timeoutMs = 3_000;
+/** The routes as auth has them: fixed by services/auth/src/internal. */
+const jwksPath = '/.well-known/jwks.json';
+const jwksAnswer = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
+
+export function createAuthClient({ authUrl, internalToken }: { authUrl: string; internalToken: string }): AuthClient {
+  const base = authUrl.replace(/\/+$/, '');
+
+  async function call<S extends z.ZodType>(schema: S, path: string, body?: unknown): Promise<z.output<S>> {
+    try {
+      const response = await fetch(base + path, {
+        method: body === undefined ? 'GET' : 'POST',
+        headers: {
+          authorization: `Bearer ${internalToken}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      // Read in any case: an unread body keeps its connection from being used again.
+      const text = await response.text();
+      // A 404 or 401 here is a wrong URL or secret, never an answer about a credential.
+      if (response.status !== 200) throw new Error(`auth answered ${response.status} to ${path}`);
+      return schema.parse(JSON.parse(text));
+    } catch (error) {
+      throw unavailable('auth', error);
+    }
+  }
+
+  return {
+    async jwks() {
+      return (await call(jwksAnswer, jwksPath)).keys as JWK[];
+    },
+    async resolveAgentKey(keyHash) {
+      const { credential } = await call(resolvedCredential, '/internal/credentials/resolve', { keyHash });
+      return credential ?? undefined;
+    },
+    async findUser(organizationId, userId) {
+      const path = `/internal/users/${encodeURIComponent(organizationId)}/${encodeURIComponent(userId)}`;
+      return (await call(foundUser, path)).user ?? undefined;
+    },
+    async revocations(after) {
+      const items: Revocation[] = [];
+      let cursor: string | undefined;
+      let page: string | null = null;
+      do {
+        const query = new URLSearchParams();
+        if (after !== undefined) query.set('after', after);
+        if (page !== null) query.set('page', page);
+        const answer: z.output<typeof revocationPage> = await call(revocationPage, `/internal/revocations?${query}`);
+        items.push(...answer.items);
+        // The first page's: what commits while later pages are read is newer than it, and comes with the next poll.
+        cursor ??= answer.cursor;
+        page = answer.nextPage;
+      } while (page !== null);
+      return { items, cursor };
+    },
+  };
+}

@@ -1,0 +1,3 @@
+export { bearerOf, isAgentKey } from './credential.ts';
+export * from './identity.ts';
+export * from './tokens.ts';

@@ -1,0 +1,71 @@
+import type { Queryable } from '@worktide/postgres';
+import { type Account, organizationSettings, type SubscriptionStatus, type User } from '@worktide/schemas';
+
+/** Columns of `users u JOIN organizations o` that make an account, and the database's time of reading them. */
+export const accountColumns = `
+  u.organization_id, u.id AS user_id, u.email, u.name, u.role, u.status, u.timezone, u.last_seen_at, u.created_at,
+  o.name AS organization_name, o.timezone AS organization_timezone, o.subscription_status, o.settings,
+  o.created_at AS organization_created_at,
+  floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS read_at_ms`;
+
+export interface AccountRow {
+  organization_id: string;
+  user_id: string;
+  email: string;
+  name: string;
+  role: User['role'];
+  status: User['status'];
+  timezone: string;
+  last_seen_at: Date | null;
+  created_at: Date;
+  organization_name: string;
+  organization_timezone: string;
+  subscription_status: SubscriptionStatus;
+  settings: unknown;
+  organization_created_at: Date;
+  read_at_ms: number;
+}
+
+/** As the public interface shows it. */
+export function toAccount(row: AccountRow): Account {
+  return {
+    user: {
+      id: row.user_id,
+      organizationId: row.organization_id,
+      email: row.email,
+      name: row.name,
+      role: row.role,
+      status: row.status,
+      timezone: row.timezone,
+      lastSeenAt: row.last_seen_at?.toISOString() ?? null,
+      createdAt: row.created_at.toISOString(),
+    },
+    organization: {
+      id: row.organization_id,
+      name: row.organization_name,
+      timezone: row.organization_timezone,
+      subscriptionStatus: row.subscription_status,
+      settings: organizationSettings.parse(row.settings),
+      createdAt: row.organization_created_at.toISOString(),
+    },
+  };
+}
+
+/**
+ * A user with their organisation; undefined where there is none.
+ * @param lock either holds off changes of the user (status, role, password) until the transaction ends; a transaction
+ *   that goes on to change the user itself takes the second, else two of them wait for each other.
+ */
+export async function findAccount(
+  client: Queryable,
+  organizationId: string,
+  userId: string,
+  lock: '' | 'FOR SHARE OF u' | 'FOR NO KEY UPDATE OF u' = '',
+): Promise<AccountRow | undefined> {
+  const { rows } = await client.query<AccountRow>(
+    `SELECT ${accountColumns} FROM auth.users u JOIN auth.organizations o ON o.id = u.organization_id
+     WHERE u.organization_id = $1 AND u.id = $2 ${lock}`,
+    [organizationId, userId],
+  );
+  return rows[0];
+}

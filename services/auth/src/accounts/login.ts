@@ -1,0 +1,51 @@
+import { transaction } from '@worktide/postgres';
+import { unauthorized } from '@worktide/runtime';
+import type { Login } from '@worktide/schemas';
+import type { AuthContext } from '../context.ts';
+import { type DeviceInfo, openSession } from '../sessions/sessions.ts';
+import { type AccountRow, findAccount } from './accounts.ts';
+
+/** A session just opened or gone on with, and what its tokens are made of. */
+export interface LoggedIn {
+  account: AccountRow;
+  sessionId: string;
+  deviceName: string | null;
+  refreshToken: string;
+}
+
+const wrong = () => unauthorized('The address or the password is wrong.', 'INVALID_CREDENTIALS');
+
+/**
+ * @throws 401 `INVALID_CREDENTIALS`, alike and as slow for an unknown address and a wrong password; 401
+ *   `ACCOUNT_NOT_ACTIVE` for the right password of a suspended or inactive user; 503.
+ */
+export async function login(context: AuthContext, body: Login, device: DeviceInfo): Promise<LoggedIn> {
+  const { pool, passwords } = context;
+  // Log-in begins without a tenant: the address is unique in the system.
+  const { rows } = await pool.query<{ organization_id: string; id: string; password_hash: string }>(
+    'SELECT organization_id, id, password_hash FROM auth.users WHERE email = $1',
+    [body.email],
+  );
+  const found = rows[0];
+  const matches = await passwords.verify(body.password, found?.password_hash);
+  if (!found || !matches) throw wrong();
+  const { organization_id: organizationId, id: userId } = found;
+  const renewed = passwords.isOutdated(found.password_hash) ? await passwords.hash(body.password) : undefined;
+
+  return transaction(pool, async (client) => {
+    const account = await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
+    if (!account) throw wrong();
+    if (account.status !== 'active') {
+      throw unauthorized('This account is not active; ask an administrator.', 'ACCOUNT_NOT_ACTIVE');
+    }
+    // Only over the hash that was compared: a password changed meanwhile stays changed, and the old one is wrong now.
+    const { rowCount } = await client.query(
+      `UPDATE auth.users SET password_hash = $4
+       WHERE organization_id = $1 AND id = $2 AND password_hash = $3`,
+      [organizationId, userId, found.password_hash, renewed ?? found.password_hash],
+    );
+    if (rowCount === 0) throw wrong();
+    const session = await openSession(client, { organizationId, userId }, device);
+    return { account, deviceName: device.deviceName ?? null, ...session };
+  });
+}

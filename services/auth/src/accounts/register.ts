@@ -1,0 +1,43 @@
+import { type PoolClient, transaction, violatedConstraint } from '@worktide/postgres';
+import { conflict, uuidv7 } from '@worktide/runtime';
+import type { Registration } from '@worktide/schemas';
+import type { AuthContext } from '../context.ts';
+import { type DeviceInfo, openSession } from '../sessions/sessions.ts';
+import { findAccount } from './accounts.ts';
+import type { LoggedIn } from './login.ts';
+
+/**
+ * A new organisation, on trial (U7), with its first admin, logged in.
+ * @throws 409 `EMAIL_TAKEN`, 503 where hashing or the database is not available; nothing is left behind then.
+ */
+export async function register(context: AuthContext, body: Registration, device: DeviceInfo): Promise<LoggedIn> {
+  const passwordHash = await context.passwords.hash(body.password);
+  const organizationId = uuidv7();
+  const userId = uuidv7();
+  try {
+    return await transaction(context.pool, async (client) => {
+      await insertOrganization(client, organizationId, body);
+      await client.query(
+        `INSERT INTO auth.users (organization_id, id, email, name, password_hash, role, timezone)
+         VALUES ($1, $2, $3, $4, $5, 'admin', $6)`,
+        [organizationId, userId, body.email, body.name, passwordHash, body.timezone],
+      );
+      const session = await openSession(client, { organizationId, userId }, device);
+      const account = await findAccount(client, organizationId, userId);
+      return { account: account!, deviceName: device.deviceName ?? null, ...session };
+    });
+  } catch (error) {
+    if (violatedConstraint(error) === 'users_email_key') {
+      throw conflict('EMAIL_TAKEN', 'There is an account with this address already.');
+    }
+    throw error;
+  }
+}
+
+async function insertOrganization(client: PoolClient, id: string, body: Registration): Promise<void> {
+  await client.query('INSERT INTO auth.organizations (id, name, timezone) VALUES ($1, $2, $3)', [
+    id,
+    body.organizationName,
+    body.timezone,
+  ]);
+}

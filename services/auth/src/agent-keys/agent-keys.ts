@@ -1,0 +1,114 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { type Pool, transaction } from '@worktide/postgres';
+import { type Caller, conflict, notFound, uuidv7 } from '@worktide/runtime';
+import type * as schemas from '@worktide/schemas';
+import type { Revocation } from '@worktide/schemas';
+import type { z } from 'zod';
+import { findAccount } from '../accounts/accounts.ts';
+import { decodeCursor, pageOf } from '../paging.ts';
+import { recordRevocations } from '../revocations/revocations.ts';
+
+/** Live keys of one user: enough for every device and editor of a person, and a bound on a runaway script. */
+export const maxKeysPerUser = 200;
+
+/** As the services that resolve keys hash them: SHA-256 of the lower-case text. */
+const hashOfKey = (key: string): Buffer => createHash('sha256').update(key).digest();
+
+/**
+ * A new key of the caller. Only its hash is kept: the answer is the one time it is seen.
+ * @param deviceId the key's own id unless given: each key then stands for a device of its own.
+ * @throws 409 `TOO_MANY_KEYS`, 503.
+ */
+export async function createAgentKey(
+  pool: Pool,
+  caller: Caller,
+  body: z.output<typeof schemas.newAgentKey>,
+): Promise<z.output<typeof schemas.createdAgentKey>> {
+  const { organizationId, userId } = caller;
+  const id = uuidv7();
+  const key = `waka_${randomUUID()}`;
+  const deviceId = body.deviceId ?? id;
+  return transaction(pool, async (client) => {
+    // One user's keys are made one after the other, so that the count holds.
+    await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
+    const { rows: counts } = await client.query<{ live: number }>(
+      'SELECT count(*) AS live FROM auth.agent_keys WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL',
+      [organizationId, userId],
+    );
+    if (counts[0]!.live >= maxKeysPerUser) {
+      throw conflict('TOO_MANY_KEYS', `A user has at most ${maxKeysPerUser} agent keys; revoke one first.`);
+    }
+    const { rows } = await client.query<{ created_at: Date }>(
+      `INSERT INTO auth.agent_keys (organization_id, id, user_id, name, device_id, key_hash)
+       VALUES ($1, $2, $3, $4, $5, $6) RETURNING created_at`,
+      [organizationId, id, userId, body.name, deviceId, hashOfKey(key)],
+    );
+    return { id, key, name: body.name, deviceId, createdAt: rows[0]!.created_at.toISOString() };
+  });
+}
+
+interface KeyRow {
+  id: string;
+  name: string;
+  device_id: string;
+  created_at: Date;
+  last_used_at: Date | null;
+}
+
+/** The caller's live keys, newest first. Rejects 400 for a bad cursor, 503. */
+export async function listAgentKeys(
+  pool: Pool,
+  caller: Caller,
+  query: z.output<typeof schemas.listQuery>,
+): Promise<z.output<typeof schemas.agentKeyPage>> {
+  const { rows } = await pool.query<KeyRow>(
+    `SELECT id, name, device_id, created_at, last_used_at FROM auth.agent_keys
+     WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL AND ($3::uuid IS NULL OR id < $3)
+     ORDER BY id DESC LIMIT $4`,
+    [caller.organizationId, caller.userId, decodeCursor(query.cursor), query.limit + 1],
+  );
+  return pageOf(rows, query.limit, (row) => ({
+    id: row.id,
+    name: row.name,
+    deviceId: row.device_id,
+    createdAt: row.created_at.toISOString(),
+    lastUsedAt: row.last_used_at?.toISOString() ?? null,
+  }));
+}
+
+/** Revokes a live key of the caller. Rejects 404 for any other, 503. Gives what to push after the commit. */
+export function revokeAgentKey(pool: Pool, caller: Caller, id: string): Promise<Revocation[]> {
+  const { organizationId, userId } = caller;
+  return transaction(pool, async (client) => {
+    const { rows } = await client.query<{ at: number }>(
+      `UPDATE auth.agent_keys SET revoked_at = clock_timestamp()
+       WHERE organization_id = $1 AND user_id = $2 AND id = $3 AND revoked_at IS NULL
+       RETURNING floor(extract(epoch FROM revoked_at) * 1000)::bigint AS at`,
+      [organizationId, userId, id],
+    );
+    if (!rows[0]) throw notFound();
+    const items: Revocation[] = [{ kind: 'agent-key', id, organizationId, at: rows[0].at }];
+    await recordRevocations(client, items);
+    return items;
+  });
+}
+
+/**
+ * Whom a key stands for; undefined for an unknown or revoked key, or a user who is not active. Notes the use, which is
+ * as exact as the resolving service's cache.
+ */
+export async function resolveAgentKey(
+  pool: Pool,
+  keyHash: Buffer,
+): Promise<z.output<typeof schemas.resolvedAgentKey> | undefined> {
+  const { rows } = await pool.query<z.output<typeof schemas.resolvedAgentKey>>(
+    `UPDATE auth.agent_keys k SET last_used_at = now()
+     FROM auth.users u
+     WHERE k.key_hash = $1 AND k.revoked_at IS NULL
+       AND u.organization_id = k.organization_id AND u.id = k.user_id AND u.status = 'active'
+     RETURNING k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
+               u.timezone, k.device_id AS "deviceId"`,
+    [keyHash],
+  );
+  return rows[0];
+}

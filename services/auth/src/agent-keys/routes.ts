@@ -1,0 +1,49 @@
+import { type AnyRoute, route } from '@worktide/runtime';
+import * as schemas from '@worktide/schemas';
+import type { AuthContext } from '../context.ts';
+import { pushRevocations } from '../revocations/revocations.ts';
+import { createAgentKey, listAgentKeys, revokeAgentKey } from './agent-keys.ts';
+
+const tag = 'auth';
+
+// Of a log-in only: a key that leaked must not be able to make others.
+export function agentKeyRoutes({ pool, keyValue, log }: AuthContext): AnyRoute[] {
+  return [
+    route({
+      method: 'post',
+      path: '/api/v1/auth/agent-keys',
+      operationId: 'createAgentKey',
+      summary: 'Make a key for an agent',
+      tag,
+      access: 'session',
+      body: schemas.newAgentKey,
+      responses: { 201: { description: 'The key, shown this once.', schema: schemas.createdAgentKey } },
+      handler: async ({ caller, body }) => ({ status: 201, body: await createAgentKey(pool, caller, body) }),
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/auth/agent-keys',
+      operationId: 'listAgentKeys',
+      summary: 'My agent keys',
+      tag,
+      access: 'session',
+      query: schemas.listQuery,
+      responses: { 200: { description: 'Newest first, without the keys.', schema: schemas.agentKeyPage } },
+      handler: async ({ caller, query }) => ({ status: 200, body: await listAgentKeys(pool, caller, query) }),
+    }),
+    route({
+      method: 'delete',
+      path: '/api/v1/auth/agent-keys/:id',
+      operationId: 'revokeAgentKey',
+      summary: 'Revoke an agent key',
+      tag,
+      access: 'session',
+      params: schemas.idParams,
+      responses: { 204: { description: 'Revoked; refused everywhere within seconds.' } },
+      handler: async ({ caller, params }) => {
+        pushRevocations(keyValue, log, await revokeAgentKey(pool, caller, params.id));
+        return { status: 204 };
+      },
+    }),
+  ];
+}

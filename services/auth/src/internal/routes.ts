@@ -1,0 +1,74 @@
+import { type AnyRoute, route } from '@worktide/runtime';
+import * as schemas from '@worktide/schemas';
+import { z } from 'zod';
+import { findAccount } from '../accounts/accounts.ts';
+import { resolveAgentKey } from '../agent-keys/agent-keys.ts';
+import type { AuthContext } from '../context.ts';
+import { readRevocations } from '../revocations/revocations.ts';
+
+/** What libs/identity asks. "Not there" is an answer of its own here: a 404 would also be what a wrong URL gets. */
+export function internalRoutes({ pool, signingKeys }: AuthContext): AnyRoute[] {
+  return [
+    route({
+      method: 'get',
+      path: '/.well-known/jwks.json',
+      operationId: 'jwks',
+      summary: 'Public keys of access tokens',
+      tag: 'auth',
+      access: 'public',
+      responses: {
+        200: { description: 'JWK Set (RFC 7517).', schema: z.object({ keys: z.array(z.looseObject({})) }) },
+      },
+      handler: async () => ({ status: 200, body: { keys: await signingKeys.published() } }),
+    }),
+    route({
+      method: 'post',
+      path: '/internal/credentials/resolve',
+      operationId: 'resolveCredential',
+      summary: 'Whom an agent key stands for',
+      tag: 'internal',
+      access: 'internal',
+      body: schemas.resolveCredential,
+      responses: { 200: { description: 'Or null.', schema: schemas.resolvedCredential } },
+      handler: async ({ body }) => ({
+        status: 200,
+        body: { credential: (await resolveAgentKey(pool, Buffer.from(body.keyHash, 'hex'))) ?? null },
+      }),
+    }),
+    route({
+      method: 'get',
+      path: '/internal/revocations',
+      operationId: 'revocations',
+      summary: 'What is refused since a cursor',
+      tag: 'internal',
+      access: 'internal',
+      query: schemas.revocationQuery,
+      responses: { 200: { description: 'Some entries may come again.', schema: schemas.revocationPage } },
+      handler: async ({ query }) => ({ status: 200, body: await readRevocations(pool, query) }),
+    }),
+    route({
+      method: 'get',
+      path: '/internal/users/:organizationId/:userId',
+      operationId: 'findUser',
+      summary: 'A user of an organisation',
+      tag: 'internal',
+      access: 'internal',
+      params: z.object({ organizationId: schemas.id, userId: schemas.id }),
+      responses: { 200: { description: 'Or null.', schema: schemas.foundUser } },
+      handler: async ({ params }) => {
+        const row = await findAccount(pool, params.organizationId, params.userId);
+        const user: schemas.KnownUser | null = row
+          ? {
+              id: row.user_id,
+              organizationId: row.organization_id,
+              name: row.name,
+              role: row.role,
+              timezone: row.timezone,
+              status: row.status,
+            }
+          : null;
+        return { status: 200, body: { user } };
+      },
+    }),
+  ];
+}

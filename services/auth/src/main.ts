@@ -1,0 +1,19 @@
+import { createLogger, createMetrics, loadConfig, runProcess, serve } from '@worktide/runtime';
+import { configSchema, run, serviceName } from './index.ts';
+
+const log = createLogger({ service: serviceName, level: process.env.LOG_LEVEL || 'info' });
+
+await runProcess(log, async (lifecycle) => {
+  const config = loadConfig(configSchema, process.env);
+  const metrics = createMetrics({ processMetrics: true });
+  const service = await run(config, { lifecycle, log, metrics });
+  await serve({
+    services: [service],
+    lifecycle,
+    log,
+    metrics,
+    host: config.HOST,
+    port: config.PORT,
+    trustedProxies: config.TRUSTED_PROXIES,
+  });
+});

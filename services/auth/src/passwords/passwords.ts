@@ -1,0 +1,117 @@
+import { argon2, randomBytes, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
+import { AppError, type Metrics } from '@worktide/runtime';
+
+const argon2Async = promisify(argon2);
+
+interface Cost {
+  memory: number;
+  passes: number;
+  parallelism: number;
+}
+
+/** Argon2id with 19 MiB, two passes, one lane: OWASP Password Storage Cheat Sheet, first choice. ~45 ms a hash. */
+const cost: Cost = { memory: 19_456, passes: 2, parallelism: 1 };
+const tagLength = 32;
+/** RFC 9106 §3.1: 16 bytes of salt are enough for any use with passwords. */
+const saltLength = 16;
+/** libuv has four threads, which also serve files and DNS: two hashes at a time leave half of them. */
+const maxConcurrent = 2;
+/** About five seconds' work: who would wait longer is better told to come back. */
+const defaultMaxWaiting = 200;
+
+export interface Passwords {
+  /** PHC string of a new password. Rejects 503 `BUSY` when too many wait. */
+  hash(password: string): Promise<string>;
+  /**
+   * Whether the password is the one of the stored hash. Without a stored hash it takes the same time and is false, so
+   * that nobody learns by the clock which addresses have an account.
+   */
+  verify(password: string, stored: string | undefined): Promise<boolean>;
+  /** True for hashes made with other parameters than today's. */
+  isOutdated(stored: string): boolean;
+}
+
+/** Bounded hashing off the event loop. */
+export function createPasswords(options: { metrics: Metrics; maxWaiting?: number }): Passwords {
+  const { metrics, maxWaiting = defaultMaxWaiting } = options;
+  const waitingGauge = metrics.gauge('worktide_auth_password_queue', 'Password hashes waiting for a thread');
+  const waiting: (() => void)[] = [];
+  let running = 0;
+
+  async function bounded<T>(work: () => Promise<T>): Promise<T> {
+    if (running >= maxConcurrent) {
+      if (waiting.length >= maxWaiting) {
+        throw new AppError('BUSY', 'Too many people log in at the moment.', { statusCode: 503, retryAfterSeconds: 5 });
+      }
+      // Who is let in takes over the slot of the one that ended.
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        waitingGauge.set(waiting.length);
+      });
+    } else running++;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      waitingGauge.set(waiting.length);
+      if (next) next();
+      else running--;
+    }
+  }
+
+  const derive = (password: string, salt: Buffer, { memory, passes, parallelism }: Cost): Promise<Buffer> =>
+    bounded(() =>
+      argon2Async('argon2id', {
+        // One password, typed on two systems, may arrive composed differently (NIST SP 800-63B §5.1.1.2).
+        message: password.normalize('NFKC'),
+        nonce: salt,
+        memory,
+        passes,
+        parallelism,
+        tagLength,
+      }),
+    );
+
+  // No password has it: its tag is random.
+  const nobody: Stored = { cost, salt: randomBytes(saltLength), tag: randomBytes(tagLength) };
+
+  return {
+    async hash(password) {
+      const salt = randomBytes(saltLength);
+      return encode({ cost, salt, tag: await derive(password, salt, cost) });
+    },
+    async verify(password, stored) {
+      const expected = stored === undefined ? nobody : decode(stored);
+      return timingSafeEqual(await derive(password, expected.salt, expected.cost), expected.tag);
+    },
+    isOutdated(stored) {
+      const { memory, passes, parallelism } = decode(stored).cost;
+      return memory !== cost.memory || passes !== cost.passes || parallelism !== cost.parallelism;
+    },
+  };
+}
+
+interface Stored {
+  cost: Cost;
+  salt: Buffer;
+  tag: Buffer;
+}
+
+const unpadded = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '');
+
+// PHC string format, as other Argon2 libraries read and write it.
+function encode({ cost: { memory, passes, parallelism }, salt, tag }: Stored): string {
+  return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${unpadded(salt)}$${unpadded(tag)}`;
+}
+
+function decode(phc: string): Stored {
+  const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(phc);
+  const tag = Buffer.from(match?.[5] ?? '', 'base64');
+  if (!match || tag.length !== tagLength) throw new Error('a stored password hash cannot be read');
+  return {
+    cost: { memory: Number(match[1]), passes: Number(match[2]), parallelism: Number(match[3]) },
+    salt: Buffer.from(match[4]!, 'base64'),
+    tag,
+  };
+}

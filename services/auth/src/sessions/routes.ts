@@ -1,0 +1,183 @@
+import { type Pool, transaction } from '@worktide/postgres';
+import { type AnyRoute, type Caller, notFound, route, unauthorized } from '@worktide/runtime';
+import * as schemas from '@worktide/schemas';
+import type { Request } from 'express';
+import type { z } from 'zod';
+import { signedInReply } from '../accounts/routes.ts';
+import type { AuthContext } from '../context.ts';
+import { decodeCursor, pageOf } from '../paging.ts';
+import { pushRevocations } from '../revocations/revocations.ts';
+import { expiredCookie, refreshTokenOf } from './cookie.ts';
+import { hashOf } from './refresh-tokens.ts';
+import { rotate } from './rotate.ts';
+import { type EndReason, endSessions } from './sessions.ts';
+
+const tag = 'auth';
+const expired = () => unauthorized('The session has ended; log in again.', 'SESSION_ENDED');
+
+export function sessionRoutes(context: AuthContext): AnyRoute[] {
+  const { config, pool } = context;
+
+  async function end(owner: Owner, which: string | 'all', reason: EndReason): Promise<number> {
+    const ended = await transaction(pool, (client) => endSessions(client, owner, which, reason));
+    pushRevocations(context.keyValue, context.log, ended);
+    return ended.length;
+  }
+
+  // By the access token where it is good, else by the refresh token: logging out must work after the former expired.
+  async function sessionToEnd(req: Request, refreshToken: string | undefined): Promise<Owner & { sessionId: string }> {
+    if (refreshToken !== undefined) {
+      const owner = await ownerOfToken(pool, refreshToken);
+      if (owner) return owner;
+    }
+    const caller = await context.authenticate(req.headers.authorization);
+    if (caller.sessionId === undefined) throw unauthorized('An agent key has no session.');
+    return { ...caller, sessionId: caller.sessionId };
+  }
+
+  return [
+    route({
+      method: 'post',
+      path: '/api/v1/auth/refresh',
+      operationId: 'refresh',
+      summary: 'Exchange a refresh token for new tokens',
+      description:
+        'From the cookie or the body; the new one comes back the same way. A token spent less than 10 s ago, none of ' +
+        'whose successors has been used, gets another successor. Any other reuse ends the session.',
+      tag,
+      access: 'public',
+      body: schemas.refreshBody,
+      responses: { 200: { description: 'As log-in.', schema: schemas.signedIn } },
+      handler: async ({ req, res, body, log }) => {
+        const token = body?.refreshToken ?? refreshTokenOf(req);
+        if (token === undefined) throw unauthorized();
+        const rotation = await rotate(pool, token);
+        if (rotation.outcome === 'rotated') {
+          await noteSeen(rotation.account.organization_id, rotation.account.user_id);
+          return signedInReply(context, req, 200, rotation, body?.refreshToken ? 'body' : 'cookie');
+        }
+        if (rotation.outcome === 'reused') {
+          pushRevocations(context.keyValue, context.log, rotation.revocations);
+          log.warn({ sessions: rotation.revocations.map(({ id }) => id) }, 'a spent refresh token came back');
+        }
+        if (body?.refreshToken === undefined) res.setHeader('set-cookie', expiredCookie(req, config.COOKIE_SECURE));
+        throw expired();
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/auth/logout',
+      operationId: 'logout',
+      summary: 'End this session',
+      description: 'The session of the refresh token (cookie or body), or else of the access token.',
+      tag,
+      access: 'public',
+      body: schemas.refreshBody,
+      responses: { 204: { description: 'Logged out; its tokens are refused everywhere.' } },
+      handler: async ({ req, body }) => {
+        const owner = await sessionToEnd(req, body?.refreshToken ?? refreshTokenOf(req));
+        await end(owner, owner.sessionId, 'logout');
+        return { status: 204, headers: { 'set-cookie': expiredCookie(req, config.COOKIE_SECURE) } };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/auth/logout-all',
+      operationId: 'logoutAll',
+      summary: 'End all my sessions',
+      description: 'Agent keys stay: each is revoked by itself.',
+      tag,
+      access: 'session',
+      responses: { 204: { description: 'Logged out everywhere.' } },
+      handler: async ({ req, caller }) => {
+        await end(caller, 'all', 'logout-all');
+        return { status: 204, headers: { 'set-cookie': expiredCookie(req, config.COOKIE_SECURE) } };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/auth/sessions',
+      operationId: 'listSessions',
+      summary: 'The devices I am logged in on',
+      tag,
+      access: 'session',
+      query: schemas.listQuery,
+      responses: { 200: { description: 'Newest first.', schema: schemas.sessionPage } },
+      handler: async ({ caller, query }) => ({ status: 200, body: await listSessions(pool, caller, query) }),
+    }),
+    route({
+      method: 'delete',
+      path: '/api/v1/auth/sessions/:id',
+      operationId: 'endSession',
+      summary: 'Log a device out',
+      tag,
+      access: 'session',
+      params: schemas.idParams,
+      responses: { 204: { description: 'Ended.' } },
+      handler: async ({ caller, params }) => {
+        if ((await end(caller, params.id, 'revoked')) === 0) throw notFound();
+        return { status: 204 };
+      },
+    }),
+  ];
+
+  // After the rotation, whose locks it would cross; a failure is no reason to keep the new tokens from their owner.
+  async function noteSeen(organizationId: string, userId: string): Promise<void> {
+    await pool
+      .query('UPDATE auth.users SET last_seen_at = now() WHERE organization_id = $1 AND id = $2', [
+        organizationId,
+        userId,
+      ])
+      .catch((error: unknown) => context.log.warn({ err: error }, 'last seen not noted'));
+  }
+}
+
+interface Owner {
+  organizationId: string;
+  userId: string;
+}
+
+// Also by a spent or expired token: whoever holds it may end the session, never more.
+async function ownerOfToken(pool: Pool, token: string): Promise<(Owner & { sessionId: string }) | undefined> {
+  const { rows } = await pool.query<Owner & { sessionId: string }>(
+    `SELECT s.organization_id AS "organizationId", s.user_id AS "userId", s.id AS "sessionId"
+     FROM auth.refresh_tokens t
+     JOIN auth.sessions s ON s.organization_id = t.organization_id AND s.id = t.session_id
+     WHERE t.token_hash = $1`,
+    [hashOf(token)],
+  );
+  return rows[0];
+}
+
+interface SessionRow {
+  id: string;
+  device_name: string | null;
+  user_agent: string | null;
+  ip_address: string | null;
+  created_at: Date;
+  last_used_at: Date;
+  expires_at: Date;
+}
+
+async function listSessions(
+  pool: Pool,
+  caller: Caller,
+  query: z.output<typeof schemas.listQuery>,
+): Promise<z.output<typeof schemas.sessionPage>> {
+  const { rows } = await pool.query<SessionRow>(
+    `SELECT id, device_name, user_agent, ip_address, created_at, last_used_at, expires_at FROM auth.sessions
+     WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()
+       AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4`,
+    [caller.organizationId, caller.userId, decodeCursor(query.cursor), query.limit + 1],
+  );
+  return pageOf(rows, query.limit, (row) => ({
+    id: row.id,
+    deviceName: row.device_name,
+    userAgent: row.user_agent,
+    ipAddress: row.ip_address,
+    createdAt: row.created_at.toISOString(),
+    lastUsedAt: row.last_used_at.toISOString(),
+    expiresAt: row.expires_at.toISOString(),
+    current: row.id === caller.sessionId,
+  }));
+}

@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { bearerOf, createKeySet, isAgentKey, verifyAccessToken } from '@worktide/identity';
+import type { Pool } from '@worktide/postgres';
+import { type Authenticate, type Role, unauthorized } from '@worktide/runtime';
+import { resolveAgentKey } from '../agent-keys/agent-keys.ts';
+import type { SigningKeys } from './signing-keys.ts';
+
+/**
+ * Auth asks its own tables at each request instead of following its own feed: what was revoked by another replica a
+ * moment ago is refused here at once. 401 and 503 as in `Authenticate`.
+ */
+export function createAuthenticate(pool: Pool, signingKeys: SigningKeys): Authenticate {
+  const keys = createKeySet(() => signingKeys.published());
+
+  return async (authorization) => {
+    const credential = bearerOf(authorization);
+    if (isAgentKey(credential)) {
+      const hash = createHash('sha256').update(credential.toLowerCase()).digest();
+      const found = await resolveAgentKey(pool, hash);
+      if (!found) throw unauthorized();
+      return found;
+    }
+    const claims = await verifyAccessToken(credential, keys);
+    const { rows } = await pool.query<{ role: Role; timezone: string }>(
+      `SELECT u.role, u.timezone FROM auth.sessions s
+       JOIN auth.users u ON u.organization_id = s.organization_id AND u.id = s.user_id
+       WHERE s.organization_id = $1 AND s.id = $2 AND s.user_id = $3 AND s.ended_at IS NULL AND u.status = 'active'`,
+      [claims.org, claims.sid, claims.sub],
+    );
+    const now = rows[0];
+    if (!now) throw unauthorized();
+    return {
+      organizationId: claims.org,
+      userId: claims.sub,
+      role: now.role,
+      timezone: now.timezone,
+      sessionId: claims.sid,
+      ...(claims.dev === undefined ? {} : { deviceId: claims.dev }),
+    };
+  };
+}
