@@ -1,0 +1,23 @@
+import { expect, test } from '@jest/globals';
+import { loadConfig } from '@worktide/runtime';
+import { configSchema } from './config.ts';
+
+const required = { EVENT_LOG_URL: 'kafka://k:9092', AUTH_URL: 'http://auth:8080', INTERNAL_TOKEN: 'x'.repeat(32) };
+
+test('the public limits are the defaults', () => {
+  expect(loadConfig(configSchema, required)).toMatchObject({
+    PINGS_MAX_PER_REQUEST: 1_000,
+    PINGS_MAX_BODY_BYTES: 1_000_000,
+    PINGS_MAX_APP_LENGTH: 256,
+    PINGS_MAX_TITLE_LENGTH: 1_024,
+    PINGS_MAX_URL_LENGTH: 2_048,
+    PINGS_MAX_DURATION_SECONDS: 86_400,
+    PINGS_MAX_AGE_DAYS: 90,
+    PINGS_MAX_FUTURE_SECONDS: 300,
+  });
+});
+
+test('limits above what the log takes are refused, with every other problem', () => {
+  const env = { ...required, PINGS_MAX_APP_LENGTH: '100000', INTERNAL_TOKEN: 'short' };
+  expect(() => loadConfig(configSchema, env)).toThrow(/INTERNAL_TOKEN: .*\n.*PINGS_MAX_APP_LENGTH: /);
+});

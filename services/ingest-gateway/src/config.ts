@@ -1,0 +1,36 @@
+import { defaultPingLimits, pingEventBounds } from '@worktide/schemas';
+import { z } from 'zod';
+
+const positive = z.coerce.number().int().positive();
+const characters = (fallback: number, bound: number) =>
+  positive.max(bound / 2, 'larger than the log takes').default(fallback);
+
+/** The gateway's environment. It knows no database: only the log, the schema registry and auth. */
+export const configSchema = z.object({
+  HOST: z.string().default('0.0.0.0'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8081),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
+  EVENT_LOG_URL: z.string(),
+  SCHEMA_REGISTRY_URL: z.string().default('local:'),
+  KEY_VALUE_URL: z.string().default('memory:'),
+  AUTH_URL: z.url(),
+  INTERNAL_TOKEN: z.string().min(32),
+  TRUSTED_PROXIES: z.coerce.number().int().min(0).default(0),
+
+  /** Limits of `POST /pings`; the defaults are the public interface's. */
+  PINGS_MAX_PER_REQUEST: positive.max(10_000).default(1_000),
+  PINGS_MAX_BODY_BYTES: positive.default(1_000_000),
+  PINGS_MAX_APP_LENGTH: characters(defaultPingLimits.maxAppLength, pingEventBounds.app),
+  PINGS_MAX_TITLE_LENGTH: characters(defaultPingLimits.maxTitleLength, pingEventBounds.title),
+  PINGS_MAX_URL_LENGTH: characters(defaultPingLimits.maxUrlLength, pingEventBounds.url),
+  PINGS_MAX_DURATION_SECONDS: positive.default(defaultPingLimits.maxDurationMs / 1000),
+  PINGS_MAX_AGE_DAYS: positive.default(defaultPingLimits.maxAgeMs / 86_400_000),
+  PINGS_MAX_FUTURE_SECONDS: positive.default(defaultPingLimits.maxFutureMs / 1000),
+
+  /** Bytes that may wait for the log; over it requests are answered 503. */
+  QUEUE_MAX_BYTES: positive.default(64 * 1024 * 1024),
+  /** Bytes of request bodies that may be held at once; over it requests are answered 503 unread. */
+  BODIES_MAX_BYTES: positive.default(64 * 1024 * 1024),
+});
+
+export type Config = z.output<typeof configSchema>;

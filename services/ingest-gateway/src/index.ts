@@ -1,0 +1,3 @@
+export { type Config, configSchema } from './config.ts';
+export { run } from './run.ts';
+export const serviceName = 'ingest-gateway';

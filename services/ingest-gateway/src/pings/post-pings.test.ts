@@ -1,0 +1,270 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type EventLog, openEventLog } from '@worktide/event-log';
+import {
+  type Caller,
+  createLifecycle,
+  createMetrics,
+  type Lifecycle,
+  loadConfig,
+  type Metrics,
+  serve,
+  silentLogger,
+  unauthorized,
+  unavailable,
+  uuidv7,
+} from '@worktide/runtime';
+import { createCodec, openSchemaRegistry, type PingsRecord, pingsRecord, topics } from '@worktide/schemas';
+import { configSchema } from '../config.ts';
+import { postPings } from './post-pings.ts';
+
+const caller: Caller = {
+  organizationId: '019cd7a0-0000-7000-8000-00000000000a',
+  userId: '019cd7a0-0000-7000-8000-00000000000b',
+  role: 'employee',
+  timezone: 'UTC',
+  agentKeyId: 'k',
+  deviceId: 'laptop',
+};
+
+const authenticate = async (authorization: string | undefined): Promise<Caller> => {
+  if (authorization === 'Bearer agent') return caller;
+  if (authorization === 'Bearer session') return { ...caller, deviceId: undefined as never, sessionId: 's-1' };
+  if (authorization === 'Bearer auth-away') throw unavailable('auth');
+  throw unauthorized();
+};
+
+const ping = (more: Record<string, unknown> = {}) => ({
+  id: uuidv7(),
+  startedAt: new Date(Date.now() - 10_000).toISOString(),
+  endedAt: new Date(Date.now() - 5_000).toISOString(),
+  app: 'Editor',
+  ...more,
+});
+
+interface Answer {
+  code?: string;
+  accepted?: number;
+  rejected?: unknown[];
+  details?: unknown[];
+}
+
+let folder: string;
+let lifecycle: Lifecycle;
+let log: EventLog;
+let metrics: Metrics;
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'worktide-gateway-'));
+  lifecycle = createLifecycle({ log: silentLogger() });
+  metrics = createMetrics();
+  log = openEventLog(`lmdb:${folder}`, { clientId: 'test', log: silentLogger(), metrics });
+  lifecycle.onClose('log', () => log.close());
+  await log.admin.ensureTopics([topics.pings]);
+});
+
+afterEach(async () => {
+  await lifecycle.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(env: Record<string, string> = {}, send?: () => Promise<void>) {
+  const config = loadConfig(configSchema, {
+    EVENT_LOG_URL: 'unused',
+    AUTH_URL: 'http://127.0.0.1:1',
+    INTERNAL_TOKEN: 'x'.repeat(32),
+    ...env,
+  });
+  const producer = log.producer({ maxQueuedBytes: config.QUEUE_MAX_BYTES });
+  lifecycle.onClose('producer', () => producer.close());
+  const codec = createCodec(openSchemaRegistry('local:'), topics.pings);
+  await codec.prepare();
+  const failing = send && { send, queuedBytes: 0, flush: async () => {}, close: async () => {} };
+  const routes = [postPings({ config, producer: failing ?? producer, codec, authenticate, metrics })];
+  const { url, port } = await serve({
+    services: [{ name: 'ingest-gateway', routes: [], rawRoutes: routes, checks: {}, authenticate }],
+    lifecycle,
+    log: silentLogger(),
+    metrics,
+    host: '127.0.0.1',
+    port: 0,
+  });
+  const post = async (body: unknown, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${url}/api/v1/pings`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer agent', 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
+    });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Answer };
+  };
+  const stored = async (): Promise<{ key: string; record: PingsRecord }[]> => {
+    const all = [];
+    for (let partition = 0; partition < topics.pings.partitions; partition++) {
+      all.push(...(await log.admin.read(topics.pings.name, { partition, fromOffset: 0, limit: 1_000 })));
+    }
+    return all.map((r) => ({ key: r.key, record: pingsRecord.parse(codec.decode(r.value)) }));
+  };
+  return { url, port, post, stored };
+}
+
+describe('what is taken', () => {
+  test('one ping, an array, NDJSON, gzip: each request one record under the user', async () => {
+    const { post, stored } = await start();
+    const lines = [ping(), ping({ app: 'Two' })].map((p) => JSON.stringify(p)).join('\n\n');
+    for (const [body, headers, accepted] of [
+      [ping({ deviceId: 'desk', url: 'https://www.e.com/x' }), {}, 1],
+      [[ping(), ping()], { 'content-type': 'application/json; charset=utf-8' }, 2],
+      [`${lines}\r\n`, { 'content-type': 'application/x-ndjson' }, 2],
+      [gzipSync(JSON.stringify([ping()])), { 'content-encoding': 'gzip' }, 1],
+    ] as const) {
+      const answer = await post(body, headers);
+      expect(answer).toMatchObject({ status: 202, body: { accepted, rejected: [] } });
+    }
+    const records = await stored();
+    expect(records).toHaveLength(4);
+    for (const { key, record } of records) {
+      expect(key).toBe(caller.userId);
+      expect(record).toMatchObject({ organizationId: caller.organizationId, userId: caller.userId });
+    }
+    expect(records[0]!.record.pings[0]).toMatchObject({
+      deviceId: 'desk',
+      host: 'e.com',
+      state: 'active',
+      source: 'window',
+    });
+    expect(records[1]!.record.pings[0]).toMatchObject({ deviceId: 'laptop', host: null });
+    expect((await metrics.render()).text).toContain('worktide_pings_accepted_total 6');
+  });
+
+  test('organisation and user are the credential’s, whatever the body says; a login counts as a device', async () => {
+    const { post, stored } = await start();
+    const body = ping({ organizationId: uuidv7(), userId: uuidv7() });
+    expect((await post(body, { authorization: 'Bearer session' })).status).toBe(202);
+    const [only] = await stored();
+    expect(only!.record).toMatchObject({ organizationId: caller.organizationId, userId: caller.userId });
+    expect(only!.record.pings[0]).toMatchObject({ deviceId: 's-1' });
+  });
+
+  test('bad pings are named by index, id and code; the good ones of the request are kept', async () => {
+    const { post, stored } = await start();
+    const bad = ping({ app: 'x'.repeat(257) });
+    const answer = await post([ping(), bad, 7, ping()]);
+    expect(answer).toMatchObject({ status: 202, body: { accepted: 2 } });
+    expect(answer.body.rejected).toEqual([
+      { index: 1, id: bad.id, code: 'APP_TOO_LONG', message: 'app has more than 256 characters.' },
+      { index: 2, code: 'NOT_A_PING', message: 'A ping is a JSON object.' },
+    ]);
+    expect((await stored())[0]!.record.pings).toHaveLength(2);
+    expect((await metrics.render()).text).toContain('worktide_pings_rejected_total{code="APP_TOO_LONG"} 1');
+  });
+
+  test('a cut-off NDJSON line is that line’s problem alone', async () => {
+    const { post } = await start();
+    const body = `${JSON.stringify(ping())}\n${JSON.stringify(ping()).slice(0, 40)}`;
+    const answer = await post(body, { 'content-type': 'application/x-ndjson' });
+    expect(answer).toMatchObject({
+      status: 202,
+      body: { accepted: 1, rejected: [{ index: 1, code: 'MALFORMED_JSON' }] },
+    });
+  });
+
+  test('a large request is split into records that the broker takes', async () => {
+    const { post, stored } = await start();
+    const pings = Array.from({ length: 600 }, () => ping({ title: 'x'.repeat(1_000) }));
+    expect(await post(pings)).toMatchObject({ status: 202, body: { accepted: 600 } });
+    const records = await stored();
+    expect(records.length).toBeGreaterThan(1);
+    expect(records.flatMap(({ record }) => record.pings.map((p) => p.id)).sort()).toEqual(
+      pings.map((p) => p.id).sort(),
+    );
+  });
+});
+
+describe('what is refused, with nothing stored', () => {
+  const many = (n: number) => Array.from({ length: n }, () => ping());
+  test.each<[string, unknown, Record<string, string>, number, string]>([
+    ['malformed JSON', '[{"id":', {}, 400, 'MALFORMED_JSON'],
+    ['a megabyte of nesting', '['.repeat(999_999), {}, 400, 'MALFORMED_JSON'],
+    ['well-formed nesting', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, {}, 400, 'NOT_A_PING'],
+    ['an empty list', [], {}, 400, 'EMPTY_REQUEST'],
+    ['an empty body', '', {}, 400, 'MALFORMED_JSON'],
+    ['blank lines', '\n\n', { 'content-type': 'application/x-ndjson' }, 400, 'EMPTY_REQUEST'],
+    ['one bad ping', ping({ endedAt: '2020' }), {}, 400, 'INVALID_TIME'],
+    ['only bad pings of one kind', [7, 8], {}, 400, 'NOT_A_PING'],
+    ['only bad pings of several kinds', [7, ping({ app: '' })], {}, 400, 'ALL_PINGS_REJECTED'],
+    ['1,001 pings', many(1_001), {}, 413, 'TOO_MANY_PINGS'],
+    ['a body over the limit', 'x'.repeat(1_000_001), {}, 413, 'BODY_TOO_LARGE'],
+    ['a gzip bomb', gzipSync('x'.repeat(1_000_001)), { 'content-encoding': 'gzip' }, 413, 'BODY_TOO_LARGE'],
+    ['gzip that is none', 'xxx', { 'content-encoding': 'gzip' }, 400, 'MALFORMED_BODY'],
+    ['an odd encoding', '{}', { 'content-encoding': 'br' }, 415, 'UNSUPPORTED_ENCODING'],
+    ['another type', '{}', { 'content-type': 'text/plain' }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
+    ['no credential', ping(), { authorization: '' }, 401, 'UNAUTHORIZED'],
+    ['a bad credential', ping(), { authorization: 'Bearer x' }, 401, 'UNAUTHORIZED'],
+    [
+      'a credential that cannot be checked now',
+      ping(),
+      { authorization: 'Bearer auth-away' },
+      503,
+      'DEPENDENCY_UNAVAILABLE',
+    ],
+  ])('%s', async (_what, body, headers, status, code) => {
+    const { post, stored } = await start();
+    const answer = await post(body, headers);
+    expect(answer).toMatchObject({ status, body: { statusCode: status, code, path: '/api/v1/pings' } });
+    if (status === 503) expect(answer.headers.get('retry-after')).toBe('1');
+    expect(await stored()).toEqual([]);
+  });
+
+  test('every bad ping is named when all are', async () => {
+    const { post } = await start();
+    const { body } = await post([7, ping({ app: '' })]);
+    expect(body.details).toEqual([
+      { index: 0, code: 'NOT_A_PING', message: 'A ping is a JSON object.' },
+      { index: 1, code: 'APP_EMPTY', message: 'app is empty.' },
+    ]);
+  });
+
+  test('a request that ends before its body stores nothing and harms nobody', async () => {
+    const { port, post, stored } = await start();
+    await new Promise<void>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write('POST /api/v1/pings HTTP/1.1\r\nhost: x\r\nauthorization: Bearer agent\r\n');
+        socket.write('content-type: application/json\r\ncontent-length: 1000\r\n\r\n[{"id":');
+        setImmediate(() => socket.destroy());
+      });
+      socket.once('close', () => resolve());
+    });
+    expect((await post(ping())).status).toBe(202);
+    expect(await stored()).toHaveLength(1);
+  });
+});
+
+describe('when the log is in trouble', () => {
+  test('a full queue is 503 with Retry-After, and nothing of the request is kept', async () => {
+    const { post, stored } = await start({ QUEUE_MAX_BYTES: '50' });
+    const answer = await post(ping());
+    expect(answer).toMatchObject({ status: 503, body: { code: 'QUEUE_FULL' } });
+    expect(answer.headers.get('retry-after')).toBe('1');
+    expect(await stored()).toEqual([]);
+  });
+
+  test('bodies held beyond the bound are refused unread', async () => {
+    const { post } = await start({ BODIES_MAX_BYTES: '100' });
+    expect(await post([ping(), ping()])).toMatchObject({ status: 503, body: { code: 'QUEUE_FULL' } });
+    expect((await metrics.render()).text).toContain('worktide_pings_backpressure_total 1');
+  });
+
+  test('a log that is away is 503; the next request is taken again', async () => {
+    let away = true;
+    const { post } = await start({}, async () => {
+      if (away) throw unavailable('event log');
+    });
+    expect(await post(ping())).toMatchObject({ status: 503, body: { code: 'DEPENDENCY_UNAVAILABLE' } });
+    away = false;
+    expect((await post(ping())).status).toBe(202);
+  });
+});

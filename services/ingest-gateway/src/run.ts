@@ -1,0 +1,48 @@
+import { openEventLog } from '@worktide/event-log';
+import { createIdentity } from '@worktide/identity';
+import { openKeyValue } from '@worktide/key-value';
+import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
+import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import type { Config } from './config.ts';
+import { postPings } from './pings/post-pings.ts';
+
+/** Builds the gateway top to bottom; what is built first is closed last. */
+export async function run(
+  config: Config,
+  deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
+): Promise<Service> {
+  const { lifecycle, log, metrics } = deps;
+
+  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: 'ingest-gateway', log, metrics });
+  lifecycle.onClose('event log', () => eventLog.close());
+  const producer = eventLog.producer({ maxQueuedBytes: config.QUEUE_MAX_BYTES });
+  lifecycle.onClose('producer', () => producer.close());
+
+  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
+  const codec = createCodec(registry, topics.pings);
+  // So that the first request need not; where the registry is away, readiness says so and requests ask again.
+  codec.prepare().catch(() => {});
+
+  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('key-value', () => keyValue.close());
+  const identity = createIdentity({
+    authUrl: config.AUTH_URL,
+    internalToken: config.INTERNAL_TOKEN,
+    keyValue,
+    lifecycle,
+    log,
+    metrics,
+  });
+
+  return {
+    name: 'ingest-gateway',
+    routes: [],
+    rawRoutes: [postPings({ config, producer, codec, authenticate: identity.authenticate, metrics })],
+    checks: {
+      'event log': () => eventLog.check(),
+      'schema registry': () => codec.prepare(),
+      auth: identity.check,
+    },
+    authenticate: identity.authenticate,
+  };
+}
