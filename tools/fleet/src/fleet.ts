@@ -1,0 +1,219 @@
+import { randomBytes } from 'node:crypto';
+import { type Account, type AccountsContext, accountsOfKeys, registerAccounts, type Wanted } from './accounts.ts';
+import { zones } from './agents/catalog.ts';
+import { type Agent, createDriver } from './agents/driver.ts';
+import { createHostile } from './agents/hostile.ts';
+import { maxDaysBack } from './agents/shifts.ts';
+import { createUploads } from './agents/uploads.ts';
+import { createWorker } from './agents/worker.ts';
+import { createHttpClient, sendUntilAnswered } from './client.ts';
+import type { FleetOptions, Origins } from './options.ts';
+import { createLedger, type Ledger } from './oracle/ledger.ts';
+import { createStats, increment, progressLine, type Stats } from './progress.ts';
+import { createRandom, type Random } from './random.ts';
+import { createReader, type Reader } from './verify/read.ts';
+import { type Verification, verify } from './verify/verify.ts';
+
+export interface FleetResult {
+  /** Usage and reports are what they must be, no answer was wrong, and the fate of every ping is known. */
+  equal: boolean;
+  verification: Verification;
+  stats: Stats;
+  ledger: Ledger;
+  accounts: readonly Account[];
+  /** Answers that were not what they must be, by what was wrong, with how often. */
+  complaints: ReadonlyMap<string, number>;
+  /** Pings sent whose fate is unknown: without an answer to the end. By user. */
+  unknown: ReadonlyMap<string, number>;
+  seed: number;
+  runId: string;
+  now: number;
+  /** Compares once more with the same ledger, e.g. after kills or a replay. */
+  verify(options?: { settle?: number; signal?: AbortSignal }): Promise<Verification>;
+  /** Ends the kept connections. */
+  close(): void;
+}
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+/** Registering a fleet may take a while: passwords are hashed at tens of milliseconds of CPU each. */
+const registrationMs = 10 * minuteMs;
+/** A product that is just starting or restarting answers within this. */
+const firstAnswerMs = 15_000;
+/** Different complaints kept; a service that is wrong is wrong thousands of times. */
+const complaintsKept = 50;
+const hostilePerUser = 5;
+
+const originsOf = (options: FleetOptions): Origins => ({
+  auth: options.origins?.auth ?? options.url,
+  ingest: options.origins?.ingest ?? [options.url],
+  usage: options.origins?.usage ?? options.url,
+  reports: options.origins?.reports ?? options.url,
+});
+
+/** Devices per user: everyone one, most two or three; more only where agents are left over. */
+function devicesPerUser(agents: number, users: number, random: Random): number[] {
+  const counts = new Array<number>(users).fill(1);
+  const twice = [...counts.keys(), ...counts.keys()];
+  const further = random.shuffled(twice);
+  for (let i = 0; i < agents - users; i++) counts[further[i % further.length]!]!++;
+  return counts;
+}
+
+function wantedAccounts(counts: readonly number[], seed: number, runId: string): Wanted[] {
+  const random = createRandom(seed, 'accounts');
+  return counts.map((count, i) => ({
+    email: `fleet-${runId}-${i}@example.com`,
+    password: `fleet ${runId} ${i} password`,
+    name: `Fleet user ${i}`,
+    organizationName: `Fleet ${runId} ${i}`,
+    timezone: zones[i % zones.length]!,
+    devices: Array.from({ length: count }, (_, d) => `${random.pick(['laptop', 'desktop', 'Büro – PC'])}-${i}-${d}`),
+  }));
+}
+
+/** A wrong URL is told at once, not after all the patience that registering may need. */
+async function requireAnswer({ client, origin, signal }: AccountsContext): Promise<void> {
+  const options = { deadline: Date.now() + firstAnswerMs, ...(signal ? { signal } : {}) };
+  await sendUntilAnswered(client, origin, { method: 'GET', path: '/health/live' }, options).catch((cause: Error) => {
+    throw new Error(`nothing answers at ${origin}: ${cause.message}`, { cause });
+  });
+}
+
+/** The ledger begins empty, and so must the users: what they had before would all be differences. */
+async function requireNoUsage(reader: Reader, accounts: readonly Account[]): Promise<void> {
+  for (const account of accounts) {
+    if (await reader.hasUsage(account, Date.now() - 90 * dayMs, Date.now())) {
+      throw new Error(`user ${account.userId} of the keys has usage already; the fleet needs users without any`);
+    }
+  }
+}
+
+/**
+ * Runs a fleet of simulated agents against a product, keeps the ledger of what was acknowledged, and compares what
+ * the public interface shows with what it must show.
+ * @throws Error when accounts cannot be made; everything after that ends in the result.
+ */
+export async function runFleet(options: FleetOptions): Promise<FleetResult> {
+  const print = options.print ?? (() => {});
+  const seed = options.seed ?? 1;
+  const runId = options.runId ?? randomBytes(4).toString('hex');
+  const now = Math.min(options.now ?? Date.now(), Date.now());
+  const days = Math.min(options.days ?? 3, maxDaysBack);
+  if (now < Date.now() - 5 * dayMs) throw new Error('"now" is more than five days ago: its pings would be too old');
+  const hostile = options.hostile ?? 0;
+  const settle = options.settle ?? 60;
+  const origins = originsOf(options);
+  const maxSockets = options.maxSockets ?? 256;
+  const clientOptions = options.requestTimeoutMs === undefined ? {} : { timeoutMs: options.requestTimeoutMs };
+  const client = createHttpClient({ maxSockets, ...clientOptions });
+  const signal = options.signal ?? new AbortController().signal;
+
+  const ctx = { client, origin: origins.auth, deadline: Date.now() + registrationMs, signal };
+  let accounts: Account[];
+  let hostileAccounts: Account[] = [];
+  try {
+    await requireAnswer(ctx);
+    if (options.keys) {
+      accounts = await accountsOfKeys(ctx, options.keys);
+      await requireNoUsage(createReader(client, origins), accounts);
+    } else {
+      const users = Math.min(options.users ?? Math.ceil(options.agents / 2), options.agents);
+      const counts = devicesPerUser(options.agents, users, createRandom(seed, 'devices'));
+      const all = [...counts, ...new Array<number>(Math.ceil(hostile / hostilePerUser)).fill(1)];
+      print(`seed ${seed}, run ${runId}, now ${new Date(now).toISOString()}: registering ${all.length} organisations`);
+      const made = await registerAccounts(ctx, wantedAccounts(all, seed, runId));
+      accounts = made.slice(0, users);
+      hostileAccounts = made.slice(users);
+    }
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+
+  const ledger = createLedger();
+  const stats = createStats();
+  const complaints = new Map<string, number>();
+  const complain = (what: string): void =>
+    increment(complaints, complaints.size < complaintsKept || complaints.has(what) ? what : 'other complaints');
+
+  const agentOf = (account: Account, device: number, index: number, isHostile: boolean): Agent => {
+    const { deviceId, agentKey } = account.devices[device]!;
+    const random = createRandom(seed, 'agent', index);
+    const worker = createWorker({
+      zone: account.timezone,
+      now,
+      days,
+      deviceId,
+      nameDevice: options.keys !== undefined,
+      otherDevices: account.devices.map((d) => d.deviceId).filter((other) => other !== deviceId),
+      random,
+      ids: createRandom(seed, runId, 'ids', index),
+    });
+    return {
+      account,
+      deviceId,
+      agentKey,
+      script: isHostile ? createHostile({ worker, random }) : createUploads(worker, random),
+      parallel: isHostile ? 50 : 1,
+      pingsLeft: options.pingsPerAgent ?? Number.POSITIVE_INFINITY,
+    };
+  };
+  const lawful = accounts.flatMap((account) => account.devices.map((_, d) => ({ account, d })));
+  const agents = lawful.map(({ account, d }, i) => agentOf(account, d, i, false));
+  if (options.keys) hostileAccounts = accounts;
+  for (let i = 0; i < hostile; i++) {
+    agents.push(agentOf(hostileAccounts[i % hostileAccounts.length]!, 0, lawful.length + i, true));
+  }
+  const everyone = [...new Set([...accounts, ...hostileAccounts])];
+
+  const rate = options.rate ?? agents.length * 10;
+  const driver = createDriver(agents, {
+    client,
+    origins: origins.ingest,
+    ledger,
+    stats,
+    rate: Number.isFinite(rate) ? rate : undefined,
+    maxInFlight: maxSockets * origins.ingest.length,
+    complain,
+  });
+
+  print(`${lawful.length} agents of ${accounts.length} users, ${hostile} hostile, for ${options.seconds} s`);
+  const line = progressLine(stats, Date.now());
+  const ticker = setInterval(() => print(line(driver.pending())), 1000);
+  try {
+    const time = AbortSignal.timeout(options.seconds * 1000);
+    await driver.run(AbortSignal.any([signal, time]));
+    await driver.drain({ deadline: Date.now() + settle * 1000, rest: !signal.aborted });
+  } finally {
+    clearInterval(ticker);
+  }
+  print(line(driver.pending()));
+
+  const reader = createReader(client, origins);
+  const check = (seconds: number, stop?: AbortSignal): Promise<Verification> =>
+    verify({
+      ledger,
+      reader,
+      accounts: everyone,
+      settleSeconds: seconds,
+      ...(stop ? { signal: stop } : {}),
+      onProgress: (equal, users) => print(`comparing: ${equal} of ${users} users equal`),
+    });
+  const verification = await check(settle);
+  const unknown = driver.unknown();
+  return {
+    equal: verification.equal && complaints.size === 0 && unknown.size === 0,
+    verification,
+    stats,
+    ledger,
+    accounts: everyone,
+    complaints,
+    unknown,
+    seed,
+    runId,
+    now,
+    verify: (again = {}) => check(again.settle ?? settle, again.signal),
+    close: () => client.close(),
+  };
+}

@@ -1,0 +1,70 @@
+import type { FleetResult } from './fleet.ts';
+import { sumOf } from './progress.ts';
+
+const usersShown = 10;
+const complaintsShown = 20;
+
+const grouped = (n: number): string => n.toLocaleString('en-US');
+const counts = (map: ReadonlyMap<string, number>): string =>
+  [...map].map(([name, n]) => `${name} ${grouped(n)}`).join(', ');
+
+/** The end of a run for people: a table, what is wrong if anything, and the verdict as the last line. */
+export function verdictLines(result: FleetResult): string[] {
+  const { verification, stats, complaints, unknown } = result;
+  const equalUsers = verification.users - verification.differences.length;
+  const latency = `p50 ${stats.latency.quantile(0.5).toFixed(1)} ms, p99 ${stats.latency.quantile(0.99).toFixed(1)} ms`;
+  const rows: [string, string][] = [
+    ['pings sent', grouped(stats.sent)],
+    ['pings acknowledged', grouped(stats.acknowledged)],
+    ['pings rejected', `${grouped(sumOf(stats.rejected))}${stats.rejected.size ? ` (${counts(stats.rejected)})` : ''}`],
+    ['requests', `${grouped(stats.requests)} (${latency})`],
+    ['requests retried', `${grouped(sumOf(stats.retried))}${stats.retried.size ? ` (${counts(stats.retried)})` : ''}`],
+    ['pings of unknown fate', grouped(sumOf(unknown))],
+    ['wrong answers', grouped(sumOf(complaints))],
+    ['usage entries expected', grouped(verification.entries)],
+    ['local days compared', grouped(verification.days)],
+    ['users equal', `${grouped(equalUsers)} of ${grouped(verification.users)}`],
+    ['comparing took', `${verification.tookSeconds.toFixed(1)} s`],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = ['', ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`), ''];
+
+  for (const [what, n] of [...complaints].slice(0, complaintsShown)) lines.push(`  wrong answer, ${n} times: ${what}`);
+  for (const user of verification.differences.slice(0, usersShown)) {
+    lines.push(`  user ${user.userId} (${user.timezone}): ${grouped(user.count)} differences`);
+    for (const difference of user.first) lines.push(`    ${difference}`);
+  }
+  const more = verification.differences.length - usersShown;
+  if (more > 0) lines.push(`  and ${grouped(more)} more users`);
+  for (const [userId, n] of [...unknown].slice(0, usersShown)) {
+    lines.push(`  user ${userId}: ${grouped(n)} pings were sent and never answered for good`);
+  }
+  if (!result.equal) lines.push(`  again with --seed ${result.seed} --now ${new Date(result.now).toISOString()}`);
+  lines.push(result.equal ? 'verdict: equal' : 'verdict: DIFFERENT');
+  return lines;
+}
+
+/** The same for programs. */
+export function summaryOf(result: FleetResult): object {
+  const { stats, verification } = result;
+  return {
+    verdict: result.equal ? 'equal' : 'different',
+    seed: result.seed,
+    runId: result.runId,
+    now: new Date(result.now).toISOString(),
+    pings: {
+      sent: stats.sent,
+      acknowledged: stats.acknowledged,
+      rejected: Object.fromEntries(stats.rejected),
+      unknown: sumOf(result.unknown),
+    },
+    requests: {
+      sent: stats.requests,
+      retried: Object.fromEntries(stats.retried),
+      p50Ms: stats.latency.quantile(0.5),
+      p99Ms: stats.latency.quantile(0.99),
+    },
+    wrongAnswers: Object.fromEntries(result.complaints),
+    verification,
+  };
+}
