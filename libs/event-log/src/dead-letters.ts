@@ -2,9 +2,6 @@ import { createHash } from 'node:crypto';
 import { AppError } from '@worktide/runtime';
 import type { DeadLetterReason, LogRecord, StoredRecord } from './types.ts';
 
-/** Where a topic's dead letters go. */
-export const deadLetterTopic = (topic: string): string => `${topic}.dead`;
-
 /** Headers of a dead letter; `time` is ISO 8601, partition and offset decimal. The record's own headers stay. */
 export const deadLetterHeaders = {
   code: 'worktide-reason-code',

@@ -1,7 +1,8 @@
 import { backoffMs, describeError, type Logger, type Metrics, sleep, unavailable } from '@worktide/runtime';
+import { deadLetterTopic } from '@worktide/schemas';
 import { createRecordBuffer } from './buffer.ts';
 import { createConsumerMetrics } from './consumer-metrics.ts';
-import { createBatchDeadLetters, createDeadLetterLimiter, deadLetterRecord, deadLetterTopic } from './dead-letters.ts';
+import { createBatchDeadLetters, createDeadLetterLimiter, deadLetterRecord } from './dead-letters.ts';
 import { createSignal } from './signal.ts';
 import type { BatchContext, ConsumeOptions, Consumer, ConsumerState, LogRecord, StoredRecord } from './types.ts';
 

@@ -1,4 +1,4 @@
-export { deadLetterHeaders, deadLetterTopic } from './dead-letters.ts';
+export { deadLetterHeaders } from './dead-letters.ts';
 export { openEventLog } from './open.ts';
 export { partitionFor } from './partition.ts';
 export type * from './types.ts';

@@ -1,4 +1,5 @@
-import { deadLetterTopic, type EventLog } from '@worktide/event-log';
+import type { EventLog } from '@worktide/event-log';
+import { deadLetterTopic } from '@worktide/schemas';
 
 /** Its committed offset is how far `replay --all` has come. */
 export const replayGroup = 'dead-letters-replay';
