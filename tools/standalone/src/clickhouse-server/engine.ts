@@ -1,6 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Session } from 'chdb';
 import { ClickHouseError, errorCodes } from './errors.ts';
 
@@ -40,8 +40,9 @@ export interface Engine {
   readonly version: string;
   /** Where insert data waits for the engine; emptied at start. */
   readonly spoolDir: string;
-  /** A connection with settings and temporary tables of its own. */
+  /** A connection with settings and temporary tables of its own; give it to `closeSession` when nothing runs on it. */
   openSession(): Session;
+  closeSession(session: Session): void;
   run(session: Session, run: Run): Promise<Outcome>;
   /** Puts settings of a long-lived session back as they were. */
   restore(session: Session, names: string[], before: Record<string, string>): Promise<void>;
@@ -49,6 +50,11 @@ export interface Engine {
   changedSettings(session: Session, names: string[]): Promise<Record<string, string>>;
   cancel(queryId: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What is used of chDB's native addon beside its JavaScript. */
+interface Native {
+  CloseConnection(connection: unknown): void;
 }
 
 /** A ClickHouse string literal. */
@@ -99,7 +105,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   await writeFile(configPath, serverConfig(options));
 
   // Loaded here, not at import: half a gigabyte of library that a caller with a bad flag never needs.
-  const chdb = createRequire(import.meta.url)('chdb') as typeof import('chdb');
+  const require = createRequire(import.meta.url);
+  const chdb = require('chdb') as typeof import('chdb');
+  const loader = require(join(dirname(require.resolve('chdb')), 'dist/loader.js')) as { loadNative(): Native };
+  const native = loader.loadNative();
   // The first connection configures the process and keeps the folder bound; later ones share it.
   const keep = new chdb.Session(dataPath, { connectionArgs: [`--config-file=${configPath}`] });
   // Not before: until here the folder may have been another server's.
@@ -128,6 +137,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     version,
     spoolDir,
     openSession: () => new chdb.Session(dataPath),
+    closeSession(session) {
+      // Session.close() puts the closing off until no statement runs on any connection: beside one long statement
+      // idle connections, a megabyte each, would pile up until the memory limit kills it. Ours is idle: close it now.
+      const { connection } = session;
+      session.connection = null;
+      if (connection) native.CloseConnection(connection);
+      session.close();
+    },
     async run(session, run) {
       for (const name of [...Object.keys(run.settings), ...Object.keys(run.params)]) {
         if (!/^[A-Za-z_][\w.]*$/.test(name)) {

@@ -264,6 +264,26 @@ describe('bounds', () => {
   });
 });
 
+test('short statements beside a long one leave no connections behind', async () => {
+  const controller = new AbortController();
+  const long = client
+    .query({
+      query: 'SELECT count() FROM numbers(2000000000000) WHERE number % 7 = 3',
+      abort_signal: controller.signal,
+    })
+    .catch(() => {});
+  const tracked = async () =>
+    Number(
+      (await rows<{ value: number }>("SELECT value FROM system.metrics WHERE metric = 'MemoryTracking'"))[0]!.value,
+    );
+  const before = await tracked();
+  for (let i = 0; i < 200; i++) await post({}, 'SELECT 1');
+  // A connection that stays takes about a megabyte.
+  expect(await tracked()).toBeLessThan(before + 100 * 1024 * 1024);
+  controller.abort();
+  await long;
+});
+
 describe('the process', () => {
   test('loses nothing acknowledged under kill -9, and goes on with the same folder', async () => {
     const data = join(folder, 'killed');

@@ -1,4 +1,5 @@
 import type { Session } from 'chdb';
+import type { Engine } from './engine.ts';
 import { ClickHouseError, errorCodes } from './errors.ts';
 
 /** Sessions with an id (`session_id`): temporary tables and SET live on between requests until they expire. */
@@ -23,14 +24,14 @@ interface Held {
   expiry: NodeJS.Timeout | undefined;
 }
 
-export function createSessions(open: () => Session): Sessions {
+export function createSessions(engine: Pick<Engine, 'openSession' | 'closeSession'>): Sessions {
   const held = new Map<string, Held>();
   const drop = (id: string): void => {
     const entry = held.get(id);
     if (!entry) return;
     clearTimeout(entry.expiry);
     held.delete(id);
-    entry.session.close();
+    engine.closeSession(entry.session);
   };
   return {
     take(id, timeoutSeconds, mustExist) {
@@ -44,7 +45,7 @@ export function createSessions(open: () => Session): Sessions {
         // A Map keeps the order of insertion, and every use inserts anew: the first idle one is the oldest.
         const oldest = held.size >= maxSessions ? [...held].find(([, e]) => !e.busy)?.[0] : undefined;
         if (oldest !== undefined) drop(oldest);
-        entry = { session: open(), busy: true, expiry: undefined };
+        entry = { session: engine.openSession(), busy: true, expiry: undefined };
       }
       const taken = entry;
       clearTimeout(taken.expiry);

@@ -89,6 +89,10 @@ describe('everything else goes to the engine as it is', () => {
     'SELECT 1; -- x\nDROP TABLE t',
     'INSERT INTO t; DROP TABLE t',
   ])('%j is refused', (sql) => expect(() => parseStatement(sql)).toThrow('Multi-statements are not allowed'));
+  test('data that the engine would not see is refused', () => {
+    expect(() => parseStatement("INSERT INTO t SELECT a FROM input('a Int64') FORMAT TSV\n1")).toThrow('not supported');
+    expect(other("SELECT 'input(' AS input").sql).toBe("SELECT 'input(' AS input");
+  });
   test.each(['', ' \n', '-- nothing', '/* nothing'])('%j is no statement', (sql) => {
     expect(() => parseStatement(sql)).toThrow('Empty query');
   });

@@ -96,7 +96,7 @@ function refuseSecond(text: string, from: number): void {
 /**
  * Reads one statement. Only what `INSERT … VALUES|FORMAT` needs is understood, everything else is the engine's.
  * @param text the statement, perhaps with data after it; one character per byte where that data is binary (latin1).
- * @throws ClickHouseError 62 for no statement or a second one.
+ * @throws ClickHouseError 62 for no statement or a second one, 48 for `INSERT … SELECT … FROM input(…)`.
  */
 export function parseStatement(text: string): Statement {
   const stream = tokens(text);
@@ -118,6 +118,10 @@ export function parseStatement(text: string): Statement {
       refuseSecond(text, token.end);
       end = token.start;
       break;
+    }
+    if (isInsert && keyword(before) === 'INPUT' && token.text === '(') {
+      // The engine would look for the data on its stdin, find none, and report success.
+      throw new ClickHouseError(errorCodes.NOT_IMPLEMENTED, 'INSERT … SELECT FROM input() is not supported');
     }
     if (candidate && keyword(token) === 'SETTINGS') format = candidate;
     candidate = keyword(before) === 'FORMAT' && token.kind === 'word' ? token.text : undefined;
