@@ -11,6 +11,8 @@ import { toRecord } from './records.ts';
  */
 const sessionTimeoutMs = 6_000;
 const heartbeatMs = 1_000;
+/** Longer than any lawful silence: a session, and a division of partitions that waits for its slowest member. */
+const lifelessMs = 30_000;
 /** An empty fetch comes back after this: the longest that closing waits, and no delay for records. */
 const maxWaitMs = 250;
 /** How long closing waits for a consumer that is still starting, e.g. because the broker is away. */
@@ -122,6 +124,8 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
       const { promise: crashed, reject: onCrash } = Promise.withResolvers<never>();
       const closed = aborted(closing.signal);
       const starting = run(consumer, onCrash);
+      const over = new AbortController();
+      void watch(over.signal, onCrash);
       try {
         await Promise.race([crashed, closed, starting.then(() => Promise.race([crashed, closed]))]);
       } catch (error) {
@@ -129,10 +133,21 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
         delivery.lost(error);
         open.log.warn({ err: error, group: options.group, attempt }, 'not in the group, joining again');
       }
+      over.abort();
       current = undefined;
       await disconnect(consumer, starting);
       if (!closing.signal.aborted) await sleep(backoffMs(attempt, 200), closing.signal);
     }
+  }
+
+  /**
+   * kafkajs that was thrown out of the group and cannot join again at once (the coordinator is loading) goes on to
+   * fetch without a member id, skips every heartbeat without a word, and never tries to join again.
+   */
+  async function watch(signal: AbortSignal, onCrash: (error: Error) => void): Promise<void> {
+    lastSignOfLife = Date.now();
+    while (!signal.aborted && Date.now() - lastSignOfLife < lifelessMs) await sleep(heartbeatMs, signal);
+    if (!signal.aborted) onCrash(new Error(`no heartbeat for ${lifelessMs / 1000} s`));
   }
 
   /** kafkajs cannot stop what is still starting: it would join after that and stay, a member that nobody serves. */
