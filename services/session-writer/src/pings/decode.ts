@@ -1,0 +1,117 @@
+import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
+import { AppError } from '@worktide/runtime';
+import { type Codec, type PingEvent, pingEvent, pingsEnvelope } from '@worktide/schemas';
+import type { KeySpan, UsageKey } from '../merge/index.ts';
+import type { StreamIdentity } from '../store/streams.ts';
+
+/** What can never succeed, for the dead-letter topic. */
+export interface BadRecord {
+  record: StoredRecord;
+  reason: DeadLetterReason;
+  /** A record of its own with the one bad ping; absent when the whole record is bad. */
+  value?: Buffer;
+}
+
+export interface StreamPings {
+  stream: StreamIdentity;
+  pings: KeySpan[];
+}
+
+export interface Decoded {
+  streams: StreamPings[];
+  bad: BadRecord[];
+}
+
+/**
+ * The gateway's own limit is configurable (24 h unless said). This one only bounds what one ping can make a writer do:
+ * it touches two months at most, three around February.
+ */
+const maxDurationMs = 31 * 24 * 3_600_000;
+
+export interface DecodeOptions {
+  codec: Codec;
+  /** See `Partitions.horizon`. */
+  horizon: () => number;
+}
+
+/**
+ * Reads records of topic `pings`: what is good by stream, what is bad each by itself, so that one bad ping takes
+ * neither its record nor what is behind it along.
+ * @throws 503 where the schema registry must be asked and cannot; nothing else.
+ */
+export function decodeRecords(records: readonly StoredRecord[], { codec, horizon }: DecodeOptions): Decoded {
+  const bad: BadRecord[] = [];
+  const streams = new Map<string, StreamPings>();
+  const latest = horizon();
+  for (const record of records) {
+    const envelope = readEnvelope(record, codec, bad);
+    if (!envelope) continue;
+    // Hex digits come in two cases, and ids of entries are derived from these.
+    const organizationId = envelope.organizationId.toLowerCase();
+    const userId = envelope.userId.toLowerCase();
+    let current: StreamPings | undefined;
+    for (const value of envelope.pings) {
+      const ping = readPing(value, latest);
+      if ('reason' in ping) {
+        bad.push({ record, reason: ping.reason, value: codec.encode({ ...envelope, pings: [value] }) });
+        continue;
+      }
+      const { deviceId, source } = ping;
+      if (current?.stream.deviceId !== deviceId || current.stream.source !== source) {
+        const name = `${organizationId}${userId}${deviceId.length} ${deviceId}${source}`;
+        current = streams.get(name);
+        if (!current) {
+          current = { stream: { organizationId, userId, deviceId, source }, pings: [] };
+          streams.set(name, current);
+        }
+      }
+      current.pings.push(spanOf(ping, current.pings[current.pings.length - 1]?.key));
+    }
+  }
+  return { streams: [...streams.values()], bad };
+}
+
+function readEnvelope(record: StoredRecord, codec: Codec, bad: BadRecord[]) {
+  let value: unknown;
+  try {
+    value = codec.decode(record.value);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.statusCode === 503) throw error;
+    bad.push({ record, reason: { code: error.code, message: error.message } });
+    return undefined;
+  }
+  const envelope = pingsEnvelope.safeParse(value);
+  if (envelope.success) return envelope.data;
+  bad.push({ record, reason: { code: 'BAD_RECORD', message: firstIssue(envelope.error) } });
+  return undefined;
+}
+
+function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLetterReason } {
+  const parsed = pingEvent.safeParse(value);
+  if (!parsed.success) return refuse('BAD_PING', firstIssue(parsed.error));
+  const ping = parsed.data;
+  const { startedAt, endedAt } = ping;
+  if (endedAt < startedAt) return refuse('END_BEFORE_START', 'endedAt is before startedAt.');
+  if (endedAt - startedAt > maxDurationMs) return refuse('TOO_LONG', 'The ping is longer than 31 days.');
+  if (endedAt >= latest) return refuse('IN_FUTURE', 'endedAt is months ahead.');
+  for (const field of ['app', 'host', 'deviceId', 'source'] as const) {
+    if (!isStorable(ping[field])) return refuse('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
+  }
+  return ping;
+}
+
+const refuse = (code: string, message: string) => ({ reason: { code, message } });
+
+const firstIssue = (error: { issues: { path: PropertyKey[]; message: string }[] }): string => {
+  const { path, message } = error.issues[0]!;
+  return `${path.join('.') || 'value'}: ${message}`;
+};
+
+/** Text that PostgreSQL takes: a whole transaction would fail, again and again, for one that it does not. */
+const isStorable = (text: string | null): boolean => text === null || (text.isWellFormed() && !text.includes('\u0000'));
+
+/** An instant covers one millisecond. A run of one key shares one object, which makes comparing cheap. */
+function spanOf({ startedAt, endedAt, app, host, state }: PingEvent, before: UsageKey | undefined): KeySpan {
+  const same = before !== undefined && before.app === app && before.host === host && before.state === state;
+  return { start: startedAt, end: Math.max(endedAt, startedAt + 1), key: same ? before : { state, app, host } };
+}

@@ -1,0 +1,114 @@
+import { openEventLog } from '@worktide/event-log';
+import { createIdentity } from '@worktide/identity';
+import { openKeyValue } from '@worktide/key-value';
+import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { describeError, type Lifecycle, type Logger, type Metrics, type Service, sleep } from '@worktide/runtime';
+import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import type { Config } from './config.ts';
+import { consumePings } from './pings/consume.ts';
+import { applyPending } from './store/erasures.ts';
+import type { MergeOptions } from './store/merge.ts';
+import { createPartitions } from './store/partitions.ts';
+import { usageRoutes } from './usage/routes.ts';
+
+export const serviceName = 'session-writer';
+
+const maintenanceMs = 60_000;
+const maintenanceRetryMs = 5_000;
+
+/**
+ * Merges pings into usage entries (W1–W3, W8, W9) and lists or erases them.
+ *
+ * `merge/` is the rule, pure: stored neighbourhood + pings → changes. What is stored says who owns which millisecond
+ * and nothing else, so order, batches and repetition of pings cannot matter, nor can a second writer at work on the
+ * same partition. `store/` is one transaction of it: lock streams, read neighbours, fold, write set-wise, with the
+ * events in an outbox. `pings/` feeds it from the log, `usage/` is the HTTP side.
+ *
+ * Starts while everything else is away, says so in `checks`, and goes on when it is back.
+ */
+export async function run(
+  config: Config,
+  deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
+): Promise<Service> {
+  const { lifecycle, log, metrics } = deps;
+  const parallel = config.WRITER_TRANSACTIONS;
+
+  const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, max: parallel + 6, log, metrics });
+  lifecycle.onClose('postgres', () => pool.end());
+  let readPool = pool;
+  if (config.POSTGRES_READ_URL) {
+    readPool = createPool(config.POSTGRES_READ_URL, { applicationName: `${serviceName}-read`, log, metrics });
+    lifecycle.onClose('postgres for reading', () => readPool.end());
+  }
+  const partitions = createPartitions({ pool, retentionMonths: config.USAGE_RETENTION_MONTHS, log });
+
+  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  lifecycle.onClose('event log', () => eventLog.close());
+  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
+  const pingsCodec = createCodec(registry, topics.pings);
+  const usageCodec = createCodec(registry, topics.usage);
+  const outbox = createOutbox({ schema: 'tracking', pool, producer: eventLog.producer(), log, metrics, lifecycle });
+
+  const keyValue = config.KEY_VALUE_URL ? openKeyValue(config.KEY_VALUE_URL, { log, metrics }) : undefined;
+  if (keyValue) lifecycle.onClose('key-value', () => keyValue.close());
+  const identity = createIdentity({
+    authUrl: config.AUTH_URL,
+    internalToken: config.INTERNAL_TOKEN,
+    log,
+    metrics,
+    lifecycle,
+    ...(keyValue ? { keyValue } : {}),
+  });
+
+  const merge: MergeOptions = { pool, partitions, outbox, usageCodec };
+  maintainForEver(async () => {
+    await partitions.maintain();
+    await applyPending(merge);
+  }, deps);
+
+  const consumer = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
+  lifecycle.onClose('pings consumer', () => consumer.close());
+
+  return {
+    name: serviceName,
+    routes: usageRoutes({ readPool, merge, identity }),
+    checks: {
+      postgres: async () => {
+        await checkPostgres(pool)();
+        partitions.check();
+      },
+      'event log': () => eventLog.check(),
+      'pings consumer': () => consumer.check(),
+      outbox: outbox.check,
+      'schema registry': async () => {
+        await Promise.all([pingsCodec.prepare(), usageCodec.prepare()]);
+      },
+      auth: identity.check,
+    },
+    authenticate: identity.authenticate,
+  };
+}
+
+/** Runs `work` now and every minute, sooner after a failure, until the process closes. */
+function maintainForEver(
+  work: () => Promise<unknown>,
+  { lifecycle, log }: { lifecycle: Lifecycle; log: Logger },
+): void {
+  const stop = new AbortController();
+  const running = (async () => {
+    while (!stop.signal.aborted) {
+      let pause = maintenanceMs;
+      try {
+        await work();
+      } catch (error) {
+        log.warn({ err: error }, `maintenance failed: ${describeError(error)}`);
+        pause = maintenanceRetryMs;
+      }
+      await sleep(pause, stop.signal);
+    }
+  })();
+  lifecycle.onClose('maintenance', () => {
+    stop.abort();
+    return running;
+  });
+}

@@ -1,0 +1,202 @@
+import type { Outbox, OutboxTicket, Pool, PoolClient } from '@worktide/postgres';
+import { transaction } from '@worktide/postgres';
+import { derivedUuid } from '@worktide/runtime';
+import { type Codec, topics, type UsageEntryState, type UsageRecord } from '@worktide/schemas';
+import {
+  bridgeOf,
+  cutAtMonths,
+  fold,
+  type KeySpan,
+  type Month,
+  type MonthChanges,
+  type Span,
+  windowsAround,
+} from '../merge/index.ts';
+import { type MonthWrites, noWrites, writeMonth } from './changes.ts';
+import { readNeighbourhoods, type StoredEntry } from './neighbours.ts';
+import type { Partitions } from './partitions.ts';
+import { byIndex, byOrderedIndex } from './plans.ts';
+import { createStreams, type LockedStream, lockStreams, type StreamIdentity, saveVersions } from './streams.ts';
+
+/** What has become known of one stream. */
+export interface StreamWork {
+  stream: StreamIdentity;
+  /** In any order; none empty. */
+  pings: readonly KeySpan[];
+  /** Erased time, recorded already, that is to be taken out of what is stored. */
+  erased?: readonly Span[];
+}
+
+export interface MergeOutcome {
+  added: number;
+  changed: number;
+  removed: number;
+  /** Pieces of pings in months that retention has dropped. */
+  letGo: number;
+  /** When what this changed is in the log; rejects when the process closes first (a later sweep has it then). */
+  published: Promise<void>;
+}
+
+export interface MergeOptions {
+  pool: Pool;
+  outbox: Outbox;
+  partitions: Partitions;
+  /** Of topic `usage`. */
+  usageCodec: Codec;
+  now?: () => number;
+}
+
+/** The part of a stream's work that falls into one month. */
+interface Part {
+  work: StreamWork;
+  locked: LockedStream;
+  pings: readonly KeySpan[];
+  windows: Span[];
+}
+
+/** An entry of 2,048 + 253 + 128 + 64 characters, each escaped in JSON, is below 16 KB; a record may have 900 KB. */
+const entriesPerRecord = 50;
+
+/**
+ * The id of an entry, from facts that are the same wherever the log is replayed: the stream's identity, not its row's
+ * number, and the start. A stream's entries are disjoint, so no two have one start.
+ */
+export const entryId = ({ organizationId, userId, deviceId, source }: StreamIdentity, startedAt: number): string =>
+  derivedUuid('usage-entry', organizationId, userId, deviceId, source, startedAt);
+
+/**
+ * Folds pings into the stored entries of distinct streams, in one transaction with the events that tell of it.
+ * Running it again, or in parallel with any other, changes nothing that the same facts had not changed before.
+ * @throws 503 while the database, or (with much unpublished) the log, is away; nothing is half done.
+ */
+export async function mergeStreams(options: MergeOptions, work: readonly StreamWork[]): Promise<MergeOutcome> {
+  const { pool, partitions, outbox, usageCodec } = options;
+  const cuts = work.map(({ pings, erased = [] }) => ({ pings: cutAtMonths(pings), erased: cutAtMonths(erased) }));
+  let letGo = 0;
+  const months = new Set<Month>();
+  for (const cut of cuts) {
+    for (const month of cut.pings.keys()) {
+      if (partitions.isKept(month)) months.add(month);
+      else letGo += cut.pings.get(month)!.length;
+    }
+    for (const month of cut.erased.keys()) if (partitions.isKept(month)) months.add(month);
+  }
+  const inOrder = [...months].sort();
+  if (inOrder.length === 0) return { added: 0, changed: 0, removed: 0, letGo, published: Promise.resolve() };
+
+  const attempt = () =>
+    transaction(pool, async (client) => {
+      await byIndex(client);
+      const streams = work.map(({ stream }) => stream);
+      const locked = await lockStreams(client, streams);
+      const missing = streams.filter((_, i) => locked[i] === undefined);
+      if (missing.length > 0) return { missing };
+      await byOrderedIndex(client);
+      const partsOf = (month: Month): Part[] => {
+        const parts = work.flatMap((item, i) => {
+          const pings = cuts[i]!.pings.get(month) ?? [];
+          const changed = [...pings, ...(cuts[i]!.erased.get(month) ?? [])].sort((a, b) => a.start - b.start);
+          if (changed.length === 0) return [];
+          const windows = windowsAround(changed, bridgeOf(item.stream.source));
+          return [{ work: item, locked: locked[i]!, pings, windows }];
+        });
+        // As the indexes have them: neighbours share pages.
+        return parts.sort((a, b) => a.locked.id - b.locked.id);
+      };
+      return mergeLocked(client, options, new Map(inOrder.map((month) => [month, partsOf(month)])));
+    });
+
+  try {
+    await usageCodec.prepare();
+    await partitions.ensure(inOrder);
+    let result = await attempt();
+    while ('missing' in result) {
+      await createStreams(pool, result.missing);
+      result = await attempt();
+    }
+    const { ticket, ...counts } = result;
+    return { ...counts, letGo, published: outbox.committed(ticket) };
+  } catch (error) {
+    // Perhaps another replica has dropped a month that this one took for there.
+    partitions.forget();
+    throw error;
+  }
+}
+
+async function mergeLocked(client: PoolClient, options: MergeOptions, months: ReadonlyMap<Month, Part[]>) {
+  const { outbox, usageCodec, now = Date.now } = options;
+  const nowMicros = now() * 1000;
+  const reached = new Map<number, number>();
+  const events = new Map<string, { organizationId: string; userId: string; entries: UsageEntryState[] }>();
+  const counts = { added: 0, changed: 0, removed: 0 };
+  const writes = new Map<Month, MonthWrites>();
+
+  for (const [month, parts] of months) {
+    const wanted = parts.map(({ work, locked, windows }) => ({ stream: work.stream, streamId: locked.id, windows }));
+    const states = await readNeighbourhoods(client, month, wanted);
+    const write = noWrites();
+    writes.set(month, write);
+    for (const [i, { work, locked, pings }] of parts.entries()) {
+      const changes = fold(states[i]!, pings, bridgeOf(work.stream.source));
+      collectGaps(write, changes, locked.id);
+      if (changes.added.length + changes.changed.length + changes.removed.length === 0) continue;
+      const version = Math.max(locked.lastVersion + 1, nowMicros);
+      reached.set(locked.id, version);
+      counts.added += changes.added.length;
+      counts.changed += changes.changed.length;
+      counts.removed += changes.removed.length;
+      const { organizationId, userId } = work.stream;
+      const user = `${organizationId}/${userId}`;
+      if (!events.has(user)) events.set(user, { organizationId, userId, entries: [] });
+      collectEntries(write, changes, { stream: work.stream, streamId: locked.id, version }, events.get(user)!.entries);
+    }
+  }
+
+  for (const [month, write] of writes) await writeMonth(client, month, write);
+  if (reached.size > 0) await saveVersions(client, reached);
+  const ticket: OutboxTicket = await outbox.write(
+    client,
+    [...events.values()].flatMap((user) => recordsOf(user, usageCodec)),
+  );
+  return { ...counts, ticket };
+}
+
+function collectGaps(write: MonthWrites, changes: MonthChanges<StoredEntry>, streamId: number): void {
+  for (const { start, end } of changes.gapsRemoved) write.gapsRemoved.push({ streamId, start, end });
+  for (const { start, end } of changes.gapsAdded) write.gapsAdded.push({ streamId, start, end });
+}
+
+function collectEntries(
+  write: MonthWrites,
+  changes: MonthChanges<StoredEntry>,
+  { stream, streamId, version }: { stream: StreamIdentity; streamId: number; version: number },
+  events: UsageEntryState[],
+): void {
+  const { deviceId, source } = stream;
+  const announce = (id: string, { start, end, key }: KeySpan, deleted: boolean): void => {
+    const { app, host, state } = key;
+    events.push({ id, deviceId, source, app, host, state, startedAt: start, endedAt: end, version, deleted });
+  };
+  for (const was of changes.removed) {
+    write.removed.push(was.id);
+    announce(was.id, was, true);
+  }
+  for (const { was, now } of changes.changed) {
+    write.changed.push({ ...now, id: was.id, streamId, version });
+    announce(was.id, now, false);
+  }
+  for (const now of changes.added) {
+    const id = entryId(stream, now.start);
+    write.added.push({ ...now, id, streamId, version });
+    announce(id, now, false);
+  }
+}
+
+function recordsOf({ organizationId, userId, entries }: UsageRecord, codec: Codec) {
+  const records = [];
+  for (let i = 0; i < entries.length; i += entriesPerRecord) {
+    const value = codec.encode({ organizationId, userId, entries: entries.slice(i, i + entriesPerRecord) });
+    records.push({ topic: topics.usage.name, key: userId, value });
+  }
+  return records;
+}

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { addMonths, monthOf, monthStart } from '../merge/index.ts';
+import { newStream, openWriter, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
+import { pageQuery } from '../usage/list.ts';
+import { entryColumns, touching } from './neighbours.ts';
+import { partitionOf } from './partitions.ts';
+import { lookUp } from './plans.ts';
+import { createStreams } from './streams.ts';
+
+let database: TestDatabase;
+let writer: TestWriter;
+const month = monthOf(Date.now());
+const start = monthStart(month);
+const stream = newStream();
+let streamId: number;
+const count = 5_000;
+beforeAll(async () => {
+  database = await trackingDatabase();
+  writer = await openWriter(database.url);
+  await writer.partitions.maintain();
+  await createStreams(writer.pool, [stream, ...Array.from({ length: 50 }, () => newStream())]);
+  const { rows } = await writer.pool.query('SELECT id FROM streams WHERE user_id = $1', [stream.userId]);
+  streamId = rows[0]!.id;
+  // A user's month of entries, and as many of each of some others; no statistics yet.
+  await writer.pool.query(
+    `INSERT INTO usage_entries (month, id, stream_id, started_at, ended_at, version, state, app)
+     SELECT $1, gen_random_uuid(), s.id, $2::int8 + i * 400, $2::int8 + i * 400 + 300, 1, 'active', 'A'
+     FROM streams s, generate_series(0, CASE s.id WHEN $3 THEN $4::int ELSE 20 END) i`,
+    [month, start, streamId, count],
+  );
+});
+afterAll(async () => {
+  await writer?.close();
+  await database?.drop();
+});
+
+interface Plan {
+  'Node Type': string;
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  Plans?: Plan[];
+}
+
+/** Rows that the scans of a plan looked at, also those they threw away. */
+const looked = (plan: Plan): number =>
+  (/^(Index|Seq|Bitmap Heap)/.test(plan['Node Type'])
+    ? (plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0)) * plan['Actual Loops']
+    : 0) + (plan.Plans ?? []).reduce((sum, child) => sum + looked(child), 0);
+
+async function lookedAt(sql: string, parameters: unknown[]): Promise<number> {
+  const explain = `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`;
+  const rows = await lookUp<{ 'QUERY PLAN': [{ Plan: Plan }] }>(writer.pool, explain, parameters);
+  return looked(rows[0]!['QUERY PLAN'][0].Plan);
+}
+
+test.each(['without statistics', 'with statistics'])(
+  'however much a stream has, only neighbours are read: %s',
+  async (how) => {
+    if (how === 'with statistics') await database.admin.query('ANALYZE tracking.usage_entries, tracking.streams');
+    // A window in the middle that touches three entries and begins in one.
+    const lo = start + (count / 2) * 400 + 100;
+    const window = [month, [0], [streamId], [lo], [lo + 900]];
+    const partition = partitionOf('usage_entries', month);
+    expect(await lookedAt(touching(partition, entryColumns), window)).toBeLessThanOrEqual(4);
+    const gapsPartition = partitionOf('usage_gaps', month);
+    expect(await lookedAt(touching(gapsPartition, 'started_at, ended_at'), window)).toBe(0);
+
+    // A page of ten: one before, ten and two more, and the stream.
+    const page = [
+      stream.organizationId,
+      stream.userId,
+      null,
+      month,
+      [month, addMonths(month, 1), addMonths(month, 2)],
+      lo,
+      start + 70 * 86_400_000,
+    ];
+    const none = [Number.MIN_SAFE_INTEGER, '00000000-0000-0000-0000-000000000000', 11];
+    expect(await lookedAt(pageQuery, [...page, ...none])).toBeLessThanOrEqual(14);
+    const after = [lo + 400_000, randomUUID(), 11];
+    expect(await lookedAt(pageQuery, [...page, ...after])).toBeLessThanOrEqual(14);
+  },
+);

@@ -1,0 +1,105 @@
+import type { Queryable } from '@worktide/postgres';
+import type { KeySpan, Month, MonthState, Span } from '../merge/index.ts';
+import { plainArray } from './arrays.ts';
+import { partitionOf } from './partitions.ts';
+import type { StreamIdentity } from './streams.ts';
+
+export interface StoredEntry extends KeySpan {
+  id: string;
+}
+
+/** What is to be read of one stream and month. */
+export interface Neighbourhood {
+  stream: StreamIdentity;
+  streamId: number;
+  /** From `windowsAround`. */
+  windows: readonly Span[];
+}
+
+interface EntryRow {
+  n: number;
+  id: string;
+  started_at: number;
+  ended_at: number;
+  state: 'active' | 'idle';
+  app: string;
+  host: string | null;
+}
+
+interface SpanRow {
+  n: number;
+  started_at: number;
+  ended_at: number;
+}
+
+/**
+ * Rows of a stream are disjoint. So whatever touches [lo, hi) is the last that starts before lo, or starts in it: two
+ * descents of a B-tree, however much the stream has. The order also keeps the planner to that B-tree.
+ */
+export const touching = (partition: string, columns: string): string => `
+  SELECT w.n, r.* FROM unnest($2::int4[], $3::int8[], $4::int8[], $5::int8[]) AS w(n, stream_id, lo, hi)
+  CROSS JOIN LATERAL (
+    (SELECT ${columns} FROM ${partition} WHERE month = $1 AND stream_id = w.stream_id AND started_at < w.lo
+     ORDER BY started_at DESC LIMIT 1)
+    UNION ALL
+    (SELECT ${columns} FROM ${partition}
+     WHERE month = $1 AND stream_id = w.stream_id AND started_at >= w.lo AND started_at < w.hi ORDER BY started_at)
+  ) r WHERE r.ended_at > w.lo`;
+
+export const entryColumns = 'id, started_at, ended_at, state, app, host';
+
+/** Reads what a fold of these (locked) streams needs to know of one month; answers in their order. */
+export async function readNeighbourhoods(
+  client: Queryable,
+  month: Month,
+  wanted: readonly Neighbourhood[],
+): Promise<MonthState<StoredEntry>[]> {
+  const states = wanted.map(() => ({ entries: [] as StoredEntry[], gaps: [] as Span[], erased: [] as Span[] }));
+  const windows = wanted.flatMap((near, n) => near.windows.map(({ start, end }) => ({ n, near, start, end })));
+  const n = plainArray(windows.map((w) => w.n));
+  const lo = plainArray(windows.map((w) => w.start));
+  const hi = plainArray(windows.map((w) => w.end));
+  const parameters = [month, n, plainArray(windows.map((w) => w.near.streamId)), lo, hi];
+
+  const entries = await client.query<EntryRow>(touching(partitionOf('usage_entries', month), entryColumns), parameters);
+  for (const row of entries.rows) {
+    const { state, app, host } = row;
+    states[row.n]!.entries.push({ id: row.id, start: row.started_at, end: row.ended_at, key: { state, app, host } });
+  }
+  // Gaps are inside entries: a new month, or a stream's first pings, have none to ask for.
+  if (entries.rows.length > 0) {
+    const gaps = await client.query<SpanRow>(
+      touching(partitionOf('usage_gaps', month), 'started_at, ended_at'),
+      parameters,
+    );
+    for (const row of gaps.rows) states[row.n]!.gaps.push({ start: row.started_at, end: row.ended_at });
+  }
+  // Cut at the window: beyond it gaps were not read, so nothing may change there.
+  const erased = await client.query<SpanRow>(
+    `SELECT w.n, greatest(e.started_at, w.lo) AS started_at, least(e.ended_at, w.hi) AS ended_at
+     FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::text[], $5::int8[], $6::int8[])
+       AS w(n, organization_id, user_id, device_id, lo, hi)
+     JOIN erased_ranges e ON e.organization_id = w.organization_id AND e.user_id = w.user_id
+       AND e.during && int8range(w.lo, w.hi) AND (e.device_id IS NULL OR e.device_id = w.device_id)`,
+    [
+      n,
+      plainArray(windows.map((w) => w.near.stream.organizationId)),
+      plainArray(windows.map((w) => w.near.stream.userId)),
+      windows.map((w) => w.near.stream.deviceId),
+      lo,
+      hi,
+    ],
+  );
+  for (const row of erased.rows) states[row.n]!.erased.push({ start: row.started_at, end: row.ended_at });
+  return states.map(({ entries, gaps, erased }) => ({
+    entries: distinct(entries),
+    gaps: distinct(gaps),
+    erased: erased.sort((a, b) => a.start - b.start),
+  }));
+}
+
+/** By start, each once: what touches two windows was found twice. */
+function distinct<T extends Span>(rows: T[]): T[] {
+  rows.sort((a, b) => a.start - b.start);
+  return rows.filter((row, i) => row.start !== rows[i - 1]?.start);
+}

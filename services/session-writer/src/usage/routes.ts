@@ -1,0 +1,83 @@
+import type { Identity } from '@worktide/identity';
+import type { Pool } from '@worktide/postgres';
+import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
+import { eraseUsageQuery, usagePage, usageQuery } from '@worktide/schemas';
+import { eraseTime } from '../store/erasures.ts';
+import type { MergeOptions } from '../store/merge.ts';
+import { listUsage } from './list.ts';
+
+/** A year and a day of it: what one request makes the database look at stays bounded. */
+const maxRangeMs = 367 * 24 * 3_600_000;
+const path = '/api/v1/usage';
+
+export interface UsageRoutesOptions {
+  /** May lag behind: a replica where there is one. */
+  readPool: Pool;
+  merge: MergeOptions;
+  identity: Pick<Identity, 'findUser'>;
+}
+
+export function usageRoutes({ readPool, merge, identity }: UsageRoutesOptions): AnyRoute[] {
+  /** Another user's time is for managers and admins of the same organisation; elsewhere there is no such user. */
+  async function resolveUser(caller: Caller, given: string | undefined): Promise<string> {
+    const userId = given?.toLowerCase() ?? caller.userId;
+    if (userId === caller.userId) return userId;
+    if (!(await identity.findUser(caller.organizationId, userId))) throw notFound('There is no such user here.');
+    if (caller.role === 'employee') throw forbidden();
+    return userId;
+  }
+
+  return [
+    route({
+      method: 'get',
+      path,
+      operationId: 'listUsage',
+      summary: 'Usage entries that touch [from, to), unclipped, by start',
+      description: 'Of the caller unless `userId` is given; another user needs manager or admin. At most 367 days.',
+      tag: 'usage',
+      access: 'user',
+      query: usageQuery,
+      responses: { 200: { description: 'A page of entries.', schema: usagePage } },
+      handler: async ({ query, caller }) => {
+        const { from, to } = rangeOf(query);
+        const { organizationId } = caller;
+        const userId = await resolveUser(caller, query.userId);
+        const { deviceId, cursor, limit } = query;
+        return {
+          status: 200,
+          body: await listUsage(readPool, { organizationId, userId, deviceId, from, to, cursor, limit }),
+        };
+      },
+    }),
+    route({
+      method: 'delete',
+      path,
+      operationId: 'eraseUsage',
+      summary: 'Erase the time [from, to) for ever',
+      description:
+        'Entries are cut or removed, and pings of that time, sent again or late, do not bring it back. Without ' +
+        '`deviceId` on all devices of the user, also on those first seen later. At most 367 days.',
+      tag: 'usage',
+      // Not with an agent's key: it lies in a file on the very device whose record it could remove.
+      access: 'session',
+      query: eraseUsageQuery,
+      responses: { 204: { description: 'Erased.' } },
+      handler: async ({ query, caller }) => {
+        const { from, to } = rangeOf(query);
+        const { organizationId } = caller;
+        const userId = await resolveUser(caller, query.userId);
+        const deviceId = query.deviceId ?? null;
+        await eraseTime(merge, { organizationId, userId, deviceId, from, to, requestedBy: caller.userId });
+        return { status: 204 };
+      },
+    }),
+  ];
+}
+
+function rangeOf(query: { from: string; to: string }): { from: number; to: number } {
+  const from = Date.parse(query.from);
+  const to = Date.parse(query.to);
+  if (!(from < to)) throw invalid('INVALID_RANGE', 'from must be before to.');
+  if (to - from > maxRangeMs) throw invalid('RANGE_TOO_LONG', 'A range has 367 days at most.');
+  return { from, to };
+}

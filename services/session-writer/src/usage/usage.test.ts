@@ -1,0 +1,274 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { type Caller, createLifecycle, serve, silentLogger, unauthorized } from '@worktide/runtime';
+import { type UsageItem, usagePage } from '@worktide/schemas';
+import { type KeySpan, monthOf, monthStart } from '../merge/index.ts';
+import { entryId, mergeStreams } from '../store/merge.ts';
+import type { StreamIdentity } from '../store/streams.ts';
+import { key, newStream, openWriter, seen, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
+import { usageRoutes } from './routes.ts';
+
+// Over HTTP and a real database. Who the caller is stands in the header: credentials are libs/identity's, tested there.
+let database: TestDatabase;
+let writer: TestWriter;
+let url: string;
+let organization: string;
+let users: Map<string, Caller>;
+const lifecycle = createLifecycle({ log: silentLogger() });
+
+beforeAll(async () => {
+  database = await trackingDatabase();
+  writer = await openWriter(database.url);
+  const findUser = async (organizationId: string, userId: string) => {
+    const user = users.get(userId);
+    return user?.organizationId === organizationId
+      ? { id: userId, organizationId, name: 'N', role: user.role, timezone: 'UTC', status: 'active' as const }
+      : undefined;
+  };
+  const service = {
+    name: 'session-writer',
+    routes: usageRoutes({ readPool: writer.pool, merge: writer, identity: { findUser } }),
+    checks: {},
+    authenticate: async (authorization: string | undefined) => {
+      const caller = users.get(authorization?.replace('Bearer ', '') ?? '');
+      if (!caller) throw unauthorized();
+      return caller;
+    },
+  };
+  ({ url } = await serve({
+    services: [service],
+    lifecycle,
+    log: silentLogger(),
+    metrics: writer.metrics,
+    host: '127.0.0.1',
+    port: 0,
+  }));
+});
+afterAll(async () => {
+  await lifecycle.close();
+  await writer?.close();
+  await database?.drop();
+});
+beforeEach(() => {
+  organization = randomUUID();
+  users = new Map();
+});
+
+function person(role: Caller['role'] = 'employee', more: Partial<Caller> = {}): Caller {
+  const caller = {
+    organizationId: organization,
+    userId: randomUUID(),
+    role,
+    timezone: 'UTC',
+    sessionId: randomUUID(),
+    ...more,
+  };
+  users.set(caller.userId, caller);
+  return caller;
+}
+
+async function call(caller: Caller | undefined, query: Record<string, string | number>, method = 'GET') {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) search.set(name, String(value));
+  const headers = caller ? { authorization: `Bearer ${caller.userId}` } : {};
+  const response = await fetch(`${url}/api/v1/usage?${search}`, { method, headers });
+  const text = await response.text();
+  return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
+}
+
+const streamOf = ({ organizationId, userId }: Caller, more: Partial<StreamIdentity> = {}) =>
+  newStream({ organizationId, userId, ...more });
+const merge = async (...work: { stream: StreamIdentity; pings: KeySpan[] }[]) => {
+  await (await mergeStreams(writer, work)).published;
+};
+const boundary = monthStart(monthOf(Date.now()));
+const iso = (offset: number): string => new Date(boundary + offset).toISOString();
+const at = (start: number, end: number, app = 'A') => seen(boundary + start, boundary + end, key(app));
+const starts = (body: { items: UsageItem[] }): number[] =>
+  body.items.map((item) => Date.parse(item.startedAt) - boundary);
+const hour = 3_600_000;
+
+async function pages(caller: Caller, query: Record<string, string | number>): Promise<UsageItem[]> {
+  const items: UsageItem[] = [];
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { status, body } = await call(caller, cursor === '' ? query : { ...query, cursor });
+    expect(status).toBe(200);
+    const page = usagePage.parse(body);
+    items.push(...page.items);
+    cursor = page.nextCursor;
+  }
+  return items;
+}
+
+describe('GET /api/v1/usage', () => {
+  test('gives the entries that touch [from, to), unclipped, with all their fields', async () => {
+    const me = person();
+    const stream = streamOf(me, { deviceId: 'desk', source: 'web' });
+    await merge({ stream, pings: [seen(boundary + 1000, boundary + 2499, key('Chrome', 'example.com', 'idle'))] });
+    const expected = {
+      id: entryId(stream, boundary + 1000),
+      userId: me.userId,
+      deviceId: 'desk',
+      source: 'web',
+      app: 'Chrome',
+      host: 'example.com',
+      state: 'idle',
+      startedAt: iso(1000),
+      endedAt: iso(2499),
+      seconds: 1,
+    };
+    const range = (from: number, to: number) => call(me, { from: iso(from), to: iso(to) });
+    expect(await range(0, hour)).toEqual({ status: 200, body: { items: [expected], nextCursor: null } });
+    expect((await range(2498, hour)).body.items).toEqual([expected]);
+    expect((await range(0, 1001)).body.items).toEqual([expected]);
+    expect((await range(2499, hour)).body.items).toEqual([]);
+    expect((await range(0, 1000)).body.items).toEqual([]);
+  });
+
+  test('the one that reaches into the range from long before is there, of every stream, also over months', async () => {
+    const me = person();
+    const [a, b] = [streamOf(me), streamOf(me, { deviceId: 'phone' })];
+    const apps = [...Array(50).keys()].map((i) =>
+      at(-20 * hour + i * 60_000, -20 * hour + (i + 1) * 60_000, `app ${i % 2}`),
+    );
+    await merge(
+      { stream: a, pings: [...apps, at(-10 * hour, 10 * hour)] },
+      { stream: b, pings: [at(-9 * hour, -hour)] },
+    );
+    const { body } = await call(me, { from: iso(-2 * hour), to: iso(hour) });
+    expect(starts(body)).toEqual([-10 * hour, -9 * hour, 0]);
+    expect((await call(me, { from: iso(hour), to: iso(2 * hour) })).body.items).toMatchObject([
+      { startedAt: iso(0), endedAt: iso(10 * hour) },
+    ]);
+  });
+
+  test('pages by start hold everything once, with entries of several devices that start together', async () => {
+    const me = person();
+    const work = ['a', 'b', 'c'].map((deviceId) => ({
+      stream: streamOf(me, { deviceId }),
+      pings: [...Array(20).keys()].map((i) => at((i - 10) * 60_000 - 5000, (i - 10) * 60_000 + 40_000, `app ${i % 2}`)),
+    }));
+    await merge(...work);
+    // 20 entries of each device, one of them cut in two by the month.
+    const query = { from: iso(-9 * 60_000), to: iso(hour) };
+    const all = await pages(me, { ...query, limit: 500 });
+    expect(all).toHaveLength(3 * 20);
+    for (const limit of [1, 2, 7, 60]) expect(await pages(me, { ...query, limit })).toEqual(all);
+    const order = all.map((item) => [item.startedAt, item.id].join());
+    expect(order).toEqual([...order].sort());
+    const device = await pages(me, { ...query, deviceId: 'b', limit: 3 });
+    expect(device).toEqual(all.filter((item) => item.deviceId === 'b'));
+  });
+
+  test('a cursor that was altered, made up, or brought to another query is refused', async () => {
+    const me = person();
+    await merge({ stream: streamOf(me), pings: [at(0, 10), at(60_000, 60_010), at(120_000, 120_010)] });
+    const query = { from: iso(0), to: iso(hour), limit: 1 };
+    const { nextCursor } = (await call(me, query)).body;
+    expect((await call(me, { ...query, cursor: nextCursor })).body.items).toHaveLength(1);
+    const altered = (nextCursor[0] === 'A' ? 'B' : 'A') + nextCursor.slice(1);
+    for (const cursor of [altered, nextCursor.slice(1), `${nextCursor}A`, 'x', '%00', 'é']) {
+      expect(await call(me, { ...query, cursor })).toMatchObject({ status: 400, body: { code: 'INVALID_CURSOR' } });
+    }
+    for (const other of [{ to: iso(2 * hour) }, { deviceId: 'laptop' }]) {
+      expect(await call(me, { ...query, ...other, cursor: nextCursor })).toMatchObject({
+        status: 400,
+        body: { code: 'INVALID_CURSOR' },
+      });
+    }
+    expect((await call(me, { ...query, cursor: 'A'.repeat(2000) })).status).toBe(400);
+  });
+
+  test('another user: managers and admins of the organisation, nobody elsewhere', async () => {
+    const me = person();
+    const colleague = person();
+    await merge({ stream: streamOf(colleague), pings: [at(0, 10)] });
+    const query = { from: iso(0), to: iso(hour), userId: colleague.userId };
+    for (const role of ['manager', 'admin'] as const)
+      expect((await call(person(role), query)).body.items).toHaveLength(1);
+    expect(await call(me, query)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
+    expect((await call(colleague, query)).body.items).toHaveLength(1);
+    expect((await call(colleague, { ...query, userId: colleague.userId.toUpperCase() })).body.items).toHaveLength(1);
+    const stranger = person('admin', { organizationId: randomUUID() });
+    expect(await call(stranger, query)).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
+    expect(await call(me, { ...query, userId: stranger.userId })).toMatchObject({ status: 404 });
+    expect(await call(undefined, query)).toMatchObject({ status: 401 });
+    // The same user id in another organisation is another user.
+    const namesake = person('employee', { organizationId: stranger.organizationId, userId: colleague.userId });
+    expect((await call(namesake, { from: iso(0), to: iso(hour) })).body.items).toEqual([]);
+  });
+
+  test.each([
+    [{ from: iso(0) }, 400],
+    [{ from: 'yesterday', to: iso(0) }, 400],
+    [{ from: iso(0), to: iso(0) }, 'INVALID_RANGE'],
+    [{ from: iso(1), to: iso(0) }, 'INVALID_RANGE'],
+    [{ from: iso(0), to: iso(368 * 24 * hour) }, 'RANGE_TOO_LONG'],
+    [{ from: iso(0), to: iso(1), limit: 501 }, 400],
+    [{ from: iso(0), to: iso(1), limit: 0 }, 400],
+    [{ from: iso(0), to: iso(1), userId: 'me' }, 400],
+    [{ from: iso(0), to: iso(1), deviceId: 'x'.repeat(129) }, 400],
+  ])('%j is refused', async (query, expected) => {
+    const { status, body } = await call(person(), query as Record<string, string>);
+    expect(status).toBe(400);
+    if (expected !== 400) expect(body.code).toBe(expected);
+  });
+
+  test.each([
+    ['0000-01-01T00:00:00Z', '0000-02-01T00:00:00Z'],
+    ['1969-01-01T00:00:00Z', '1969-02-01T00:00:00Z'],
+    ['9999-12-31T23:59:59-12:00', '9999-12-31T23:59:59.999-12:00'],
+    ['9999-01-01T00:00:00Z', '9999-12-31T00:00:00Z'],
+  ])('a range at the end of time is empty, and erases nothing: %s', async (from, to) => {
+    expect(await call(person(), { from, to })).toEqual({ status: 200, body: { items: [], nextCursor: null } });
+    expect((await call(person(), { from, to }, 'DELETE')).status).toBe(204);
+  });
+
+  test('a zone in the instants is understood; a range across the epoch is one', async () => {
+    const me = person();
+    await merge({ stream: streamOf(me), pings: [at(0, 10)] });
+    const from = iso(0).replace('T00:00:00.000Z', 'T05:45:00+05:45');
+    expect((await call(me, { from, to: iso(hour) })).body.items).toHaveLength(1);
+    expect((await call(me, { from: '1969-12-01T00:00:00Z', to: '1970-02-01T00:00:00Z' })).body.items).toEqual([]);
+  });
+});
+
+describe('DELETE /api/v1/usage', () => {
+  test('erases the time of the caller for ever', async () => {
+    const me = person();
+    const work = { stream: streamOf(me), pings: [at(0, 60_000)] };
+    await merge(work);
+    expect(await call(me, { from: iso(10_000), to: iso(20_000) }, 'DELETE')).toEqual({ status: 204, body: undefined });
+    await merge(work);
+    const { body } = await call(me, { from: iso(0), to: iso(hour) });
+    expect(body.items.map((i: UsageItem) => [i.startedAt, i.endedAt])).toEqual([
+      [iso(0), iso(10_000)],
+      [iso(20_000), iso(60_000)],
+    ]);
+  });
+
+  test('of another user: a manager may, an employee and a stranger may not; an agent key never', async () => {
+    const colleague = person();
+    await merge({ stream: streamOf(colleague), pings: [at(0, 10)] });
+    const query = { from: iso(0), to: iso(hour), userId: colleague.userId };
+    expect((await call(person(), query, 'DELETE')).status).toBe(403);
+    expect((await call(person('admin', { organizationId: randomUUID() }), query, 'DELETE')).status).toBe(404);
+    const { sessionId: _, ...withKey } = person();
+    users.set(withKey.userId, { ...withKey, agentKeyId: randomUUID() });
+    expect((await call(withKey as Caller, { from: iso(0), to: iso(hour) }, 'DELETE')).status).toBe(403);
+    expect((await call(colleague, query)).body.items).toHaveLength(1);
+    expect((await call(person('manager'), query, 'DELETE')).status).toBe(204);
+    expect((await call(colleague, query)).body.items).toEqual([]);
+    const { rows } = await database.admin.query('SELECT requested_by FROM tracking.erased_ranges WHERE user_id = $1', [
+      colleague.userId,
+    ]);
+    expect(rows).toHaveLength(1);
+  });
+
+  test('a reversed or endless range is refused', async () => {
+    expect((await call(person(), { from: iso(1), to: iso(0) }, 'DELETE')).body.code).toBe('INVALID_RANGE');
+    expect((await call(person(), { from: iso(0), to: iso(400 * 24 * hour) }, 'DELETE')).body.code).toBe(
+      'RANGE_TOO_LONG',
+    );
+  });
+});
