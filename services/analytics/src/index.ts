@@ -1,0 +1,9 @@
+import { fileURLToPath } from 'node:url';
+
+export { type Config, configSchema } from './config.ts';
+export { createReports, type Reports } from './reports/reports.ts';
+export { run } from './run.ts';
+export const serviceName = 'analytics';
+
+/** Files for `migrateClickHouse`. */
+export const migrationsFolder = fileURLToPath(new URL('../migrations', import.meta.url));

@@ -1,0 +1,105 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { ClickHouse } from '@worktide/clickhouse';
+import type { BatchContext, StoredRecord } from '@worktide/event-log';
+import { AppError, type Metrics } from '@worktide/runtime';
+import type { Codec } from '@worktide/schemas';
+import { z } from 'zod';
+import { createRowWriter } from './row-writer.ts';
+import { insertSettings, ownerBytes, type TableSpec } from './tables.ts';
+
+export interface HandlerOptions {
+  clickhouse: Pick<ClickHouse, 'insert'>;
+  codec: Pick<Codec, 'prepare' | 'decode'>;
+  metrics: Metrics;
+  /** Rows of one insert; more of a batch go into further ones. */
+  maxRowsPerInsert?: number;
+}
+
+/** Rows between two turns of the event loop: about 10 ms of work, so that heartbeats and reports are not kept waiting. */
+const rowsPerTurn = 2_000;
+const insertBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Dead letters keep the record's form, so that they can be replayed: its wire header, and only the bad item. */
+function only(record: StoredRecord, value: object, list: string, item: unknown): Buffer {
+  const wireHeaderBytes = 5;
+  return Buffer.concat([
+    record.value.subarray(0, wireHeaderBytes),
+    Buffer.from(JSON.stringify({ ...value, [list]: [item] })),
+  ]);
+}
+
+const invalid = (error: z.ZodError): { code: string; message: string } => ({
+  code: 'INVALID',
+  message: z.prettifyError(error).slice(0, 1_000),
+});
+
+/**
+ * Handles batches of one topic: decodes, validates item by item, and inserts the rows; it resolves when ClickHouse has
+ * them all. What can never be stored is dead-lettered alone. Anything else that fails is thrown and the whole batch
+ * comes again: every row replaces itself.
+ */
+export function tableHandler<E extends { organizationId: string; userId: string }, I>(
+  spec: TableSpec<E, I>,
+  options: HandlerOptions,
+): (batch: StoredRecord[], context: BatchContext) => Promise<void> {
+  const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000 } = options;
+  const { table, columns, envelope, items, item, write } = spec;
+  const stored = metrics.counter('worktide_analytics_rows_total', 'Rows stored in ClickHouse.', ['table']);
+  const seconds = metrics.histogram('worktide_analytics_insert_seconds', 'Time of one insert.', insertBuckets, [
+    'table',
+  ]);
+
+  async function insert(rows: number, data: Buffer[]): Promise<void> {
+    const end = seconds.startTimer({ table });
+    await clickhouse.insert({ table, columns, format: 'RowBinary', data, settings: insertSettings });
+    end();
+    stored.inc({ table }, rows);
+  }
+
+  /** The record's value, or undefined when it was dead-lettered whole. */
+  async function open(record: StoredRecord, context: BatchContext) {
+    let value: unknown;
+    try {
+      value = codec.decode(record.value);
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === 'UNDECODABLE')) throw error;
+      await context.deadLetter(record, { code: error.code, message: error.message });
+      return undefined;
+    }
+    const checked = envelope.safeParse(value);
+    if (checked.success) return { value: value as Record<string, unknown>, envelope: checked.data };
+    await context.deadLetter(record, invalid(checked.error));
+    return undefined;
+  }
+
+  return async (batch, context) => {
+    await codec.prepare();
+    const writer = createRowWriter();
+    // One insert runs while the next one's rows are made: both processes are busy.
+    let running: Promise<void> = Promise.resolve();
+    const send = async (): Promise<void> => {
+      await running;
+      running = insert(writer.rows, writer.take());
+      // Awaited later; until then a failure must not count as unhandled.
+      running.catch(() => {});
+    };
+    let sinceTurn = 0;
+    for (const record of batch) {
+      const opened = await open(record, context);
+      if (!opened) continue;
+      const owner = ownerBytes(opened.envelope);
+      for (const candidate of opened.value[items] as unknown[]) {
+        const checked = item.safeParse(candidate);
+        if (checked.success) write(writer, owner, opened.envelope, checked.data);
+        else await context.deadLetter(record, invalid(checked.error), only(record, opened.value, items, candidate));
+        sinceTurn++;
+      }
+      if (writer.rows >= maxRowsPerInsert) await send();
+      if (sinceTurn < rowsPerTurn) continue;
+      sinceTurn = 0;
+      await turn();
+    }
+    if (writer.rows > 0) await send();
+    await running;
+  };
+}

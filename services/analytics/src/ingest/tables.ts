@@ -1,0 +1,99 @@
+import {
+  type PingEvent,
+  pingEvent,
+  pingsEnvelope,
+  type UsageEntryState,
+  usageEntryState,
+  usageRecord,
+} from '@worktide/schemas';
+import { z } from 'zod';
+import { type RowWriter, uuidBytes } from './row-writer.ts';
+
+/** Whose items a record holds. */
+interface Envelope {
+  organizationId: string;
+  userId: string;
+}
+
+/** How the records of one topic become rows of one table; a record is an envelope around a list of items. */
+export interface TableSpec<E extends Envelope, I> {
+  table: string;
+  /** The first two are organisation and user. */
+  columns: readonly string[];
+  envelope: z.ZodType<E>;
+  /** The envelope's list. */
+  items: string;
+  item: z.ZodType<I>;
+  /** @param owner organisation and user, encoded by `ownerBytes`: the same for all items of a record. */
+  write(row: RowWriter, owner: Uint8Array, envelope: E, item: I): void;
+}
+
+export const ownerBytes = ({ organizationId, userId }: Envelope): Uint8Array => uuidBytes(organizationId, userId);
+
+/**
+ * Settings of every insert. A batch of offline pings may lie in many partitions, each a small part that merges take care
+ * of. Duplicates within a block need not be looked for: FINAL and the merges do that anyway (a quarter of the CPU).
+ */
+export const insertSettings = { max_partitions_per_insert_block: '0', optimize_on_insert: 0 } as const;
+
+const states = { active: 1, idle: 2 } as const;
+
+/** The first instant past what is stored: DateTime64 ends in 2299, and a clock that is this wrong tells nothing. */
+const endOfTime = Date.UTC(2200, 0, 1);
+
+const withinTime = <T extends { startedAt: number; endedAt: number }>(item: T): boolean =>
+  item.startedAt <= item.endedAt && item.endedAt < endOfTime;
+const timeProblem = { message: 'startedAt is after endedAt, or endedAt after the year 2199' };
+
+export const pingsTable: TableSpec<z.output<typeof pingsEnvelope>, PingEvent> = {
+  table: 'pings',
+  columns:
+    `organization_id user_id started_at id ended_at device_id source app host state title url project_id time_entry_id
+     received_at`.split(/\s+/),
+  envelope: pingsEnvelope,
+  items: 'pings',
+  item: pingEvent.refine(withinTime, timeProblem),
+  write(row, owner, { receivedAt }, ping) {
+    row.raw(owner);
+    row.uint64(ping.startedAt);
+    row.uuid(ping.id);
+    row.uint64(ping.endedAt);
+    row.string(ping.deviceId);
+    row.string(ping.source);
+    row.string(ping.app);
+    row.string(ping.host ?? '');
+    row.uint8(states[ping.state]);
+    row.string(ping.title ?? '');
+    row.string(ping.url ?? '');
+    row.nullableUuid(ping.projectId);
+    row.nullableUuid(ping.timeEntryId);
+    row.uint64(Math.min(receivedAt, endOfTime));
+    row.endRow();
+  },
+};
+
+const usageEnvelope = usageRecord.extend({ entries: z.array(z.unknown()).min(1) });
+
+export const usageTable: TableSpec<z.output<typeof usageEnvelope>, UsageEntryState> = {
+  table: 'usage',
+  columns: `organization_id user_id started_at id ended_at device_id source app host state version is_deleted`.split(
+    ' ',
+  ),
+  envelope: usageEnvelope,
+  items: 'entries',
+  item: usageEntryState.refine(withinTime, timeProblem),
+  write(row, owner, _envelope, entry) {
+    row.raw(owner);
+    row.uint64(entry.startedAt);
+    row.uuid(entry.id);
+    row.uint64(entry.endedAt);
+    row.string(entry.deviceId);
+    row.string(entry.source);
+    row.string(entry.app);
+    row.string(entry.host ?? '');
+    row.uint8(states[entry.state]);
+    row.uint64(entry.version);
+    row.uint8(entry.deleted ? 1 : 0);
+    row.endRow();
+  },
+};

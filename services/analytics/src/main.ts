@@ -1,0 +1,13 @@
+import { createLogger, createMetrics, loadConfig, runProcess, serve } from '@worktide/runtime';
+import { configSchema } from './config.ts';
+import { run } from './run.ts';
+
+const log = createLogger({ service: 'analytics', level: process.env.LOG_LEVEL || 'info' });
+
+await runProcess(log, async (lifecycle) => {
+  const config = loadConfig(configSchema, process.env);
+  const metrics = createMetrics({ processMetrics: true });
+  const services = [await run(config, { lifecycle, log, metrics })];
+  const { HOST: host, PORT: port, TRUSTED_PROXIES: trustedProxies } = config;
+  await serve({ services, lifecycle, log, metrics, host, port, trustedProxies });
+});

@@ -1,0 +1,88 @@
+/** A calendar day somewhere: epoch milliseconds, `end` exclusive. A day that a zone skipped has `start === end`. */
+export interface LocalDay {
+  /** `2026-11-21` */
+  date: string;
+  start: number;
+  end: number;
+}
+
+const hour = 3_600_000;
+const day = 24 * hour;
+/** More than any zone is or was away from UTC (−12 to +14 today, never beyond 16 h). */
+const farthest = 16 * hour;
+
+/** The number of calendar days from one date to another, both included; below 1 when they are reversed. */
+export const countDays = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / day + 1;
+
+/**
+ * The local days from `from` to `to`, both included, that follow each other without gap or overlap. A day begins at
+ * its first instant, the first at which the local calendar shows that date or a later one: not midnight where clocks
+ * jump over it, and not again where they are set back past it.
+ * @param zone an IANA zone; its rules come from the runtime's ICU.
+ */
+export function localDays(from: string, to: string, zone: string): LocalDay[] {
+  const offset = zoneOffset(zone);
+  const days: LocalDay[] = [];
+  let start = firstInstant(Date.parse(from), offset);
+  for (let midnight = Date.parse(from); midnight <= Date.parse(to); midnight += day) {
+    const end = firstInstant(midnight + day, offset);
+    days.push({ date: new Date(midnight).toISOString().slice(0, 10), start, end });
+    start = end;
+  }
+  return days;
+}
+
+/** Milliseconds that the zone's clocks are ahead of UTC at an instant. */
+function zoneOffset(zone: string): (instant: number) => number {
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone: zone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  });
+  return (instant) => {
+    const [month, dayOfMonth, year, hours, minutes, seconds] = format.format(instant).match(/\d+/g)!.map(Number);
+    const shown = Date.UTC(year!, month! - 1, dayOfMonth, hours, minutes, seconds);
+    return shown - Math.floor(instant / 1000) * 1000;
+  };
+}
+
+/** The first instant whose local time is `midnight` or later; `midnight` is written as if the zone were UTC. */
+function firstInstant(midnight: number, offset: (instant: number) => number): number {
+  const last = midnight + farthest;
+  let from = midnight - farthest;
+  let ahead = offset(from);
+  // No zone changes its clocks and changes them back within these 32 hours.
+  if (ahead === offset(last)) return midnight - ahead;
+  while (from < last) {
+    // Between two changes local time runs straight, so that the instant can be told at once.
+    const change = nextChange(from, last, offset);
+    const instant = Math.max(from, midnight - ahead);
+    if (instant < change) return instant;
+    from = change;
+    ahead = offset(change);
+  }
+  return last;
+}
+
+/** The first whole second after `from` with another offset, or `last`. */
+function nextChange(from: number, last: number, offset: (instant: number) => number): number {
+  const before = offset(from);
+  let low = from;
+  let high = from;
+  while (offset(high) === before) {
+    if (high >= last) return last;
+    low = high;
+    high = Math.min(high + hour, last);
+  }
+  while (high - low > 1000) {
+    const middle = low + Math.floor((high - low) / 2000) * 1000;
+    if (offset(middle) === before) low = middle;
+    else high = middle;
+  }
+  return high;
+}

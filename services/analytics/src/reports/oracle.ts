@@ -1,0 +1,98 @@
+import type { UsageEntryState } from '@worktide/schemas';
+
+/**
+ * What reports must say, worked out in the plainest way from all states that were ever announced, for tests.
+ * It shares nothing with the service: days are found by asking the calendar at every minute, time is counted
+ * piece by piece between all instants at which anything begins or ends.
+ */
+
+const minute = 60_000;
+
+/** The first minute at which the zone's calendar shows the date or a later one; slow, so each is found once. */
+const found = new Map<string, number>();
+function firstMinute(date: string, zone: string): number {
+  const key = `${date} ${zone}`;
+  if (!found.has(key)) found.set(key, lookForFirstMinute(date, zone));
+  return found.get(key)!;
+}
+
+function lookForFirstMinute(date: string, zone: string): number {
+  const format = new Intl.DateTimeFormat('en-CA', {
+    timeZone: zone,
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+  });
+  for (let instant = Date.parse(date) - 16 * 60 * minute; ; instant += minute) {
+    if (format.format(instant) >= date) return instant;
+  }
+}
+
+const nextDate = (date: string): string => new Date(Date.parse(date) + 1440 * minute).toISOString().slice(0, 10);
+
+/** The last state of each entry; a tombstone is none. */
+export function latest(states: readonly UsageEntryState[]): UsageEntryState[] {
+  const byId = new Map<string, UsageEntryState>();
+  for (const state of states) {
+    if ((byId.get(state.id)?.version ?? -1) < state.version) byId.set(state.id, state);
+  }
+  return [...byId.values()].filter((state) => !state.deleted);
+}
+
+/** Milliseconds of [from, to) covered by at least one of the entries. */
+function covered(entries: readonly UsageEntryState[], from: number, to: number): number {
+  const points = new Set([from, to]);
+  for (const { startedAt, endedAt } of entries)
+    for (const p of [startedAt, endedAt]) if (p > from && p < to) points.add(p);
+  const sorted = [...points].sort((a, b) => a - b);
+  let sum = 0;
+  for (let i = 0; i + 1 < sorted.length; i++) {
+    const at = sorted[i]!;
+    if (entries.some(({ startedAt, endedAt }) => startedAt <= at && at < endedAt)) sum += sorted[i + 1]! - at;
+  }
+  return sum;
+}
+
+const active = (entries: readonly UsageEntryState[]): UsageEntryState[] => entries.filter((e) => e.state === 'active');
+
+export function dailyOracle(states: readonly UsageEntryState[], from: string, to: string, zone: string) {
+  const entries = latest(states);
+  const items = [];
+  for (let date = from; date <= to; date = nextDate(date)) {
+    const range = [firstMinute(date, zone), firstMinute(nextDate(date), zone)] as const;
+    const work = covered(entries, ...range);
+    const activeMs = covered(active(entries), ...range);
+    items.push({
+      date,
+      workSeconds: Math.round(work / 1000),
+      activeSeconds: Math.round(activeMs / 1000),
+      idleSeconds: Math.round((work - activeMs) / 1000),
+      productivityScore: work === 0 ? null : Math.round((activeMs * 1000) / work) / 10,
+      keyboardClicks: 0,
+      mouseMovements: 0,
+    });
+  }
+  return { items };
+}
+
+export function keyedOracle<K extends 'app' | 'host'>(
+  states: readonly UsageEntryState[],
+  key: K,
+  date: string,
+  zone: string,
+) {
+  const entries = active(latest(states)).filter((e) => e[key] !== null);
+  const range = [firstMinute(date, zone), firstMinute(nextDate(date), zone)] as const;
+  const items = [...new Set(entries.map((e) => e[key]))]
+    .map((value) => ({
+      value: value!,
+      ms: covered(
+        entries.filter((e) => e[key] === value),
+        ...range,
+      ),
+    }))
+    .filter(({ ms }) => ms > 0)
+    .sort((a, b) => b.ms - a.ms || (a.value < b.value ? -1 : 1))
+    .map(({ value, ms }) => ({ [key]: value, seconds: Math.round(ms / 1000) }));
+  return { date, timezone: zone, totalSeconds: Math.round(covered(entries, ...range) / 1000), items };
+}

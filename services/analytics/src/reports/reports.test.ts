@@ -1,0 +1,285 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { freshClickHouseDatabase } from '@worktide/backends';
+import { type ClickHouse, createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
+import { derivedUuid, silentLogger } from '@worktide/runtime';
+import type { UsageEntryState } from '@worktide/schemas';
+import fc from 'fast-check';
+import { migrationsFolder } from '../index.ts';
+import { createRowWriter } from '../ingest/row-writer.ts';
+import { insertSettings, ownerBytes, usageTable } from '../ingest/tables.ts';
+import { dailyOracle, keyedOracle } from './oracle.ts';
+import { createReports, type Reports } from './reports.ts';
+
+const log = silentLogger();
+let database: Awaited<ReturnType<typeof freshClickHouseDatabase>>;
+let clickhouse: ClickHouse;
+let reports: Reports;
+beforeAll(async () => {
+  database = await freshClickHouseDatabase();
+  await migrateClickHouse(database.url, migrationsFolder, { log });
+  clickhouse = createClickHouse(database.url, { log });
+  reports = createReports({ clickhouse });
+});
+afterAll(async () => {
+  await database.drop();
+  await clickhouse.close();
+});
+
+async function store(organizationId: string, userId: string, entries: UsageEntryState[]): Promise<void> {
+  const writer = createRowWriter();
+  const envelope = { organizationId, userId, entries };
+  const owner = ownerBytes(envelope);
+  for (const entry of entries) usageTable.write(writer, owner, envelope, entry);
+  const { table, columns } = usageTable;
+  await clickhouse.insert({ table, columns, format: 'RowBinary', data: writer.take(), settings: insertSettings });
+}
+
+const at = (text: string): number => Date.parse(text);
+
+/** An entry as the writer makes them: its id is derived, and it does not cross a UTC month. */
+function entry(from: string | number, to: string | number, more: Partial<UsageEntryState> = {}): UsageEntryState {
+  const startedAt = typeof from === 'number' ? from : at(from);
+  const { deviceId = 'laptop', source = 'window', app = 'editor', host = null, state = 'active' } = more;
+  const start = new Date(startedAt);
+  const endOfMonth = Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + 1);
+  const endedAt = Math.min(typeof to === 'number' ? to : at(to), endOfMonth);
+  const id = derivedUuid(deviceId, source, startedAt);
+  return { id, deviceId, source, app, host, state, startedAt, endedAt, version: 1, deleted: false, ...more };
+}
+
+async function someone(...entries: UsageEntryState[]) {
+  const who = { organizationId: randomUUID(), userId: randomUUID() };
+  if (entries.length > 0) await store(who.organizationId, who.userId, entries);
+  return (timezone: string) => ({ ...who, timezone });
+}
+
+describe('daily', () => {
+  test('cuts an entry at local midnight', async () => {
+    const user = await someone(entry('2026-11-20T17:00:00Z', '2026-11-20T19:00:00.600Z'));
+    const { items } = await reports.daily(user('Asia/Kathmandu'), '2026-11-20', '2026-11-21');
+    expect(items).toEqual([
+      expect.objectContaining({ date: '2026-11-20', workSeconds: 75 * 60, productivityScore: 100 }),
+      expect.objectContaining({ date: '2026-11-21', workSeconds: 45 * 60 + 1, productivityScore: 100 }),
+    ]);
+  });
+
+  test('days of 23 and 25 hours are as long as they are', async () => {
+    const always = [
+      entry('2026-03-01T00:00:00Z', '2026-04-01T00:00:00Z'),
+      entry('2026-10-01T00:00:00Z', '2026-11-01T00:00:00Z'),
+    ];
+    const user = await someone(...always);
+    const hours = async (date: string) =>
+      (await reports.daily(user('Europe/Berlin'), date, date)).items[0]!.workSeconds / 3600;
+    expect(await hours('2026-03-28')).toBe(24);
+    expect(await hours('2026-03-29')).toBe(23);
+    expect(await hours('2026-10-25')).toBe(25);
+  });
+
+  test('an entry of several days, and a day that was skipped', async () => {
+    const user = await someone(entry('2011-12-28T12:00:00Z', '2012-01-01T00:00:00Z'));
+    const { items } = await reports.daily(user('Pacific/Apia'), '2011-12-28', '2012-01-01');
+    expect(items.map((i) => [i.date, i.workSeconds / 3600])).toEqual([
+      ['2011-12-28', 22],
+      ['2011-12-29', 24],
+      ['2011-12-30', 0],
+      ['2011-12-31', 24],
+      ['2012-01-01', 14],
+    ]);
+    expect((await reports.daily(user('Pacific/Apia'), '2011-12-30', '2011-12-30')).items).toEqual([
+      expect.objectContaining({ workSeconds: 0, productivityScore: null }),
+    ]);
+  });
+
+  test('two devices at once count once, and active wins', async () => {
+    const user = await someone(
+      entry('2026-11-21T09:00:00Z', '2026-11-21T11:00:00Z', { state: 'idle' }),
+      entry('2026-11-21T10:00:00Z', '2026-11-21T12:00:00Z', { deviceId: 'desktop' }),
+    );
+    const { items } = await reports.daily(user('UTC'), '2026-11-21', '2026-11-21');
+    expect(items).toEqual([
+      {
+        date: '2026-11-21',
+        workSeconds: 3 * 3600,
+        activeSeconds: 2 * 3600,
+        idleSeconds: 3600,
+        productivityScore: 66.7,
+        keyboardClicks: 0,
+        mouseMovements: 0,
+      },
+    ]);
+  });
+
+  test('seconds are rounded once, at the end', async () => {
+    const pieces = Array.from({ length: 1000 }, (_, i) =>
+      entry(at('2026-11-21T09:00:00Z') + i * 60_000, at('2026-11-21T09:00:00Z') + i * 60_000 + 1),
+    );
+    const user = await someone(...pieces);
+    expect((await reports.daily(user('UTC'), '2026-11-21', '2026-11-21')).items[0]!.workSeconds).toBe(1);
+  });
+
+  test('every day of the range is there, also when nothing is', async () => {
+    const user = await someone();
+    const { items } = await reports.daily(user('UTC'), '2024-01-01', '2024-12-31');
+    expect(items).toHaveLength(366);
+    expect(new Set(items.map((i) => i.workSeconds))).toEqual(new Set([0]));
+    expect(items.at(-1)).toMatchObject({ date: '2024-12-31', productivityScore: null });
+  });
+});
+
+describe('apps and domains', () => {
+  test('each is the union of its own active entries, longest first, total the union of all', async () => {
+    const user = await someone(
+      entry('2026-11-21T09:00:00Z', '2026-11-21T10:00:00Z', { app: 'b', host: 'github.com' }),
+      entry('2026-11-21T09:00:00Z', '2026-11-21T10:00:00Z', { app: 'b', host: 'github.com', deviceId: 'desktop' }),
+      entry('2026-11-21T09:30:00Z', '2026-11-21T10:30:00Z', { app: 'a', deviceId: 'phone' }),
+      entry('2026-11-21T11:00:00Z', '2026-11-21T15:00:00Z', { app: 'c', state: 'idle' }),
+    );
+    expect(await reports.apps(user('UTC'), '2026-11-21')).toEqual({
+      date: '2026-11-21',
+      timezone: 'UTC',
+      totalSeconds: 5400,
+      items: [
+        { app: 'a', seconds: 3600 },
+        { app: 'b', seconds: 3600 },
+      ],
+    });
+    expect(await reports.domains(user('UTC'), '2026-11-21')).toEqual({
+      date: '2026-11-21',
+      timezone: 'UTC',
+      totalSeconds: 3600,
+      items: [{ host: 'github.com', seconds: 3600 }],
+    });
+    expect(await reports.apps(user('UTC'), '2026-11-22')).toMatchObject({ totalSeconds: 0, items: [] });
+  });
+
+  test('the 500 longest, and a total over all', async () => {
+    const start = at('2026-11-21T00:00:00Z');
+    const many = Array.from({ length: 600 }, (_, i) =>
+      entry(start + i * 100_000, start + i * 100_000 + (i + 1) * 100, { app: `app ${i}` }),
+    );
+    const user = await someone(...many);
+    const report = await reports.apps(user('UTC'), '2026-11-21');
+    expect(report.items).toHaveLength(500);
+    expect(report.items[0]).toEqual({ app: 'app 599', seconds: 60 });
+    expect(report.totalSeconds).toBe(Math.round((600 * 601 * 100) / 2 / 1000));
+  });
+});
+
+test('nothing of another organisation, another user, or beside the range', async () => {
+  const mine = await someone(entry('2026-11-21T09:00:00Z', '2026-11-21T10:00:00Z'));
+  const { organizationId, userId } = mine('UTC');
+  const day = [entry('2026-11-21T00:00:00Z', '2026-11-22T00:00:00Z', { deviceId: 'other' })];
+  await store(randomUUID(), userId, day);
+  await store(organizationId, randomUUID(), day);
+  await store(organizationId, userId, [
+    entry('2026-11-19T00:00:00Z', '2026-11-21T00:00:00Z'),
+    entry('2026-11-22T00:00:00Z', '2026-11-23T00:00:00Z'),
+  ]);
+  expect((await reports.daily(mine('UTC'), '2026-11-21', '2026-11-21')).items[0]!.workSeconds).toBe(3600);
+  expect((await reports.apps(mine('UTC'), '2026-11-21')).totalSeconds).toBe(3600);
+});
+
+test('many users at once: the same as one by one', async () => {
+  const organizationId = randomUUID();
+  const users = Array.from({ length: 20 }, () => randomUUID());
+  const range = ['2026-10-24', '2026-10-26'] as const;
+  for (const [i, userId] of users.entries()) {
+    await store(organizationId, userId, [
+      entry(at('2026-10-24T20:00:00Z') + i * 60_000, '2026-10-25T09:00:00Z'),
+      entry('2026-10-25T10:00:00Z', at('2026-10-25T10:00:00Z') + i * 1000, { state: 'idle' }),
+    ]);
+  }
+  const timezone = 'Europe/Berlin';
+  const expected = await Promise.all(
+    users.map(async (userId) =>
+      (await reports.daily({ organizationId, userId, timezone }, ...range)).items
+        .filter((i) => i.workSeconds > 0)
+        .map((i) => `${userId} ${i.date} ${i.workSeconds} ${i.activeSeconds}`),
+    ),
+  );
+  const rows = async (userIds?: string[]) =>
+    (await reports.userDays({ organizationId, timezone, ...(userIds ? { userIds } : {}) }, ...range))
+      .map((r) => `${r.userId} ${r.date} ${r.workMs / 1000} ${r.activeMs / 1000}`)
+      .sort();
+  expect(await rows()).toEqual(expected.flat().sort());
+  expect(await rows(users.slice(0, 3))).toEqual(expected.slice(0, 3).flat().sort());
+});
+
+describe('random entries, zones and days', () => {
+  const places = fc.constantFrom<[string, string]>(
+    ['UTC', '2026-11-20'],
+    ['Europe/Berlin', '2026-03-28'],
+    ['Europe/Berlin', '2026-10-24'],
+    ['America/Sao_Paulo', '2018-11-03'],
+    ['America/Sao_Paulo', '2018-02-16'],
+    ['America/St_Johns', '2010-11-06'],
+    ['Pacific/Apia', '2011-12-29'],
+    ['Australia/Lord_Howe', '2026-04-04'],
+    ['Asia/Kathmandu', '2026-10-31'],
+    ['Pacific/Kiritimati', '2026-10-31'],
+    ['Etc/GMT+12', '2026-10-31'],
+  );
+  const hour = 3_600_000;
+  // Few starts, so that devices overlap, entries touch midnights, and the same id gets many versions.
+  const spans = fc.record({
+    start: fc.oneof(
+      fc.integer({ min: -40, max: 110 }).map((h) => h * hour),
+      fc.integer({ min: -40 * hour, max: 110 * hour }),
+    ),
+    length: fc.oneof(fc.constantFrom(1, hour, 30 * hour), fc.integer({ min: 1, max: 60 * hour })),
+    more: fc.record({
+      deviceId: fc.constantFrom('laptop', 'desktop'),
+      source: fc.constantFrom('window', 'web'),
+      app: fc.constantFrom('editor', 'browser', 'ünï'),
+      host: fc.constantFrom(null, 'github.com', 'example.org'),
+      state: fc.constantFrom<UsageEntryState['state']>('active', 'idle'),
+      version: fc.integer({ min: 1, max: 5 }),
+      deleted: fc.boolean(),
+    }),
+  });
+
+  test('agree with the plain count, whatever is replayed in whatever order', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        places,
+        fc.array(spans, { maxLength: 25 }),
+        fc.infiniteStream(fc.nat()),
+        fc.integer({ min: 0, max: 4 }),
+        async ([zone, from], given, random, days) => {
+          // One state for a version of an id, as the writer announces them.
+          const states = new Map<string, UsageEntryState>();
+          for (const { start, length, more } of given) {
+            const state = entry(at(from) + start, at(from) + start + length, more);
+            states.set(`${state.id} ${state.version}`, state);
+          }
+          const all = [...states.values()];
+          const user = await someone();
+          const { organizationId, userId } = user(zone);
+          const shuffled = (list: UsageEntryState[]) =>
+            list
+              .map((state) => ({ state, by: random.next().value as number }))
+              .sort((a, b) => a.by - b.by)
+              .map(({ state }) => state);
+          // All of it in two batches, then some of it again: a replay.
+          const first = shuffled(all);
+          const half = Math.floor(first.length / 2);
+          for (const batch of [first.slice(0, half), first.slice(half), shuffled(all).slice(0, half)]) {
+            if (batch.length > 0) await store(organizationId, userId, batch);
+          }
+          const to = new Date(at(from) + days * 24 * hour).toISOString().slice(0, 10);
+          const [daily, apps, domains] = await Promise.all([
+            reports.daily(user(zone), from, to),
+            reports.apps(user(zone), to),
+            reports.domains(user(zone), to),
+          ]);
+          expect(daily).toEqual(dailyOracle(all, from, to, zone));
+          expect(apps).toEqual(keyedOracle(all, 'app', to, zone));
+          expect(domains).toEqual(keyedOracle(all, 'host', to, zone));
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+});

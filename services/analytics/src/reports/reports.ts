@@ -1,0 +1,109 @@
+import type { ClickHouse } from '@worktide/clickhouse';
+import type { DailyReport, KeyedReport } from '@worktide/schemas';
+import { localDays } from './days.ts';
+import { byKey, byUserAndDay, type IntervalScope, reportSettings } from './intervals.ts';
+
+/** Whose time: one user, on days of a zone. */
+export interface Subject {
+  organizationId: string;
+  userId: string;
+  /** IANA zone whose calendar days are meant. */
+  timezone: string;
+}
+
+export interface UserDay {
+  userId: string;
+  date: string;
+  workMs: number;
+  activeMs: number;
+}
+
+export interface Reports {
+  apps(subject: Subject, date: string, signal?: AbortSignal): Promise<KeyedReport<'app'>>;
+  domains(subject: Subject, date: string, signal?: AbortSignal): Promise<KeyedReport<'host'>>;
+  /** Every day of the range, both ends included, also those without any entry. */
+  daily(subject: Subject, from: string, to: string, signal?: AbortSignal): Promise<DailyReport>;
+  /** Many users at once, all of the organisation unless some are named; only days with any entry, in no order. */
+  userDays(
+    scope: { organizationId: string; userIds?: readonly string[]; timezone: string },
+    from: string,
+    to: string,
+    signal?: AbortSignal,
+  ): Promise<UserDay[]>;
+}
+
+/** Apps or hosts in one answer; the longest are kept. */
+export const maxItems = 500;
+
+/** The only rounding on the way: whole seconds, half up. */
+const seconds = (ms: number): number => Math.round(ms / 1000);
+
+/** Reports from `usage`. Rejects with 503 when ClickHouse is away or refuses for want of memory or time. */
+export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'query'> }): Reports {
+  const query = <T>({ sql, params }: { sql: string; params: Record<string, unknown> }, signal?: AbortSignal) =>
+    clickhouse.query<T>(sql, { params, settings: reportSettings, ...(signal ? { signal } : {}) });
+
+  async function keyed<K extends 'app' | 'host'>(
+    column: K,
+    subject: Subject,
+    date: string,
+    signal?: AbortSignal,
+  ): Promise<KeyedReport<K>> {
+    const { organizationId, userId, timezone } = subject;
+    const days = localDays(date, date, timezone);
+    const scope = { organizationId, userIds: [userId], days };
+    const rows = hasTime(scope)
+      ? await query<{ key: string; isTotal: number; activeMs: number }>(byKey(scope, column, maxItems), signal)
+      : [];
+    const total = rows.find((row) => row.isTotal === 1)?.activeMs ?? 0;
+    const items = rows
+      .filter((row) => row.isTotal === 0)
+      .map(
+        (row) => ({ [column]: row.key, seconds: seconds(row.activeMs) }) as { [k in K]: string } & { seconds: number },
+      );
+    return { date, timezone, totalSeconds: seconds(total), items };
+  }
+
+  async function userDays(
+    { timezone, ...who }: { organizationId: string; userIds?: readonly string[]; timezone: string },
+    from: string,
+    to: string,
+    signal?: AbortSignal,
+  ): Promise<UserDay[]> {
+    const scope = { ...who, days: localDays(from, to, timezone) };
+    if (!hasTime(scope)) return [];
+    const dates = new Map(scope.days.filter(({ start, end }) => start < end).map(({ start, date }) => [start, date]));
+    const rows = await query<{ userId: string; day: number; workMs: number; activeMs: number }>(
+      byUserAndDay(scope),
+      signal,
+    );
+    return rows.map(({ userId, day, workMs, activeMs }) => ({ userId, date: dates.get(day)!, workMs, activeMs }));
+  }
+
+  return {
+    apps: (subject, date, signal) => keyed('app', subject, date, signal),
+    domains: (subject, date, signal) => keyed('host', subject, date, signal),
+    userDays,
+    async daily({ organizationId, userId, timezone }, from, to, signal) {
+      const scope = { organizationId, userIds: [userId], timezone };
+      const found = new Map((await userDays(scope, from, to, signal)).map((row) => [row.date, row]));
+      return {
+        items: localDays(from, to, timezone).map(({ date }) => {
+          const { workMs, activeMs } = found.get(date) ?? { workMs: 0, activeMs: 0 };
+          return {
+            date,
+            workSeconds: seconds(workMs),
+            activeSeconds: seconds(activeMs),
+            idleSeconds: seconds(workMs - activeMs),
+            productivityScore: workMs > 0 ? Math.round((activeMs / workMs) * 1000) / 10 : null,
+            keyboardClicks: 0,
+            mouseMovements: 0,
+          };
+        }),
+      };
+    },
+  };
+}
+
+/** False where the zone skipped all the days asked for. */
+const hasTime = ({ days }: IntervalScope): boolean => days[0]!.start < days.at(-1)!.end;

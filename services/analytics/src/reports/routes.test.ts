@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { freshClickHouseDatabase } from '@worktide/backends';
+import { createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
+import {
+  type Caller,
+  createLifecycle,
+  createMetrics,
+  type Lifecycle,
+  type Role,
+  serve,
+  silentLogger,
+  unauthorized,
+  unavailable,
+} from '@worktide/runtime';
+import { appsReport, dailyReport, domainsReport } from '@worktide/schemas';
+import { migrationsFolder } from '../index.ts';
+import { createRowWriter } from '../ingest/row-writer.ts';
+import { ownerBytes, usageTable } from '../ingest/tables.ts';
+import { createReports } from './reports.ts';
+import { reportRoutes } from './routes.ts';
+
+const log = silentLogger();
+const organizationId = randomUUID();
+const person = (role: Role, timezone: string): Caller => ({ organizationId, userId: randomUUID(), role, timezone });
+const people = {
+  employee: person('employee', 'Asia/Kathmandu'),
+  colleague: person('employee', 'America/New_York'),
+  manager: person('manager', 'UTC'),
+  admin: person('admin', 'UTC'),
+  stranger: { ...person('admin', 'UTC'), organizationId: randomUUID() },
+};
+type Name = keyof typeof people;
+
+let database: Awaited<ReturnType<typeof freshClickHouseDatabase>>;
+let lifecycle: Lifecycle;
+let url: string;
+let authAway = false;
+let clickhouseUrl: string;
+
+async function start(toClickhouse: string): Promise<string> {
+  const clickhouse = createClickHouse(toClickhouse, { log });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const service = {
+    name: 'analytics',
+    checks: {},
+    authenticate: async (authorization: string | undefined) => {
+      const caller = people[authorization?.slice('Bearer '.length) as Name];
+      if (!caller) throw unauthorized();
+      return caller;
+    },
+    routes: reportRoutes({
+      reports: createReports({ clickhouse }),
+      findUser: async (organization, userId) => {
+        if (authAway) throw unavailable('auth');
+        const found = Object.entries(people).find(([, p]) => p.organizationId === organization && p.userId === userId);
+        if (!found) return undefined;
+        const [name, { role, timezone }] = found;
+        return { id: userId, organizationId: organization, name, role, timezone, status: 'active' };
+      },
+    }),
+  };
+  const options = { services: [service], lifecycle, log, metrics: createMetrics(), host: '127.0.0.1', port: 0 };
+  return (await serve(options)).url;
+}
+
+beforeAll(async () => {
+  lifecycle = createLifecycle({ log });
+  database = await freshClickHouseDatabase();
+  clickhouseUrl = database.url;
+  await migrateClickHouse(clickhouseUrl, migrationsFolder, { log });
+  const clickhouse = createClickHouse(clickhouseUrl, { log });
+  const writer = createRowWriter();
+  for (const { userId } of Object.values(people)) {
+    // An hour on each side of midnight UTC.
+    const startedAt = Date.parse('2026-11-20T23:00:00Z');
+    const rest = { deviceId: 'laptop', source: 'window', app: 'editor', host: 'github.com', state: 'active' as const };
+    const entry = { id: randomUUID(), startedAt, endedAt: startedAt + 7_200_000, version: 1, deleted: false, ...rest };
+    const envelope = { organizationId, userId, entries: [entry] };
+    usageTable.write(writer, ownerBytes(envelope), envelope, entry);
+  }
+  const { table, columns } = usageTable;
+  await clickhouse.insert({ table, columns, format: 'RowBinary', data: writer.take() });
+  await clickhouse.close();
+  url = await start(clickhouseUrl);
+});
+afterAll(async () => {
+  await lifecycle.close();
+  await database.drop();
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of several shapes, each compared as a whole or parsed by its schema.
+type Body = any;
+async function get(
+  path: string,
+  as: Name | 'nobody' = 'employee',
+  origin = url,
+): Promise<{ status: number; body: Body; headers: Headers }> {
+  const response = await fetch(
+    `${origin}/api/v1/reports/${path}`,
+    as === 'nobody' ? {} : { headers: { authorization: `Bearer ${as}` } },
+  );
+  return { status: response.status, body: await response.json(), headers: response.headers };
+}
+const userId = (name: Name): string => `userId=${people[name].userId}`;
+
+describe('answers', () => {
+  test('apps and domains: of the caller, in the caller’s zone unless another is asked for', async () => {
+    const apps = await get('apps?date=2026-11-21');
+    expect(apps.status).toBe(200);
+    expect(appsReport.parse(apps.body)).toEqual({
+      date: '2026-11-21',
+      timezone: 'Asia/Kathmandu',
+      totalSeconds: 7200,
+      items: [{ app: 'editor', seconds: 7200 }],
+    });
+    const domains = await get('domains?date=2026-11-21&timezone=UTC');
+    expect(domainsReport.parse(domains.body)).toEqual({
+      date: '2026-11-21',
+      timezone: 'UTC',
+      totalSeconds: 3600,
+      items: [{ host: 'github.com', seconds: 3600 }],
+    });
+  });
+
+  test('daily: every day of the range', async () => {
+    const { status, body } = await get('daily?from=2026-11-20&to=2026-11-22&timezone=UTC');
+    expect(status).toBe(200);
+    const day = { idleSeconds: 0, keyboardClicks: 0, mouseMovements: 0 };
+    expect(dailyReport.parse(body).items).toEqual([
+      { ...day, date: '2026-11-20', workSeconds: 3600, activeSeconds: 3600, productivityScore: 100 },
+      { ...day, date: '2026-11-21', workSeconds: 3600, activeSeconds: 3600, productivityScore: 100 },
+      { ...day, date: '2026-11-22', workSeconds: 0, activeSeconds: 0, productivityScore: null },
+    ]);
+  });
+});
+
+describe.each(['apps?date=2026-11-20', 'domains?date=2026-11-20', 'daily?from=2026-11-20&to=2026-11-20'])(
+  'who may see %s',
+  (path) => {
+    test('managers and admins see others, in the other’s zone', async () => {
+      for (const as of ['manager', 'admin'] as const) {
+        const { status, body } = await get(
+          `${path}&${userId('colleague').toUpperCase().replace('USERID', 'userId')}`,
+          as,
+        );
+        expect(status).toBe(200);
+        // 18:00 to 20:00 in New York.
+        expect(body.totalSeconds ?? body.items[0].workSeconds).toBe(7200);
+        if (body.timezone) expect(body.timezone).toBe('America/New_York');
+      }
+    });
+    test('employees see only themselves, by name too', async () => {
+      expect((await get(`${path}&${userId('employee')}`)).status).toBe(200);
+      expect(await get(`${path}&${userId('colleague')}`)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
+    });
+    test('users elsewhere do not exist, for anybody', async () => {
+      for (const as of ['employee', 'admin'] as const) {
+        expect(await get(`${path}&${userId('stranger')}`, as)).toMatchObject({
+          status: 404,
+          body: { code: 'NOT_FOUND' },
+        });
+      }
+      // The stranger's entries were stored under an organisation that is not theirs.
+      expect((await get(path, 'stranger')).body).toMatchObject({
+        items: path.startsWith('daily') ? [{ workSeconds: 0 }] : [],
+      });
+    });
+    test('nobody without a credential', async () => {
+      expect((await get(path, 'nobody')).status).toBe(401);
+    });
+    test('auth away: 503 for others, no difference for oneself', async () => {
+      authAway = true;
+      try {
+        const answer = await get(`${path}&${userId('colleague')}`, 'manager');
+        expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
+        expect((await get(path)).status).toBe(200);
+      } finally {
+        authAway = false;
+      }
+    });
+  },
+);
+
+describe('bad requests', () => {
+  test.each([
+    ['apps', 'VALIDATION_FAILED'],
+    ['apps?date=21.11.2026', 'VALIDATION_FAILED'],
+    ['apps?date=2026-02-29', 'VALIDATION_FAILED'],
+    ['apps?date=1969-12-31', 'VALIDATION_FAILED'],
+    ['apps?date=9999-12-31', 'VALIDATION_FAILED'],
+    ['apps?date=2026-11-21&date=2026-11-22', 'VALIDATION_FAILED'],
+    ['domains?date=2026-11-21&timezone=Mars/Olympus', 'VALIDATION_FAILED'],
+    ['domains?date=2026-11-21&timezone=%2B05:00', 'VALIDATION_FAILED'],
+    ['domains?date=2026-11-21&userId=me', 'VALIDATION_FAILED'],
+    ['daily?from=2026-11-21', 'VALIDATION_FAILED'],
+    ['daily?from=2026-11-21&to=2026-11-20', 'RANGE_REVERSED'],
+    ['daily?from=2026-01-01&to=2027-01-02', 'RANGE_TOO_LONG'],
+  ])('%s → %s', async (path, code) => {
+    expect(await get(path)).toMatchObject({ status: 400, body: { code } });
+  });
+
+  test('the ends of what can be asked for', async () => {
+    for (const timezone of ['Pacific/Kiritimati', 'Etc/GMT+12']) {
+      for (const date of ['1970-01-02', '2199-12-30']) {
+        expect((await get(`apps?date=${date}&timezone=${encodeURIComponent(timezone)}`)).status).toBe(200);
+      }
+    }
+    expect((await get('daily?from=2026-01-01&to=2027-01-01')).body.items).toHaveLength(366);
+  });
+});
+
+test('ClickHouse away: 503 with Retry-After, and nothing of where it is', async () => {
+  const broken = await start('http://default:hush@127.0.0.1:9/nowhere');
+  const { status, body, headers } = await get('apps?date=2026-11-21', 'employee', broken);
+  expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'DEPENDENCY_UNAVAILABLE', '1']);
+  expect(JSON.stringify(body)).not.toMatch(/hush|127\.0\.0\.1|nowhere/);
+});

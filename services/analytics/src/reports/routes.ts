@@ -1,0 +1,67 @@
+import type { Identity } from '@worktide/identity';
+import { type AnyRoute, invalid, route } from '@worktide/runtime';
+import { appsReport, dailyReport, dayReportQuery, domainsReport, rangeReportQuery } from '@worktide/schemas';
+import { countDays } from './days.ts';
+import type { Reports } from './reports.ts';
+import { subjectOf } from './subject.ts';
+
+/** A year, leap day included. */
+const maxDays = 366;
+
+export interface ReportRoutesDeps {
+  reports: Reports;
+  findUser: Identity['findUser'];
+}
+
+export function reportRoutes({ reports, findUser }: ReportRoutesDeps): AnyRoute[] {
+  const tag = 'reports';
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/reports/apps',
+      operationId: 'reportApps',
+      summary: 'Active time of one local day by app, longest first',
+      tag,
+      access: 'user',
+      query: dayReportQuery,
+      responses: { 200: { description: 'The report', schema: appsReport } },
+      handler: async ({ query, caller, signal }) => {
+        const subject = await subjectOf(caller, query, findUser);
+        return { status: 200, body: await reports.apps(subject, query.date, signal) };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/reports/domains',
+      operationId: 'reportDomains',
+      summary: 'Active time of one local day by host, longest first',
+      description: 'Entries without a host are not counted.',
+      tag,
+      access: 'user',
+      query: dayReportQuery,
+      responses: { 200: { description: 'The report', schema: domainsReport } },
+      handler: async ({ query, caller, signal }) => {
+        const subject = await subjectOf(caller, query, findUser);
+        return { status: 200, body: await reports.domains(subject, query.date, signal) };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/reports/daily',
+      operationId: 'reportDaily',
+      summary: 'Work, active and idle time of each local day of a range',
+      description: `Every day of the range has an item. At most ${maxDays} days.`,
+      tag,
+      access: 'user',
+      query: rangeReportQuery,
+      responses: { 200: { description: 'The report', schema: dailyReport } },
+      handler: async ({ query, caller, signal }) => {
+        const days = countDays(query.from, query.to);
+        if (days < 1) throw invalid('RANGE_REVERSED', 'The range ends before it begins.');
+        if (days > maxDays) throw invalid('RANGE_TOO_LONG', `A range may have ${maxDays} days at most.`);
+        const subject = await subjectOf(caller, query, findUser);
+        return { status: 200, body: await reports.daily(subject, query.from, query.to, signal) };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,31 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { createLifecycle, createMetrics, loadConfig, silentLogger } from '@worktide/runtime';
+import { configSchema } from './config.ts';
+import { run } from './run.ts';
+
+test('starts without its dependencies, says which are missing, and closes', async () => {
+  const log = silentLogger();
+  const lifecycle = createLifecycle({ log });
+  const folder = await mkdtemp(join(tmpdir(), 'analytics-'));
+  const config = loadConfig(configSchema, {
+    CLICKHOUSE_URL: 'http://default:@127.0.0.1:9/worktide',
+    EVENT_LOG_URL: `lmdb:${folder}`,
+    AUTH_URL: 'http://127.0.0.1:9',
+    INTERNAL_TOKEN: 'x'.repeat(32),
+  });
+  const service = await run(config, { lifecycle, log, metrics: createMetrics() });
+  expect(service.routes.map((r) => r.path).sort()).toEqual([
+    '/api/v1/reports/apps',
+    '/api/v1/reports/daily',
+    '/api/v1/reports/domains',
+  ]);
+  for (const name of ['clickhouse', 'auth']) {
+    await expect((async () => service.checks[name]!())()).rejects.toMatchObject({ statusCode: 503 });
+  }
+  await expect((async () => service.checks['event log']!())()).resolves.toBeUndefined();
+  expect(await lifecycle.close()).toBe(true);
+  await rm(folder, { recursive: true, force: true });
+});

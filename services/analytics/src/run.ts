@@ -1,0 +1,50 @@
+import { createClickHouse } from '@worktide/clickhouse';
+import { openEventLog } from '@worktide/event-log';
+import { createIdentity } from '@worktide/identity';
+import { openKeyValue } from '@worktide/key-value';
+import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
+import { openSchemaRegistry } from '@worktide/schemas';
+import type { Config } from './config.ts';
+import { startConsumers } from './ingest/consumers.ts';
+import { createReports } from './reports/reports.ts';
+import { reportRoutes } from './reports/routes.ts';
+
+/** Builds the service top to bottom; what is built first is closed last. */
+export async function run(
+  config: Config,
+  deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
+): Promise<Service> {
+  const { lifecycle, log, metrics } = deps;
+
+  const clickhouse = createClickHouse(config.CLICKHOUSE_URL, { log, application: 'worktide-analytics' });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
+  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: 'analytics', log, metrics });
+  lifecycle.onClose('event log', () => eventLog.close());
+  const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics });
+  lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
+
+  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('key-value', () => keyValue.close());
+  const identity = createIdentity({
+    authUrl: config.AUTH_URL,
+    internalToken: config.INTERNAL_TOKEN,
+    keyValue,
+    lifecycle,
+    log,
+    metrics,
+  });
+
+  return {
+    name: 'analytics',
+    routes: reportRoutes({ reports: createReports({ clickhouse }), findUser: identity.findUser }),
+    checks: {
+      clickhouse: () => clickhouse.check(),
+      'event log': () => eventLog.check(),
+      'pings into clickhouse': () => consumers.pings.check(),
+      'usage into clickhouse': () => consumers.usage.check(),
+      auth: identity.check,
+    },
+    authenticate: identity.authenticate,
+  };
+}
