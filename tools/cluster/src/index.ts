@@ -1,0 +1,1 @@
+export { type Cluster, type ClusterOptions, type EngineName, startCluster } from './start.ts';

@@ -1,0 +1,173 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { migrationsFolder } from '@worktide/analytics';
+import { database as authDatabase } from '@worktide/auth';
+import {
+  type Engine,
+  freePort,
+  startClickHouse,
+  startEngine,
+  startKafka,
+  startPostgres,
+  startRedis,
+  startRegistry,
+} from '@worktide/backends';
+import { migrateClickHouse } from '@worktide/clickhouse';
+import { openEventLog } from '@worktide/event-log';
+import { prepareServiceDatabase } from '@worktide/postgres';
+import { createMetrics, describeError, type Lifecycle, type Logger } from '@worktide/runtime';
+import { allTopics } from '@worktide/schemas';
+import { database as writerDatabase } from '@worktide/session-writer';
+import { startIngress } from './ingress.ts';
+
+export interface ClusterOptions {
+  /** Data and logs of the engines and services; continued where it exists. */
+  dir: string;
+  /** Of the one origin; 0 takes a free port. */
+  port: number;
+  gateways: number;
+  writers: number;
+  analytics: number;
+  /** More environment for every service, e.g. a smaller queue. */
+  env?: Record<string, string>;
+  onStep?: (text: string) => void;
+}
+
+export type EngineName = 'kafka' | 'postgres' | 'clickhouse' | 'redis' | 'registry';
+
+export interface Cluster {
+  url: string;
+  engines: Record<EngineName, Engine>;
+  /** By name: `auth`, `ingest-gateway-1`, `session-writer-1`, `analytics-1` …; each may be killed and restarted. */
+  services: Map<string, Engine & { baseUrl: string }>;
+  eventLogUrl: string;
+  registryUrl: string;
+}
+
+/** Starts the real engines, applies migrations and topics, and starts every service as a process of its own. */
+export async function startCluster(
+  options: ClusterOptions,
+  deps: { lifecycle: Lifecycle; log: Logger },
+): Promise<Cluster> {
+  const { dir, onStep = () => {} } = options;
+  const { lifecycle, log } = deps;
+  await mkdir(dir, { recursive: true });
+  await chmod(dir, 0o711);
+
+  onStep('Starting Kafka, PostgreSQL, ClickHouse, Redis and the schema registry …');
+  const engines = await startEngines(dir, lifecycle);
+  onStep('Preparing tables and topics …');
+  const postgresUrls: Record<string, string> = {};
+  for (const [service, database] of [
+    ['auth', authDatabase],
+    ['session-writer', writerDatabase],
+  ] as const) {
+    const password = randomBytes(24).toString('hex');
+    postgresUrls[service] = await prepareServiceDatabase({ adminUrl: engines.postgres.url, database, password, log });
+  }
+  const clickhouseUrl = new URL(engines.clickhouse.url);
+  clickhouseUrl.pathname = '/worktide';
+  await migrateClickHouse(clickhouseUrl.href, migrationsFolder, { log });
+  const eventLog = openEventLog(engines.kafka.url, { clientId: 'cluster', log, metrics: createMetrics() });
+  await eventLog.admin.ensureTopics(allTopics());
+  await eventLog.close();
+
+  onStep('Starting the services …');
+  const authPort = await freePort();
+  const common: Record<string, string> = {
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    EVENT_LOG_URL: engines.kafka.url,
+    SCHEMA_REGISTRY_URL: engines.registry.url,
+    KEY_VALUE_URL: engines.redis.url,
+    CLICKHOUSE_URL: clickhouseUrl.href,
+    AUTH_URL: `http://127.0.0.1:${authPort}`,
+    INTERNAL_TOKEN: randomBytes(24).toString('hex'),
+    REGISTER_LIMIT_PER_MINUTE: '10000',
+    ...options.env,
+  };
+  const services: Cluster['services'] = new Map();
+  const startService = async (name: string, service: string, port: number): Promise<void> => {
+    const postgresUrl = postgresUrls[service];
+    const engine = await startEngine({
+      name,
+      url: `http://127.0.0.1:${port}`,
+      command: process.execPath,
+      args: [fileURLToPath(new URL(`../../../services/${service}/src/main.ts`, import.meta.url))],
+      env: { ...common, PORT: String(port), ...(postgresUrl ? { POSTGRES_URL: postgresUrl } : {}) },
+      dir: path.join(dir, name),
+      ready: () =>
+        fetch(`http://127.0.0.1:${port}/health/live`).then(
+          (response) => response.ok,
+          () => false,
+        ),
+      onUnexpectedEnd: (how) => log.warn({ service: name, how }, 'a service has ended'),
+    });
+    lifecycle.onClose(name, () => engine.stop());
+    services.set(name, Object.assign(engine, { baseUrl: engine.url }));
+  };
+  const replicas = (service: string, count: number) =>
+    Array.from({ length: count }, async (_, i) => startService(`${service}-${i + 1}`, service, await freePort()));
+  await Promise.all([
+    startService('auth', 'auth', authPort),
+    ...replicas('ingest-gateway', options.gateways),
+    ...replicas('session-writer', options.writers),
+    ...replicas('analytics', options.analytics),
+  ]);
+
+  const targets = (service: string): string[] =>
+    [...services].filter(([name]) => name.startsWith(service)).map(([, { baseUrl }]) => baseUrl);
+  const url = await startIngress(
+    {
+      host: '127.0.0.1',
+      port: options.port || (await freePort()),
+      rules: [
+        { prefix: '/api/v1/pings', targets: targets('ingest-gateway') },
+        { prefix: '/api/v1/usage', targets: targets('session-writer') },
+        { prefix: '/api/v1/reports', targets: targets('analytics') },
+        { prefix: '/api/v1/', targets: targets('auth') },
+        { prefix: '/.well-known/', targets: targets('auth') },
+        { prefix: '/health/', targets: targets('ingest-gateway') },
+      ],
+    },
+    deps,
+  );
+  await untilReady([...services.values()], log);
+  return { url, engines, services, eventLogUrl: engines.kafka.url, registryUrl: engines.registry.url };
+}
+
+async function startEngines(dir: string, lifecycle: Lifecycle): Promise<Cluster['engines']> {
+  const starters = {
+    kafka: () => startKafka({ dir: path.join(dir, 'kafka'), optimised: true, heap: '768m' }),
+    postgres: () => startPostgres({ dir: path.join(dir, 'postgres') }),
+    clickhouse: () => startClickHouse({ dir: path.join(dir, 'clickhouse') }),
+    redis: () => startRedis({ dir: path.join(dir, 'redis') }),
+    registry: () => startRegistry({ dir: path.join(dir, 'registry') }),
+  };
+  const started = await Promise.all(
+    Object.entries(starters).map(async ([name, start]) => {
+      const engine = await start();
+      lifecycle.onClose(name, () => engine.stop());
+      return [name, engine] as const;
+    }),
+  );
+  return Object.fromEntries(started) as Cluster['engines'];
+}
+
+async function untilReady(services: { baseUrl: string }[], log: Logger): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  for (const { baseUrl } of services) {
+    for (;;) {
+      const answer = await fetch(`${baseUrl}/health/ready`).catch((error: unknown) => describeError(error));
+      if (typeof answer !== 'string' && answer.ok) break;
+      if (Date.now() > deadline) {
+        const why = typeof answer === 'string' ? answer : await answer.text();
+        throw new Error(`${baseUrl} is not ready: ${why}`);
+      }
+      log.debug({ baseUrl }, 'not ready yet');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir, rename, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { AppError, createLogger, describeError, loadConfig, runProcess } from '@worktide/runtime';
+import { configSchema } from './config.ts';
+import { startStandalone } from './start.ts';
+import { welcome } from './welcome.ts';
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** The log of the run before is kept; older ones are not. */
+async function openLogFile(folder: string): Promise<NodeJS.WritableStream> {
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  const file = path.join(folder, 'worktide.log');
+  if (await stat(file).catch(() => undefined)) await rename(file, `${file}.1`);
+  return createWriteStream(file, { flags: 'a', mode: 0o600 });
+}
+
+try {
+  const config = loadConfig(configSchema, process.env);
+  const file = await openLogFile(config.WORKTIDE_DATA);
+  // JSON lines go to the file; the terminal is for a person and shows what went wrong, in a sentence.
+  const destination = {
+    write(line: string): void {
+      file.write(line);
+      const { level, msg, err } = JSON.parse(line) as { level: string; msg?: string; err?: { message?: string } };
+      if (level === 'error' || level === 'fatal')
+        say(`! ${msg ?? ''}${err?.message && !msg?.includes(err.message) ? ` (${err.message})` : ''}`);
+      else if (msg === 'stopping') say('Stopping …');
+      else if (msg === 'stopped') say('Stopped.');
+    },
+  };
+  const log = createLogger({ service: 'standalone', level: config.LOG_LEVEL, destination });
+  await runProcess(log, async (lifecycle) => {
+    const started = await startStandalone(config, { lifecycle, log, onStep: say });
+    say(welcome(started.url, config.WORKTIDE_DATA));
+  });
+} catch (error) {
+  say(`! ${describeError(error)}`);
+  process.exit(error instanceof AppError && error.code === 'BAD_CONFIGURATION' ? 78 : 1);
+}

@@ -1,0 +1,140 @@
+import { createServer } from 'node:net';
+import path from 'node:path';
+import * as analytics from '@worktide/analytics';
+import * as auth from '@worktide/auth';
+import { freePort, startClickHouse, startPostgres } from '@worktide/backends';
+import { migrateClickHouse } from '@worktide/clickhouse';
+import { openEventLog } from '@worktide/event-log';
+import * as gateway from '@worktide/ingest-gateway';
+import { prepareServiceDatabase } from '@worktide/postgres';
+import {
+  AppError,
+  createMetrics,
+  type Lifecycle,
+  type Logger,
+  loadConfig,
+  type Service,
+  serve,
+} from '@worktide/runtime';
+import { allTopics } from '@worktide/schemas';
+import * as sessionWriter from '@worktide/session-writer';
+import type { ZodObject } from 'zod';
+import type { Config } from './config.ts';
+import { openDataFolder } from './data-folder.ts';
+import { endLeftovers } from './leftovers.ts';
+import { supervise } from './supervise.ts';
+
+export interface StandaloneOptions {
+  lifecycle: Lifecycle;
+  log: Logger;
+  /** What is going on, for a person who waits. */
+  onStep?: (text: string) => void;
+}
+
+const databaseServices = [auth, sessionWriter];
+
+/**
+ * The whole product in this process on embedded engines: PostgreSQL and ClickHouse as children, the log in-process,
+ * all services on one port. The services are the same as on a cluster; only the URLs differ.
+ */
+export async function startStandalone(
+  config: Config,
+  options: StandaloneOptions,
+): Promise<{ url: string; port: number }> {
+  const { lifecycle, log, onStep = () => {} } = options;
+  const port = config.WORKTIDE_PORT || (await freePort());
+  await requireFree(config.WORKTIDE_HOST, port);
+  const data = await openDataFolder(config.WORKTIDE_DATA, lifecycle);
+  await endLeftovers(data.path, log);
+
+  onStep('Starting PostgreSQL and ClickHouse …');
+  const [postgres, clickhouse] = await Promise.all([
+    supervise(
+      'postgres',
+      (onUnexpectedEnd) =>
+        startPostgres({
+          dir: path.join(data.path, 'postgres'),
+          password: data.secrets.postgresPassword,
+          settings: ['max_connections=100', 'shared_buffers=128MB'],
+          onUnexpectedEnd,
+        }),
+      options,
+    ),
+    supervise(
+      'clickhouse',
+      (onUnexpectedEnd) =>
+        startClickHouse({
+          dir: path.join(data.path, 'clickhouse'),
+          password: data.secrets.clickhousePassword,
+          onUnexpectedEnd,
+        }),
+      options,
+    ),
+  ]);
+
+  onStep('Preparing tables and topics …');
+  const eventLogUrl = `lmdb:${path.join(data.path, 'log')}`;
+  const metrics = createMetrics({ processMetrics: true });
+  const postgresUrls = new Map<string, string>();
+  for (const service of databaseServices) {
+    const url = await prepareServiceDatabase({
+      adminUrl: postgres.url,
+      database: service.database,
+      password: data.secrets.postgresPassword,
+      log,
+    });
+    postgresUrls.set(service.serviceName, url);
+  }
+  const clickhouseUrl = new URL(clickhouse.url);
+  clickhouseUrl.pathname = '/worktide';
+  await migrateClickHouse(clickhouseUrl.href, analytics.migrationsFolder, { log });
+
+  const eventLog = openEventLog(eventLogUrl, { clientId: 'standalone', log, metrics });
+  lifecycle.onClose('event log', () => eventLog.close());
+  await eventLog.admin.ensureTopics(allTopics());
+
+  onStep('Starting the services …');
+  const origin = `http://${config.WORKTIDE_HOST === '0.0.0.0' ? '127.0.0.1' : config.WORKTIDE_HOST}:${port}`;
+  const environment: Record<string, string> = {
+    EVENT_LOG_URL: eventLogUrl,
+    SCHEMA_REGISTRY_URL: 'local:',
+    KEY_VALUE_URL: 'memory:',
+    CLICKHOUSE_URL: clickhouseUrl.href,
+    AUTH_URL: origin,
+    INTERNAL_TOKEN: data.secrets.internalToken,
+    // One person's laptop: a simulated fleet registers from one address.
+    REGISTER_LIMIT_PER_MINUTE: '10000',
+  };
+  const services: Service[] = [];
+  for (const service of [auth, gateway, sessionWriter, analytics]) {
+    const env = { ...environment, POSTGRES_URL: postgresUrls.get(service.serviceName) };
+    const child = log.child({ service: service.serviceName });
+    services.push(await start(service, env, { lifecycle, log: child, metrics }));
+  }
+  return serve({ services, lifecycle, log, metrics, host: config.WORKTIDE_HOST, port });
+}
+
+/** Asked first, so that a port in use is known before anything has been started. */
+async function requireFree(host: string, port: number): Promise<void> {
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', (cause) =>
+      reject(
+        new AppError('PORT_IN_USE', `Port ${port} is in use by another program; choose one with WORKTIDE_PORT=8081.`, {
+          cause,
+        }),
+      ),
+    );
+    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve()));
+  });
+}
+
+type Deps = { lifecycle: Lifecycle; log: Logger; metrics: ReturnType<typeof createMetrics> };
+interface StartableService {
+  configSchema: ZodObject;
+  // biome-ignore lint/suspicious/noExplicitAny: each service has a configuration of its own, read from its own schema here.
+  run: (config: any, deps: Deps) => Promise<Service>;
+}
+
+const start = (service: StartableService, env: Record<string, string | undefined>, deps: Deps): Promise<Service> =>
+  service.run(loadConfig(service.configSchema, env), deps);
