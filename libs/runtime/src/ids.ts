@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 const hex = (bytes: Uint8Array): string => {
   const h = Buffer.from(bytes).toString('hex');
@@ -16,13 +16,10 @@ export function uuidv7(nowMs: number = Date.now()): string {
 
 /** A UUIDv8 (RFC 9562 §5.8) derived from the parts alone: the same parts give the same id on every machine. */
 export function derivedUuid(...parts: (string | number)[]): string {
-  const hash = createHash('sha256');
   // Length-prefixed, so that ('ab','c') and ('a','bc') differ.
-  for (const part of parts) {
-    const bytes = Buffer.from(String(part), 'utf8');
-    hash.update(`${bytes.length}:`).update(bytes);
-  }
-  const b = hash.digest().subarray(0, 16);
+  let text = '';
+  for (const part of parts) text += `${Buffer.byteLength(String(part))}:${part}`;
+  const b = hash('sha256', text, 'buffer').subarray(0, 16);
   b[6] = (b[6]! & 0x0f) | 0x80;
   b[8] = (b[8]! & 0x3f) | 0x80;
   return hex(b);

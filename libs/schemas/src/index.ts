@@ -1,6 +1,7 @@
 export * from './auth.ts';
 export * from './auth-internal.ts';
 export * from './common.ts';
+export * from './conforms.ts';
 export * from './ping-events.ts';
 export * from './pings.ts';
 export * from './reports.ts';

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { eventDeviceId, id, instantMs, pingState } from './common.ts';
+import { conformsTo } from './conforms.ts';
 
-/** Bounds of the log itself, in UTF-16 units: no deployment may configure its limits above them. */
+/** Bounds of the log itself, in characters: no deployment may configure its limits above them. */
 export const pingEventBounds = { app: 2_048, title: 8_192, url: 16_384 } as const;
 
 /** A validated ping on its way through the log. Times in epoch milliseconds, `host` already derived from the URL. */
@@ -20,6 +21,7 @@ export const pingEvent = z.object({
   timeEntryId: id.optional(),
 });
 export type PingEvent = z.output<typeof pingEvent>;
+export const isPingEvent = conformsTo(pingEvent);
 
 /** What surrounds the pings of a record; checked apart from them, so that one bad ping does not take the others along. */
 export const pingsEnvelope = z.object({

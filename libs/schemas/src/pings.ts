@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { epochMs, eventDeviceId, id, instant, pingState } from './common.ts';
+import { conformsTo } from './conforms.ts';
 import type { PingEvent } from './ping-events.ts';
 import { readUrl } from './url.ts';
 
@@ -47,6 +48,8 @@ export const ping = z
   })
   .meta({ id: 'Ping' });
 
+const isPing = conformsTo(ping);
+
 export const rejection = z
   .object({
     index: z.int().meta({ description: 'Position in the request, from 0.' }),
@@ -86,7 +89,8 @@ const formCodes: Record<string, string> = {
   timeEntryId: 'INVALID_TIME_ENTRY_ID',
 };
 
-function problemOf(value: unknown, issue: z.core.$ZodIssue): PingProblem {
+function formProblem(value: unknown): PingProblem {
+  const issue = ping.safeParse(value).error!.issues[0]!;
   const field = String(issue.path[0] ?? '');
   if (field === '') return problem('NOT_A_PING', 'A ping is a JSON object.');
   const given = (value as Record<string, unknown>)[field];
@@ -109,9 +113,8 @@ const longerThan = (text: string, max: number): boolean =>
  */
 export function checkPing(value: unknown, context: PingContext): CheckedPing {
   const { limits, nowMs } = context;
-  const parsed = ping.safeParse(value);
-  if (!parsed.success) return problemOf(value, parsed.error.issues[0]!);
-  const p = parsed.data;
+  if (!isPing(value)) return formProblem(value);
+  const p = value;
 
   if (p.app === '') return problem('APP_EMPTY', 'app is empty.');
   if (longerThan(p.app, limits.maxAppLength)) {

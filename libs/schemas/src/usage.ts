@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { eventDeviceId, id, instantMs, pingState } from './common.ts';
+import { conformsTo } from './conforms.ts';
 
 /**
  * The state of one usage entry after a commit (topic `usage`). Whole state, never a difference:
@@ -22,6 +23,7 @@ export const usageEntryState = z.object({
   deleted: z.boolean(),
 });
 export type UsageEntryState = z.output<typeof usageEntryState>;
+export const isUsageEntryState = conformsTo(usageEntryState);
 
 /** One record of topic `usage`: what one transaction changed for one user. */
 export const usageRecord = z.object({

@@ -1,4 +1,6 @@
 import {
+  isPingEvent,
+  isUsageEntryState,
   type PingEvent,
   pingEvent,
   pingsEnvelope,
@@ -24,6 +26,8 @@ export interface TableSpec<E extends Envelope, I> {
   /** The envelope's list. */
   items: string;
   item: z.ZodType<I>;
+  /** The same verdict as `item`'s, without its words. */
+  fits: (value: unknown) => value is I;
   /** @param owner organisation and user, encoded by `ownerBytes`: the same for all items of a record. */
   write(row: RowWriter, owner: Uint8Array, envelope: E, item: I): void;
 }
@@ -53,6 +57,7 @@ export const pingsTable: TableSpec<z.output<typeof pingsEnvelope>, PingEvent> = 
   envelope: pingsEnvelope,
   items: 'pings',
   item: pingEvent.refine(withinTime, timeProblem),
+  fits: (value): value is PingEvent => isPingEvent(value) && withinTime(value),
   write(row, owner, { receivedAt }, ping) {
     row.raw(owner);
     row.uint64(ping.startedAt);
@@ -82,6 +87,7 @@ export const usageTable: TableSpec<z.output<typeof usageEnvelope>, UsageEntrySta
   envelope: usageEnvelope,
   items: 'entries',
   item: usageEntryState.refine(withinTime, timeProblem),
+  fits: (value): value is UsageEntryState => isUsageEntryState(value) && withinTime(value),
   write(row, owner, _envelope, entry) {
     row.raw(owner);
     row.uint64(entry.startedAt);

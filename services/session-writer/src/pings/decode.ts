@@ -1,6 +1,6 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
 import { AppError } from '@worktide/runtime';
-import { type Codec, type PingEvent, pingEvent, pingsEnvelope } from '@worktide/schemas';
+import { type Codec, isPingEvent, type PingEvent, pingEvent, pingsEnvelope } from '@worktide/schemas';
 import type { KeySpan, UsageKey } from '../merge/index.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 
@@ -87,9 +87,8 @@ function readEnvelope(record: StoredRecord, codec: Codec, bad: BadRecord[]) {
 }
 
 function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLetterReason } {
-  const parsed = pingEvent.safeParse(value);
-  if (!parsed.success) return refuse('BAD_PING', firstIssue(parsed.error));
-  const ping = parsed.data;
+  if (!isPingEvent(value)) return refuse('BAD_PING', firstIssue(pingEvent.safeParse(value).error!));
+  const ping = value;
   const { startedAt, endedAt } = ping;
   if (endedAt < startedAt) return refuse('END_BEFORE_START', 'endedAt is before startedAt.');
   if (endedAt - startedAt > maxDurationMs) return refuse('TOO_LONG', 'The ping is longer than 31 days.');
