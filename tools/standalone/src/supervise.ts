@@ -1,5 +1,5 @@
 import type { Engine } from '@worktide/backends';
-import { AppError, describeError, type Lifecycle, type Logger, sleep } from '@worktide/runtime';
+import { AppError, type Lifecycle, type Logger, sleep } from '@worktide/runtime';
 
 /** More crashes than this within the window are no accident: the whole ends with a message instead of a loop. */
 const maxCrashes = 3;
@@ -34,9 +34,7 @@ export async function supervise(
       log.info({ engine: name }, `${name} is back`);
     } catch (error) {
       if (!lifecycle.signal.aborted) {
-        lifecycle.fail(
-          new AppError('ENGINE_CRASHED', `${name} does not start again: ${describeError(error)}`, { cause: error }),
-        );
+        lifecycle.fail(new AppError('ENGINE_CRASHED', `${name} does not start again.`, { cause: error }));
       }
     }
   }

@@ -35,6 +35,8 @@ export function createKafkaAdmin(client: () => Kafka, prefix: string): KafkaAdmi
     const missing = topics.filter(({ name }) => !existing.has(name));
     if (missing.length > 0) {
       await admin.createTopics({
+        // kafkajs gives up on a broker that is slow to elect; `untilReady` asks every partition, and longer.
+        waitForLeaders: false,
         topics: missing.map(({ name, partitions, retentionMs }) => ({
           topic: name,
           numPartitions: partitions,
