@@ -1,0 +1,188 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { migrationsFolder as clickhouseMigrations } from '@worktide/analytics';
+import { database as authDatabase } from '@worktide/auth';
+import { type Engine, freePort, startEngine } from '@worktide/backends';
+import { migrateClickHouse } from '@worktide/clickhouse';
+import { type EventLog, openEventLog } from '@worktide/event-log';
+import { createPool, type Pool, prepareServiceDatabase } from '@worktide/postgres';
+import { createMetrics } from '@worktide/runtime';
+import { allTopics, topics } from '@worktide/schemas';
+import { database as writerDatabase } from '@worktide/session-writer';
+import { type Context, until } from './context.ts';
+import { createTokens, type Tokens } from './load/tokens.ts';
+import { announceProfile, profileArgs } from './profile.ts';
+
+export type ServiceName = 'auth' | 'ingest-gateway' | 'session-writer' | 'analytics';
+
+export interface Service {
+  pid: number;
+  port: number;
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Takes the records of the HTTP floor: as many partitions as `pings`. */
+export const floorTopic = 'floor';
+
+/** A system of its own on the shared engines: topics with a prefix of their own, databases of their own. */
+export interface Area {
+  eventLog: EventLog;
+  /** As it is called on the broker. */
+  topicName(topic: string): string;
+  clickhouseUrl: string;
+  /** The administrator's, on this area's database. */
+  postgres: Pool;
+  /** Starts a service as a process of its own. Resolves when it is ready. */
+  start(service: ServiceName): Promise<Service>;
+  /** Access tokens of the first `users` users; starts auth where it does not run yet. */
+  tokens(users: number): Promise<string[]>;
+  /** Records that a group has not committed yet, all its topics together. */
+  lag(group: string, topics: string[]): Promise<number>;
+  /** Stops its services and drops its databases. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param name of letters; names the databases.
+ * @param log name of the area whose topics these are, where they are another's.
+ */
+export async function openArea(context: Context, name: string, log = name): Promise<Area> {
+  const { engines, lifecycle, dir, options, say } = context;
+  const services = new Map<ServiceName, Service>();
+  const prefix = `${log}-`;
+  const eventLogUrl = `${engines.kafka.url}?prefix=${prefix}`;
+  const eventLog = openEventLog(eventLogUrl, { clientId: 'bench', log: context.log, metrics: createMetrics() });
+  const wanted = [...allTopics(), { ...topics.pings, name: floorTopic }];
+  // A broker may know a new topic a moment before its leaders.
+  const made = (): Promise<boolean> =>
+    eventLog.admin.ensureTopics(wanted).then(
+      () => true,
+      () => false,
+    );
+  await until(context, 'the topics', made);
+
+  const postgresUrl = await createDatabase(context, name);
+  const postgres = createPool(postgresUrl, { applicationName: 'bench', log: context.log, max: 2 });
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      for (const service of [...services.values()].reverse()) await service.stop();
+      await postgres.end();
+      await eventLog.close();
+    })();
+    return closed;
+  };
+  lifecycle.onClose(`area ${name}`, close);
+  const clickhouseUrl = withPath(engines.clickhouse.url, `bench_${name}`);
+  await migrateClickHouse(clickhouseUrl, clickhouseMigrations, { log: context.log });
+
+  let tokens: Tokens | undefined;
+  const authPort = await freePort();
+  const env: Record<string, string> = {
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    EVENT_LOG_URL: eventLogUrl,
+    SCHEMA_REGISTRY_URL: 'local:',
+    KEY_VALUE_URL: 'memory:',
+    CLICKHOUSE_URL: clickhouseUrl,
+    AUTH_URL: `http://127.0.0.1:${authPort}`,
+    INTERNAL_TOKEN: randomBytes(24).toString('hex'),
+  };
+
+  async function start(service: ServiceName): Promise<Service> {
+    const running = services.get(service);
+    if (running) return running;
+    const own: Record<string, string> = {};
+    if (service === 'auth') {
+      tokens = createTokens();
+      own.AUTH_SIGNING_KEY = tokens.privateKey;
+      own.POSTGRES_URL = await serviceUrl(context, postgresUrl, authDatabase);
+    } else await start('auth');
+    if (service === 'session-writer') own.POSTGRES_URL = await serviceUrl(context, postgresUrl, writerDatabase);
+    const port = service === 'auth' ? authPort : await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const folder = path.join(dir, name);
+    const engine: Engine = await startEngine({
+      name: service,
+      url,
+      command: process.execPath,
+      args: [
+        ...profileArgs(options, `${name}-${service}`),
+        fileURLToPath(new URL(`../../services/${service}/src/main.ts`, import.meta.url)),
+      ],
+      env: { ...env, ...own, PORT: String(port) },
+      dir: folder,
+      ready: () => isUp(`${url}/health/live`),
+      onUnexpectedEnd: (how) => lifecycle.fail(new Error(`${service} has ended: ${how}; see ${folder}`)),
+    });
+    lifecycle.onClose(`${service} of ${name}`, () => engine.stop());
+    await until(context, `${service} to be ready`, () => isUp(`${url}/health/ready`), { deadlineMs: 60_000 });
+    const result: Service = {
+      pid: engine.pid,
+      port,
+      url,
+      async stop() {
+        services.delete(service);
+        await engine.stop();
+        if (service !== 'auth') await announceProfile(options, `${name}-${service}`, say);
+      },
+    };
+    services.set(service, result);
+    return result;
+  }
+
+  return {
+    eventLog,
+    topicName: (topic) => prefix + topic,
+    clickhouseUrl,
+    postgres,
+    start,
+    async tokens(users) {
+      const auth = await start('auth');
+      return tokens!.sign(auth.url, users);
+    },
+    async lag(group, topics) {
+      const lags = await eventLog.admin.lag(group, topics);
+      return Object.values(lags).reduce((sum, lag) => sum + lag, 0);
+    },
+    async close() {
+      await close();
+      await onAdminPool(context, (admin) => admin.query(`DROP DATABASE bench_${name} WITH (FORCE)`));
+    },
+  };
+}
+
+async function createDatabase(context: Context, name: string): Promise<string> {
+  await onAdminPool(context, (admin) => admin.query(`CREATE DATABASE bench_${name}`));
+  return withPath(context.engines.postgres.url, `bench_${name}`);
+}
+
+async function onAdminPool(context: Context, work: (admin: Pool) => Promise<unknown>): Promise<void> {
+  const admin = createPool(context.engines.postgres.url, { applicationName: 'bench', log: context.log, max: 1 });
+  try {
+    await work(admin);
+  } finally {
+    await admin.end();
+  }
+}
+
+/** Roles belong to the whole server, so every area sets the same password. */
+const serviceUrl = (context: Context, adminUrl: string, database: typeof authDatabase): Promise<string> =>
+  prepareServiceDatabase({ adminUrl, database, password: 'bench', log: context.log });
+
+function withPath(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}
+
+const isUp = (url: string): Promise<boolean> =>
+  fetch(url).then(
+    async (response) => {
+      await response.arrayBuffer();
+      return response.ok;
+    },
+    () => false,
+  );
