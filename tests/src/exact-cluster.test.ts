@@ -1,0 +1,253 @@
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { type EventLog, openEventLog } from '@worktide/event-log';
+import { type FleetResult, runFleet } from '@worktide/fleet';
+import { createMetrics, silentLogger } from '@worktide/runtime';
+import { createCodec, openSchemaRegistry, pingsEnvelope, topics } from '@worktide/schemas';
+import { startTestCluster, type TestCluster } from './support/cluster.ts';
+import { accepted, exactly, fleetDuring, retried, shortRun, stillEqual, verdictOf } from './support/fleet.ts';
+import { call, expectStatus, metric, notReady } from './support/http.ts';
+import { makeAgentKey, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
+import { residentMb, runToEnd, suspended } from './support/processes.ts';
+import { repository } from './support/product.ts';
+import { replayAll } from './support/replay.ts';
+import { usageRows } from './support/rows.ts';
+import { until } from './support/until.ts';
+
+let cluster: TestCluster;
+let log: EventLog;
+/** Every run so far: whatever happens later must leave them as they were. */
+const runs: FleetResult[] = [];
+
+beforeAll(async () => {
+  cluster = await startTestCluster();
+  log = openEventLog(cluster.eventLogUrl, { clientId: 'tests', log: silentLogger(), metrics: createMetrics() });
+  cluster.lifecycle.onClose('event log', () => log.close());
+}, 180_000);
+
+afterEach(() => cluster.revive(), 60_000);
+
+afterAll(async () => {
+  for (const run of runs) run.close();
+  await cluster?.close();
+}, 60_000);
+
+test('duplicates, shuffles, late uploads and hostile agents: usage and reports are what the ledger says', async () => {
+  const result = await runFleet(shortRun(cluster.url, { seed: 11 }));
+  runs.push(result);
+  expect(verdictOf(result)).toEqual(exactly);
+}, 120_000);
+
+test('kill -9 of a gateway, a writer, analytics and the broker in the middle of a run', async () => {
+  const result = await fleetDuring(shortRun(cluster.url, { seed: 12, hostile: 0, rate: 400 }), async () => {
+    const victims = [
+      cluster.service('ingest-gateway-1'),
+      cluster.service('session-writer-1'),
+      cluster.service('analytics-1'),
+      cluster.engines.kafka,
+    ];
+    for (const victim of victims) {
+      await accepted(cluster.originsOf('ingest-gateway'), 250);
+      await victim.kill9();
+      await victim.restart();
+    }
+    await accepted(cluster.originsOf('ingest-gateway'), 250);
+  });
+  runs.push(result);
+  expect(verdictOf(result)).toEqual(exactly);
+  expect(retried(result, '')).toBeGreaterThan(0);
+  await cluster.untilNotReady({});
+}, 180_000);
+
+test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused, caught up', async () => {
+  const { kafka, postgres, clickhouse } = cluster.engines;
+  const watcher = await register(cluster.url);
+  const { key } = await makeAgentKey(cluster.url, watcher);
+  const report = () => call(cluster.url, 'get', '/api/v1/reports/daily?from=2026-01-01&to=2026-01-02', { bearer: key });
+  const pings = () => call(cluster.url, 'post', '/api/v1/pings', { bearer: key, body: ping('Watch') });
+  for (const origin of cluster.originsOf('ingest-gateway')) await post(origin, key, ping('Watch'));
+  expectStatus(await report(), 200);
+
+  const result = await fleetDuring(shortRun(cluster.url, { seed: 13, hostile: 0, rate: 200 }), async () => {
+    await accepted(cluster.originsOf('ingest-gateway'), 100);
+    // Connections stay open and nothing answers.
+    await suspended(kafka.pid, async () => {
+      await cluster.untilNotReady({
+        'ingest-gateway': 'event log',
+        'session-writer': 'event log',
+        analytics: 'event log',
+      });
+      const refused = await pings();
+      expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) } });
+    });
+    await cluster.untilNotReady({});
+
+    await accepted(cluster.originsOf('ingest-gateway'), 100);
+    await postgres.kill9();
+    await cluster.untilNotReady({ auth: 'postgres', 'session-writer': 'postgres' });
+    await until('a writer says that it tries again', async () => {
+      const retrying = cluster
+        .originsOf('session-writer')
+        .map((origin) => metric(origin, 'worktide_consumer_state', { group: 'session-writer', state: 'retrying' }));
+      return (await Promise.all(retrying)).includes(1);
+    });
+    // No database stands in the way of a ping.
+    expectStatus(await pings(), 202);
+    await postgres.restart();
+    await cluster.untilNotReady({});
+
+    await accepted(cluster.originsOf('ingest-gateway'), 100);
+    await suspended(clickhouse.pid, async () => {
+      await cluster.untilNotReady({ analytics: 'clickhouse' });
+      expectStatus(await pings(), 202);
+    });
+    await cluster.untilNotReady({});
+    expectStatus(await report(), 200);
+  });
+  runs.push(result);
+  expect(verdictOf(result)).toEqual(exactly);
+}, 240_000);
+
+test('a writer that lost its partitions while it slept and then goes on does no harm', async () => {
+  const [sleeper, other] = [cluster.service('session-writer-1'), cluster.service('session-writer-2')];
+  const origins = { usage: other.baseUrl };
+  const running = runFleet(shortRun(cluster.url, { seed: 14, hostile: 0, rate: 400, origins }));
+  const result = await Promise.race([running, accepted(cluster.originsOf('ingest-gateway'), 500)]).then(() =>
+    // Until after the other one has done everything: it gets the partitions when the sleeper's session has run out.
+    suspended(sleeper.pid, () => running),
+  );
+  runs.push(result);
+  expect(verdictOf(result)).toEqual(exactly);
+  const before = await usageRows(cluster.engines.postgres.url);
+  // What it had in hand it finishes now; then it is a member again.
+  await until('the sleeper is in the group', async () => (await notReady(sleeper.baseUrl))?.length === 0);
+  await until('nothing is left', async () => (await log.admin.lag('session-writer', ['pings'])).pings === 0);
+  expect(await stillEqual(result)).toEqual(exactly);
+  expect(await usageRows(cluster.engines.postgres.url)).toEqual(before);
+}, 120_000);
+
+test('poison in the topic: set aside with reason and origin, what is behind it goes through, and it can be replayed', async () => {
+  const victim = await register(cluster.url);
+  const { key, deviceId } = await makeAgentKey(cluster.url, victim);
+  const codec = createCodec(openSchemaRegistry(cluster.registryUrl), topics.pings);
+  await codec.prepare();
+  const at = yesterdayNoon();
+  const event = (app: string, startedAt: number, endedAt: number) => ({
+    ...{ id: ping(app).id, app, host: null, state: 'active', deviceId, source: 'window', startedAt, endedAt },
+  });
+  const envelope = { organizationId: victim.organizationId, userId: victim.userId, receivedAt: Date.now() };
+  const mixed = [event('Good', at, at + 60_000), { ...event('Bad', at, at), state: 'asleep' }];
+  const producer = log.producer();
+  await producer.send('pings', [
+    { key: victim.userId, value: Buffer.from('no wire format at all') },
+    { key: victim.userId, value: codec.encode({ ...envelope, pings: mixed }) },
+  ]);
+  await post(cluster.url, key, ping('Behind', { at: at + 600_000 }));
+
+  const apps = async () => (await usageOf(cluster.url, key)).map(({ app }) => app).sort();
+  await until('what is good and what is behind', async () => (await apps()).join() === 'Behind,Good');
+  const lettersFrom = (count: number) =>
+    until(`${count} dead letters, from both consumers`, async () => {
+      const found = await log.admin.read('pings.dead', { partition: 0, fromOffset: 0, limit: 100 });
+      return found.length >= count && found;
+    });
+  const letters = await lettersFrom(4);
+  expect(letters).toHaveLength(4);
+  for (const group of ['session-writer', 'analytics-pings']) {
+    const [whole, part] = letters.filter(({ headers }) => headers['worktide-group'] === group);
+    const origin = { 'worktide-topic': 'pings', 'worktide-partition': expect.stringMatching(/^\d+$/) };
+    expect(whole).toMatchObject({
+      key: victim.userId,
+      value: Buffer.from('no wire format at all'),
+      headers: { ...origin, 'worktide-reason-code': 'UNDECODABLE', 'worktide-offset': expect.stringMatching(/^\d+$/) },
+    });
+    expect(Number(part?.headers['worktide-offset'])).toBeGreaterThan(Number(whole?.headers['worktide-offset']));
+    expect(part?.headers['worktide-reason-message']).toContain('state');
+    // Of a record with good and bad pings only the bad one is set aside.
+    expect(pingsEnvelope.parse(codec.decode(part!.value)).pings).toEqual([mixed[1]]);
+  }
+
+  const command = (...args: string[]) =>
+    runToEnd(process.execPath, [path.join(repository, 'tools/dead-letters/src/main.ts'), ...args], {
+      env: { EVENT_LOG_URL: cluster.eventLogUrl },
+    });
+  const listed = await command('list', '--topic', 'pings');
+  expect(listed).toMatchObject({ code: 0, output: expect.stringContaining('4 shown') });
+  for (const shown of ['UNDECODABLE', victim.userId, 'refused by session-writer', 'refused by analytics-pings']) {
+    expect(listed.output).toContain(shown);
+  }
+  // What is put back is tried again by every consumer; what is still bad comes back as what it was.
+  const { offset } = letters.find(({ headers }) => headers['worktide-reason-code'] !== 'UNDECODABLE')!;
+  expect(await command('replay', '--topic', 'pings', '--offset', String(offset))).toMatchObject({ code: 0 });
+  const again = (await lettersFrom(6)).slice(4);
+  for (const { headers, value } of again) {
+    expect(headers['worktide-replayed-from']).toBe(`pings.dead/0/${offset}`);
+    expect(pingsEnvelope.parse(codec.decode(value)).pings).toEqual([mixed[1]]);
+  }
+  expect(again.map(({ headers }) => headers['worktide-group']).sort()).toEqual(['analytics-pings', 'session-writer']);
+  expect(await apps()).toEqual(['Behind', 'Good']);
+}, 120_000);
+
+test('more than the log takes: 503 with Retry-After, flat memory, and nothing acknowledged is lost', async () => {
+  const gateway = await cluster.startGateway({ QUEUE_MAX_BYTES: '1000000' });
+  const flooder = await register(cluster.url);
+  const { key } = await makeAgentKey(cluster.url, flooder);
+  const acknowledged: string[] = [];
+  let refused = 0;
+  /** About 180 kB; each request has an hour of its own. */
+  async function flood(turn: number): Promise<void> {
+    const app = `Flood ${turn}`;
+    const at = yesterdayNoon() - turn * 3_600_000;
+    const pings = Array.from({ length: 150 }, (_, i) =>
+      ping(app, { at: at + i * 10_000, seconds: 10, title: 'x'.repeat(1_000) }),
+    );
+    const { status, headers } = await call(gateway.url, 'post', '/api/v1/pings', { bearer: key, body: pings });
+    if (status === 202) acknowledged.push(app);
+    else {
+      expect({ status, retryAfter: headers['retry-after'] }).toEqual({ status: 503, retryAfter: '1' });
+      refused++;
+    }
+  }
+
+  // Without a pace: as fast as answers come.
+  const origins = { ingest: [gateway.url] };
+  const options = shortRun(cluster.url, { seed: 15, hostile: 0, rate: Number.POSITIVE_INFINITY, origins });
+  const result = await fleetDuring(options, async () => {
+    await accepted([gateway.url], 300);
+    const before = await residentMb(gateway.pid);
+    await suspended(cluster.engines.kafka.pid, async () => {
+      let turn = 0;
+      const lane = async (): Promise<void> => {
+        while (turn < 1_000) await flood(turn++);
+      };
+      await Promise.all(Array.from({ length: 400 }, lane));
+      // 400 requests of 180 kB at a time where the queue takes 1 MB: unbounded, it grows by 400 MB (tried).
+      expect(refused).toBeGreaterThan(900);
+      expect((await residentMb(gateway.pid)) - before).toBeLessThan(180);
+      expect(await metric(gateway.url, 'worktide_pings_backpressure_total')).toBeGreaterThan(100);
+    });
+    await until('pings are taken again', async () => {
+      await flood(1_000);
+      return acknowledged.includes('Flood 1000');
+    });
+  });
+  runs.push(result);
+  expect(verdictOf(result)).toEqual(exactly);
+  expect(retried(result, '503')).toBeGreaterThan(0);
+  await until('everything acknowledged of the flood', async () => {
+    const apps = new Set((await usageOf(cluster.url, key)).map(({ app }) => app));
+    return acknowledged.every((app) => apps.has(app));
+  });
+  await gateway.stop();
+}, 120_000);
+
+test('every record from the first one on once more, into the same stores: equal, and no row is written', async () => {
+  const before = await usageRows(cluster.engines.postgres.url);
+  const consumers = [...cluster.replicas('session-writer'), ...cluster.replicas('analytics')];
+  await Promise.all(consumers.map((consumer) => consumer.stop()));
+  const readAgain = await replayAll(cluster.eventLogUrl);
+  await Promise.all(consumers.map((consumer) => consumer.restart()));
+  await readAgain(cluster.originsOf);
+  expect(await usageRows(cluster.engines.postgres.url)).toEqual(before);
+  for (const run of runs) expect(await stillEqual(run)).toEqual(exactly);
+}, 180_000);

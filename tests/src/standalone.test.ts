@@ -1,0 +1,237 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { call, expectStatus, type Health, notReady } from './support/http.ts';
+import { makeAgentKey, passwordOfAll, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
+import { processesOn, runToEnd } from './support/processes.ts';
+import { type Product, repository, standaloneMain, startProduct, temporaryFolder } from './support/product.ts';
+import { until } from './support/until.ts';
+
+/** The calls of the public interface that exist so far; the document may have more. */
+const documentedCalls = [
+  'post /api/v1/auth/register',
+  'post /api/v1/auth/login',
+  'post /api/v1/auth/refresh',
+  'post /api/v1/auth/logout',
+  'post /api/v1/auth/logout-all',
+  'get /api/v1/auth/me',
+  'post /api/v1/auth/agent-keys',
+  'get /api/v1/auth/agent-keys',
+  'delete /api/v1/auth/agent-keys/{id}',
+  'post /api/v1/pings',
+  'get /api/v1/usage',
+  'get /api/v1/reports/apps',
+  'get /api/v1/reports/domains',
+  'get /api/v1/reports/daily',
+];
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let product: Product;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  product = await startProduct(folder.dir);
+}, 120_000);
+
+afterAll(async () => {
+  await product?.process.stop();
+  await folder?.remove();
+});
+
+/** Starts the product where it must refuse to start, and waits for its end. */
+const start = (env: Record<string, string>) => runToEnd(process.execPath, [standaloneMain], { env, cwd: folder.dir });
+
+describe('a newcomer', () => {
+  test('pastes what the start has printed and finds the first ping in the report', async () => {
+    const printed = (await product.printed()).split('\n').filter((line) => line.startsWith('  '));
+    const report = printed.findIndex((line) => line.includes('/api/v1/reports/apps'));
+    expect(report).toBeGreaterThan(0);
+    const steps = printed.slice(0, report).join('\n');
+    // A ping is visible within seconds, not at once: a person would ask twice.
+    const ask = `for i in $(seq 100); do R=$(${printed[report]!.trim()}); case "$R" in *Firefox*) break;; esac; sleep 0.2; done`;
+    const outcome = await runToEnd('bash', ['-ec', `${steps}\n${ask}\necho; echo "$R"`], { cwd: repository });
+    expect(outcome).toMatchObject({ code: 0, output: expect.stringContaining('{"accepted":1,"rejected":[]}') });
+    const shown = JSON.parse(outcome.output.trim().split('\n').at(-1)!);
+    // Five minutes, or what of them lies in today.
+    expect(shown.items).toEqual([{ app: 'Firefox', seconds: shown.totalSeconds }]);
+    expect(shown.totalSeconds).toBeGreaterThan(0);
+    expect(shown.totalSeconds).toBeLessThanOrEqual(300);
+  });
+
+  test('registers, logs in, makes an agent key, posts pings, reads usage and every report', async () => {
+    const { url } = product;
+    const ada = await register(url, 'ada', 'Asia/Kathmandu');
+    const credentials = { email: ada.email, password: passwordOfAll, refreshTokenIn: 'body' };
+    const login = expectStatus(await call(url, 'post', '/api/v1/auth/login', { body: credentials }), 200);
+    expect(login).toMatchObject({ user: { id: ada.userId, role: 'admin' }, expiresIn: 900 });
+    const refresh = { body: { refreshToken: login.refreshToken } };
+    const bearer = expectStatus(await call(url, 'post', '/api/v1/auth/refresh', refresh), 200).accessToken;
+    const me = expectStatus(await call(url, 'get', '/api/v1/auth/me', { bearer }), 200);
+    expect(me).toMatchObject({
+      user: { id: ada.userId, email: ada.email, timezone: 'Asia/Kathmandu' },
+      organization: { id: ada.organizationId, subscriptionStatus: 'trial' },
+    });
+
+    const { key, deviceId } = await makeAgentKey(url, ada, 'laptop');
+    const at = yesterdayNoon();
+    await post(url, key, [
+      ping('Firefox', { at, seconds: 120, url: 'https://www.example.com:8443/a?b' }),
+      ping('Firefox', { at: at + 120_000, seconds: 60, url: 'http://example.com/' }),
+      ping('Code', { at: at + 180_000, seconds: 100, state: 'idle' }),
+    ]);
+    const usage = await until('two entries', async () => {
+      const items = await usageOf(url, key);
+      return items.length === 2 && items;
+    });
+    const shared = { userId: ada.userId, deviceId, source: 'window' };
+    const iso = (ms: number): string => new Date(ms).toISOString();
+    expect(usage.map(({ id, ...entry }) => entry).sort((a, b) => a.startedAt.localeCompare(b.startedAt))).toEqual([
+      {
+        ...shared,
+        app: 'Firefox',
+        host: 'example.com',
+        state: 'active',
+        startedAt: iso(at),
+        endedAt: iso(at + 180_000),
+        seconds: 180,
+      },
+      {
+        ...shared,
+        app: 'Code',
+        host: null,
+        state: 'idle',
+        startedAt: iso(at + 180_000),
+        endedAt: iso(at + 280_000),
+        seconds: 100,
+      },
+    ]);
+
+    // 12:00 UTC is 17:45 of the same day in Kathmandu, the zone that reports take where none is given.
+    const date = iso(at).slice(0, 10);
+    const report = async (query: string) =>
+      expectStatus(await call(url, 'get', `/api/v1/reports/${query}`, { bearer }), 200);
+    await until('the idle time in a report', async () => {
+      const { items } = await report(`daily?from=${date}&to=${date}`);
+      return items[0]?.workSeconds === 280;
+    });
+    expect(await report(`apps?date=${date}`)).toEqual({
+      date,
+      timezone: 'Asia/Kathmandu',
+      totalSeconds: 180,
+      items: [{ app: 'Firefox', seconds: 180 }],
+    });
+    expect(await report(`domains?date=${date}&timezone=UTC`)).toEqual({
+      date,
+      timezone: 'UTC',
+      totalSeconds: 180,
+      items: [{ host: 'example.com', seconds: 180 }],
+    });
+    expect((await report(`daily?from=${date}&to=${date}`)).items).toEqual([
+      expect.objectContaining({
+        date,
+        workSeconds: 280,
+        activeSeconds: 180,
+        idleSeconds: 100,
+        productivityScore: 64.3,
+      }),
+    ]);
+
+    expect((await call(url, 'post', '/api/v1/auth/logout', { bearer })).status).toBe(204);
+    await until('the logged-out token is refused', async () => {
+      const answer = await call(url, 'get', '/api/v1/auth/me', { bearer });
+      return answer.status === 401;
+    });
+    expect((await call(url, 'get', '/api/v1/usage', { bearer: key })).status).not.toBe(401);
+  });
+});
+
+describe('an operator', () => {
+  test('sees every dependency by name and a metric of every part', async () => {
+    const ready = expectStatus(await call<Health>(product.url, 'get', '/health/ready'), 200);
+    expect(ready.status).toBe('ready');
+    expect(Object.keys(ready.dependencies)).toEqual(
+      expect.arrayContaining(['auth', 'clickhouse', 'event log', 'postgres', 'schema registry']),
+    );
+    expect(await call(product.url, 'get', '/health/live')).toMatchObject({ status: 200, body: { status: 'live' } });
+    const metrics = await call(product.url, 'get', '/metrics');
+    expect(metrics.headers['content-type']).toContain('text/plain');
+    for (const name of [
+      'process_resident_memory_bytes',
+      'nodejs_eventloop_lag_p99_seconds',
+      'worktide_http_requests_total',
+      'worktide_pings_accepted_total',
+      'worktide_consumer_state',
+      'worktide_postgres_pool_used',
+    ]) {
+      expect(metrics.text).toContain(`\n${name}`);
+    }
+  });
+
+  test('reads a valid OpenAPI document whose every operation answers', async () => {
+    const document = expectStatus(await call(product.url, 'get', '/api/docs/openapi.json'), 200);
+    const { valid, errors } = await new Validator().validate(structuredClone(document));
+    expect({ valid, errors }).toMatchObject({ valid: true });
+    expect(document.openapi).toBe('3.1.0');
+
+    const operations = Object.entries(document.paths as Record<string, object>).flatMap(([route, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${route}`),
+    );
+    expect(operations).toEqual(expect.arrayContaining(documentedCalls));
+    expect(operations.filter((operation) => operation.includes('internal'))).toEqual([]);
+    const ids = Object.values(document.paths as Record<string, Record<string, { operationId: string }>>).flatMap(
+      (methods) => Object.values(methods).map(({ operationId }) => operationId),
+    );
+    expect(new Set(ids).size).toBe(ids.length);
+
+    for (const operation of operations) {
+      const [method, route] = operation.split(' ') as [string, string];
+      const answer = await call(
+        product.url,
+        method,
+        route.replaceAll(/\{\w+\}/g, '0198c000-0000-7000-8000-000000000000'),
+      );
+      const known = answer.status < 500 && answer.status !== 405 && answer.status !== 404;
+      expect({ operation, known, answer: answer.text }).toMatchObject({ known: true });
+    }
+    const page = await call(product.url, 'get', '/api/docs');
+    expect(page).toMatchObject({ status: 200, text: expect.stringContaining('swagger-ui') });
+  });
+});
+
+describe('a start that cannot be', () => {
+  test('names the port in use and ends with 1, before anything has been made', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    const data = path.join(folder.dir, 'second');
+    const outcome = await start({ WORKTIDE_PORT: String(port), WORKTIDE_DATA: data });
+    await new Promise((resolve) => other.close(resolve));
+    expect(outcome).toMatchObject({
+      code: 1,
+      output: expect.stringMatching(new RegExp(`Port ${port} is in use.*WORKTIDE_PORT`)),
+    });
+    expect(outcome.output).not.toContain(' at ');
+    expect(await processesOn(data)).toEqual([]);
+  });
+
+  test('names the data folder in use and ends with 1, and the owner goes on', async () => {
+    const outcome = await start({ WORKTIDE_PORT: '0', WORKTIDE_DATA: product.data });
+    expect(outcome.code).toBe(1);
+    expect(outcome.output).toContain(`The data folder ${product.data} is in use by process ${product.process.pid}.`);
+    expect(await notReady(product.url)).toEqual([]);
+  });
+
+  test('names every problem of the configuration at once and ends with 78', async () => {
+    const outcome = await start({
+      WORKTIDE_PORT: 'eighty',
+      LOG_LEVEL: 'loud',
+      WORKTIDE_DATA: path.join(folder.dir, 'third'),
+    });
+    expect(outcome.code).toBe(78);
+    expect(outcome.output).toContain('WORKTIDE_PORT');
+    expect(outcome.output).toContain('LOG_LEVEL');
+    expect(outcome.output).not.toContain('eighty');
+  });
+});
