@@ -206,15 +206,21 @@ describe('outbox (W9)', () => {
   test('rows of a transaction still open are neither published nor lost', async () => {
     const outbox = open({ graceMs: 1 });
     const client = await pool.connect();
-    await client.query('BEGIN');
-    await outbox.write(client, events('late'));
-    await outbox.committed(await write(outbox, 'early'));
-    await outbox.sweep();
-    await outbox.sweep();
-    expect(await inLog()).toEqual(['early']);
-    await client.query('COMMIT');
-    client.release();
-    await until('swept', async () => (await inLog()).length === 2);
+    // With a grace this short a sweep may publish beside the writer: twice is lawful, never is not.
+    const published = async (): Promise<string[]> => [...new Set(await inLog())];
+    try {
+      await client.query('BEGIN');
+      await outbox.write(client, events('late'));
+      await outbox.committed(await write(outbox, 'early'));
+      await outbox.sweep();
+      await outbox.sweep();
+      expect(await published()).toEqual(['early']);
+      await client.query('COMMIT');
+    } finally {
+      // Also after a failure: an open transaction would hold up every test behind this one.
+      client.release(true);
+    }
+    await until('swept', async () => (await published()).includes('late'));
   });
 
   test('the log away: committed() waits, is seen in readiness and metrics, and publishes once it is back', async () => {
