@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import { aptInstall, onPath } from '@worktide/backends';
 import { call, expectStatus, type Health, notReady } from './support/http.ts';
 import { makeAgentKey, passwordOfAll, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { processesOn, runToEnd } from './support/processes.ts';
@@ -45,6 +46,7 @@ const start = (env: Record<string, string>) => runToEnd(process.execPath, [stand
 
 describe('a newcomer', () => {
   test('pastes what the start has printed and finds the first ping in the report', async () => {
+    if (!(await onPath('curl'))) await aptInstall(['curl'], 'What npm start prints');
     const printed = (await product.printed()).split('\n').filter((line) => line.startsWith('  '));
     const report = printed.findIndex((line) => line.includes('/api/v1/reports/apps'));
     expect(report).toBeGreaterThan(0);

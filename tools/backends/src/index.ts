@@ -1,4 +1,5 @@
 export { backend } from './client.ts';
+export { aptInstall, onPath } from './command.ts';
 export { freshClickHouseDatabase, freshDatabase } from './databases.ts';
 export { type Engine, type EngineSpec, startEngine } from './engine.ts';
 export { type ClickHouseOptions, startClickHouse } from './engines/clickhouse.ts';

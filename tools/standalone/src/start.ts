@@ -108,7 +108,7 @@ export async function startStandalone(
   const services: Service[] = [];
   for (const service of [auth, gateway, sessionWriter, analytics]) {
     const env = { ...environment, POSTGRES_URL: postgresUrls.get(service.serviceName) };
-    const child = log.child({ service: service.serviceName });
+    const child = log.child({ part: service.serviceName });
     services.push(await start(service, env, { lifecycle, log: child, metrics }));
   }
   return serve({ services, lifecycle, log, metrics, host: config.WORKTIDE_HOST, port });

@@ -66,7 +66,7 @@ export function postPings({ config, producer, codec, authenticate, metrics }: De
       Number(req.headers['content-length'] ?? config.PINGS_MAX_BODY_BYTES),
       config.PINGS_MAX_BODY_BYTES,
     );
-    if (heldBytes + size > config.BODIES_MAX_BYTES || producer.queuedBytes >= config.QUEUE_MAX_BYTES) {
+    if (heldBytes + size > config.BODIES_MAX_BYTES || producer.queuedBytes + size > config.QUEUE_MAX_BYTES) {
       refused.inc();
       throw new AppError('QUEUE_FULL', 'More is arriving than can be stored; try again.', {
         statusCode: 503,
