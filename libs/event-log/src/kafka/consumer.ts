@@ -15,6 +15,8 @@ const heartbeatMs = 1_000;
 const lifelessMs = 30_000;
 /** An empty fetch comes back after this: the longest that closing waits, and no delay for records. */
 const maxWaitMs = 250;
+/** A fetch of one who lingers comes back with this much, or when its wait is over. */
+const lingerBytes = 256 * 1024;
 /** How long closing waits for a consumer that is still starting, e.g. because the broker is away. */
 const disconnectMs = 5_000;
 const fetchBytes = 4 * 1024 * 1024;
@@ -114,7 +116,9 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
         sessionTimeout: sessionTimeoutMs,
         heartbeatInterval: heartbeatMs,
         rebalanceTimeout: 15_000,
-        maxWaitTimeInMs: maxWaitMs,
+        // Who lingers anyway is not woken for every record: a broker that answers each at once keeps both busy with fetches.
+        minBytes: options.lingerMs ? lingerBytes : 1,
+        maxWaitTimeInMs: Math.min(maxWaitMs, options.lingerMs || maxWaitMs),
         maxBytes: fetchBytes,
         maxBytesPerPartition: fetchBytesPerPartition,
         allowAutoTopicCreation: false,

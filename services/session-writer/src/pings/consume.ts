@@ -8,10 +8,12 @@ import { groupByUser, slices } from './slices.ts';
 export const group = 'session-writer';
 
 /**
- * Handed over at once when there is little, and in as much as this when there is a backlog: some 50,000 pings. The
+ * Handed over in as much as this when there is a backlog: some 50,000 pings. The
  * more of a stream come together, the fewer times its newest entry is written; only a few groups are decoded at once.
  */
 const maxBytes = 12 * 1024 * 1024;
+/** A fleet's pings trickle in one by one: ten transactions a second instead of one for each. */
+const lingerMs = 100;
 const maxRecords = 30_000;
 /** About 10,000 pings: a transaction of some tens of milliseconds. */
 const bytesPerGroup = 2 * 1024 * 1024;
@@ -30,7 +32,7 @@ export interface PingsOptions extends MergeOptions {
 /** Follows topic `pings` for ever. Offsets are committed after the database has what the records say. */
 export function consumePings(options: PingsOptions): Promise<Consumer> {
   const handle = createHandler(options);
-  return options.eventLog.consume({ group, topics: [topics.pings.name], maxBytes, maxRecords, handle });
+  return options.eventLog.consume({ group, topics: [topics.pings.name], maxBytes, maxRecords, lingerMs, handle });
 }
 
 /**
