@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { eventDeviceId, id, page, pageQuery, timezone } from './common.ts';
+import { eventDeviceId, id, isStorable, page, pageQuery, timezone } from './common.ts';
 
 /** Text for people: trimmed, not empty, no control characters, nothing that UTF-8 or PostgreSQL cannot hold. */
 export const plainText = (max: number) =>
@@ -148,9 +148,7 @@ export const sessionPage = page(session);
 
 export const newAgentKey = z.object({
   name: plainText(100),
-  deviceId: eventDeviceId
-    .refine((text) => text.isWellFormed() && !text.includes('\u0000'), { message: 'holds what no store takes' })
-    .optional(),
+  deviceId: eventDeviceId.refine(isStorable, { message: 'holds what no store takes' }).optional(),
 });
 export const createdAgentKey = z
   .object({

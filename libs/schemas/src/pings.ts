@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { epochMs, eventDeviceId, id, instant, pingState } from './common.ts';
+import { epochMs, eventDeviceId, id, instant, isStorable, pingState } from './common.ts';
 import { conformsTo } from './conforms.ts';
 import type { PingEvent } from './ping-events.ts';
 import { readUrl } from './url.ts';
@@ -99,10 +99,6 @@ function formProblem(value: unknown): PingProblem {
   return problem(formCodes[field] ?? 'INVALID_FIELD', `${field}: ${issue.message}.`);
 }
 
-/** Text that no store takes: U+0000 (PostgreSQL) and lone surrogates (not UTF-8). */
-const isStorable = (text: string | undefined): boolean =>
-  text === undefined || (text.isWellFormed() && !text.includes('\u0000'));
-
 /** Lengths are in characters as people count them (code points); UTF-16 units settle nearly every case. */
 const longerThan = (text: string, max: number): boolean =>
   text.length > max && (text.length > 2 * max || [...text].length > max);
@@ -127,7 +123,9 @@ export function checkPing(value: unknown, context: PingContext): CheckedPing {
     return problem('URL_TOO_LONG', `url has more than ${limits.maxUrlLength} characters.`);
   }
   for (const field of ['app', 'title', 'url', 'deviceId', 'source'] as const) {
-    if (!isStorable(p[field])) return problem('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
+    const text = p[field];
+    if (text !== undefined && !isStorable(text))
+      return problem('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
   }
 
   const startedAt = epochMs(p.startedAt);

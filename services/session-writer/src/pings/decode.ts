@@ -1,6 +1,6 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
 import { AppError } from '@worktide/runtime';
-import { type Codec, isPingEvent, type PingEvent, pingEvent, pingsEnvelope } from '@worktide/schemas';
+import { type Codec, isPingEvent, isStorable, type PingEvent, pingEvent, pingsEnvelope } from '@worktide/schemas';
 import type { KeySpan, UsageKey } from '../merge/index.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 
@@ -94,7 +94,9 @@ function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLet
   if (endedAt - startedAt > maxDurationMs) return refuse('TOO_LONG', 'The ping is longer than 31 days.');
   if (endedAt >= latest) return refuse('IN_FUTURE', 'endedAt is months ahead.');
   for (const field of ['app', 'host', 'deviceId', 'source'] as const) {
-    if (!isStorable(ping[field])) return refuse('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
+    const text = ping[field];
+    if (text !== null && !isStorable(text))
+      return refuse('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
   }
   return ping;
 }
@@ -105,9 +107,6 @@ const firstIssue = (error: { issues: { path: PropertyKey[]; message: string }[] 
   const { path, message } = error.issues[0]!;
   return `${path.join('.') || 'value'}: ${message}`;
 };
-
-/** Text that PostgreSQL takes: a whole transaction would fail, again and again, for one that it does not. */
-const isStorable = (text: string | null): boolean => text === null || (text.isWellFormed() && !text.includes('\u0000'));
 
 /** An instant covers one millisecond. A run of one key shares one object, which makes comparing cheap. */
 function spanOf({ startedAt, endedAt, app, host, state }: PingEvent, before: UsageKey | undefined): KeySpan {
