@@ -60,6 +60,31 @@ describe('migrate', () => {
     expect((await till.query('SHOW statement_timeout')).rows[0].statement_timeout).toBe('30s');
   });
 
+  test('the tenant role may do nothing by itself: no log-in, no way round policies, no table but what a file grants', async () => {
+    await write('0002_second.sql', 'GRANT SELECT ON things TO worktide_test_shop_tenant;');
+    await migrate(options({ outbox: true }));
+    const { rows: roles } = await asRole().query(
+      `SELECT rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles
+       WHERE rolname = 'worktide_test_shop_tenant'`,
+    );
+    expect(roles.flatMap(Object.values)).toEqual([false, false, false, false, false]);
+    const { rows: tables } = await asRole().query(
+      `SELECT relname FROM pg_class WHERE relnamespace = 'shop'::regnamespace AND relkind = 'r'
+         AND has_table_privilege('worktide_test_shop_tenant', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')`,
+    );
+    expect(tables).toEqual([{ relname: 'things' }]);
+    const { rows: may } = await asRole().query(
+      `SELECT has_schema_privilege('worktide_test_shop_tenant', 'shop', 'CREATE') AS make,
+         pg_has_role('worktide_test_shop_tenant', 'worktide_test_shop', 'MEMBER') AS climb`,
+    );
+    expect(may).toEqual([{ make: false, climb: false }]);
+  });
+
+  test('a role whose tenant role would have too long a name is refused', async () => {
+    const service = { schema: 'shop', role: 'r'.repeat(57), password: 'x' };
+    await expect(migrate(options({ service }))).rejects.toMatchObject({ code: 'MIGRATION_FAILED' });
+  });
+
   test('several at once apply every file once', async () => {
     await write('0002_second.sql', 'INSERT INTO things (id) VALUES (1);');
     const results = await Promise.all([1, 2, 3, 4].map(() => migrate(options())));
@@ -101,7 +126,7 @@ describe('migrate', () => {
     const admin = createPool(database.adminUrl, { applicationName: 'migrate-test', log: silentLogger() });
     pools.push(admin);
     const name = (await admin.query('SELECT current_database() AS name')).rows[0].name;
-    await admin.query('DROP ROLE IF EXISTS worktide_test_admin, worktide_test_desk');
+    await admin.query('DROP ROLE IF EXISTS worktide_test_admin, worktide_test_desk, worktide_test_desk_tenant');
     await admin.query("CREATE ROLE worktide_test_admin LOGIN CREATEROLE PASSWORD 'x'");
     await admin.query(`GRANT CREATE ON DATABASE ${name} TO worktide_test_admin`);
     const url = new URL(database.adminUrl);
@@ -109,9 +134,11 @@ describe('migrate', () => {
     url.password = 'x';
     const service = { schema: 'desk', role: 'worktide_test_desk', password: "it's a secret" };
     expect(await migrate(options({ adminUrl: url.href, service }))).toEqual(['0001_first.sql']);
+    expect(await migrate(options({ adminUrl: url.href, service }))).toEqual([]);
     await admin.query('DROP SCHEMA desk CASCADE');
-    await admin.query('DROP OWNED BY worktide_test_admin, worktide_test_desk');
-    await admin.query('DROP ROLE worktide_test_desk, worktide_test_admin');
+    const roles = 'worktide_test_admin, worktide_test_desk, worktide_test_desk_tenant';
+    await admin.query(`DROP OWNED BY ${roles}`);
+    await admin.query(`DROP ROLE ${roles}`);
   });
 
   test('a database that is away is 503', async () => {

@@ -63,6 +63,12 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
   }
 }
 
+/**
+ * The role of `tenantTransaction`. It owns nothing, so row-level security holds for it; the service's own role owns the
+ * tables and is free of it, for migrations, sweeps and whatever begins without a tenant.
+ */
+const tenantRole = (role: string): string => `${role}_tenant`;
+
 interface MigrationFile {
   name: string;
   sql: string;
@@ -85,13 +91,16 @@ async function readMigrations(folder: string, prefix: string): Promise<Migration
 
 async function prepare(client: pg.Client, { service, extensions = [] }: MigrateOptions): Promise<void> {
   const { schema, role, password } = service;
-  for (const name of [schema, role, ...extensions]) {
+  for (const name of [schema, tenantRole(role), ...extensions]) {
     if (!/^[a-z][a-z0-9_]{0,62}$/.test(name)) throw new AppError('MIGRATION_FAILED', `${name} is not a plain name.`);
   }
   // Roles belong to the cluster, advisory locks to a database: migrations of two databases meet here, and retry.
   await retryConcurrentUpdate(async () => {
     const { rowCount } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [role]);
     if (!rowCount) await client.query(`CREATE ROLE ${role} LOGIN`);
+    const { rowCount: tenants } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [tenantRole(role)]);
+    if (!tenants) await client.query(`CREATE ROLE ${tenantRole(role)} NOLOGIN`);
+    await client.query(`GRANT ${tenantRole(role)} TO ${role}`);
     await client.query(`ALTER ROLE ${role} LOGIN PASSWORD ${client.escapeLiteral(password)}`);
     const { rows } = await client.query<{ super: boolean }>(
       'SELECT rolsuper AS super FROM pg_roles WHERE rolname = current_user',
@@ -109,6 +118,8 @@ async function prepare(client: pg.Client, { service, extensions = [] }: MigrateO
     await client.query(`${settings} statement_timeout = '${roleStatementTimeout}'`);
     await client.query(`${settings} idle_in_transaction_session_timeout = '${roleIdleTimeout}'`);
     await client.query(`SET LOCAL ROLE ${role}`);
+    // Into the schema, but into none of its tables: a migration grants those it has put a policy on.
+    await client.query(`GRANT USAGE ON SCHEMA ${schema} TO ${tenantRole(role)}`);
     await client.query(
       `CREATE TABLE IF NOT EXISTS ${schema}.migrations
          (name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,

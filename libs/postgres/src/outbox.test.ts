@@ -256,6 +256,108 @@ describe('outbox (W9)', () => {
     expect(await inLog()).toEqual(['a', 'b', 'c', 'd']);
   });
 
+  test('left where it is full: write() never refuses, readiness and metrics tell, the sweep publishes all in order', async () => {
+    const cut = cuttable();
+    cut.away = true;
+    const outbox = open({ producer: cut.producer, maxUnpublishedBytes: 100, whenFull: 'leave' });
+    const waiting = outbox.committed(await write(outbox, 'a', 'b', 'c'));
+    const left = Array.from({ length: 30 }, (_, i) => `left ${String(i).padStart(2, '0')}`);
+    for (const key of left) {
+      // Resolves though the log is away: nobody waits for it.
+      await outbox.committed(await write(outbox, key));
+      // Their ids are by millisecond.
+      await sleep(2);
+    }
+    expect(await rows()).toBe(31);
+    expect(() => outbox.check()).toThrow(expect.objectContaining({ statusCode: 503 }));
+    expect((await metrics.render()).text).toMatch(/worktide_outbox_left_total\{schema="shop"\} 30/);
+    expect((await metrics.render()).text).toMatch(/worktide_outbox_unpublished\{schema="shop"\} 1/);
+    cut.away = false;
+    await waiting;
+    // Taken by sweeps while the log was away, some come due again only when that lease ends.
+    await pool.query('UPDATE outbox SET due_at = now()');
+    await until('the rows are gone', async () => (await rows()) === 0);
+    const keys = await inLog();
+    expect(keys.filter((key) => key.startsWith('left'))).toHaveLength(30);
+    expect([...keys].sort()).toEqual(['a', 'b', 'c', ...left]);
+    expect(outbox.check()).toBeUndefined();
+  });
+
+  test('rows that were left are published in the order of their making, once, also by two that sweep', async () => {
+    const cut = cuttable();
+    cut.away = true;
+    const outbox = open({ producer: cut.producer, maxUnpublishedBytes: 1, whenFull: 'leave', graceMs: 60_000 });
+    const waiting = outbox.committed(await write(outbox, 'first'));
+    const left = Array.from({ length: 15 }, (_, i) => `left ${String(i).padStart(2, '0')}`);
+    for (const key of left) {
+      await outbox.committed(await write(outbox, key));
+      await sleep(2);
+    }
+    cut.away = false;
+    await waiting;
+    await pool.query('UPDATE outbox SET due_at = now()');
+    const other = open({ graceMs: 60_000 });
+    await Promise.all([outbox.sweep(), outbox.sweep(), other.sweep()]);
+    await until('the rows are gone', async () => (await rows()) === 0);
+    const keys = await inLog();
+    expect(keys.filter((key) => key !== 'first')).toEqual(left);
+    expect(new Set(keys).size).toBe(16);
+  });
+
+  test('one write may be left where the others are refused', async () => {
+    const cut = cuttable();
+    cut.away = true;
+    const outbox = open({ producer: cut.producer, maxUnpublishedBytes: 1 });
+    const waiting = outbox.committed(await write(outbox, 'a'));
+    const ticket = await transaction(pool, (client) => outbox.write(client, events('told'), 'leave'));
+    await outbox.committed(ticket);
+    await expect(write(outbox, 'refused')).rejects.toMatchObject({ statusCode: 503 });
+    cut.away = false;
+    await waiting;
+    await pool.query('UPDATE outbox SET due_at = now()');
+    await until('the rows are gone', async () => (await rows()) === 0);
+    expect((await inLog()).sort()).toEqual(['a', 'told']);
+  });
+
+  test('what this process publishes while its sweep runs is not published again by that sweep', async () => {
+    const state = { away: true, ownTried: 0, swept: 0 };
+    const gate = Promise.withResolvers<void>();
+    const outbox = open({
+      graceMs: 60_000,
+      producer: {
+        async send(name, records) {
+          const own = records[0]!.key === 'own';
+          if (own) state.ownTried++;
+          else {
+            state.swept++;
+            await gate.promise;
+          }
+          if (own && state.away) throw unavailable('event-log');
+          return producer.send(name, records);
+        },
+      },
+    });
+    // Past the first sweep, which comes by itself.
+    await outbox.sweep();
+    const waiting = outbox.committed(await write(outbox, 'own'));
+    await until('tried', () => state.ownTried > 0);
+    // A full batch of others, so that the sweep looks again after it, when its own row is due as well.
+    const packed = Array.from({ length: 20 }, (_, i) => packEvents(events(`k${i}`)));
+    await pool.query(
+      `INSERT INTO outbox SELECT gen_random_uuid(), now() - interval '1 minute', events
+       FROM unnest($1::bytea[]) AS t (events)`,
+      [packed],
+    );
+    await pool.query("UPDATE outbox SET due_at = now() - interval '1 second'");
+    const sweeping = outbox.sweep();
+    await until('the sweep is at work', () => state.swept > 0);
+    state.away = false;
+    await waiting;
+    gate.resolve();
+    expect(await sweeping).toBe(20);
+    expect((await inLog()).filter((key) => key === 'own')).toHaveLength(1);
+  });
+
   test('closing while the log is away: committed() rejects 503 and the row stays for the next start', async () => {
     const cut = cuttable();
     cut.away = true;

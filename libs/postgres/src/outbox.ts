@@ -16,6 +16,13 @@ import type { Pool, Queryable } from './pool.ts';
 
 export type { OutboxEvent } from './outbox-codec.ts';
 
+/**
+ * What happens while too much committed work waits for the log. `refuse`: `write` throws, for consumers, which pause.
+ * `leave`: the row stays for the sweep, for what people do, which must not fail because the log is away. Rows left are
+ * published after later ones that were not.
+ */
+export type WhenFull = 'refuse' | 'leave';
+
 export interface OutboxOptions {
   /** Schema whose table `outbox` (see `migrate`) this is. */
   schema: string;
@@ -27,8 +34,10 @@ export interface OutboxOptions {
   lifecycle: Lifecycle;
   /** A row this old was left behind by someone; 5 s unless said. Also how often the sweep looks. */
   graceMs?: number;
-  /** Committed but unpublished events kept in memory, in bytes; over it `write` refuses. 32 MiB unless said. */
+  /** Committed but unpublished events kept in memory, in bytes; 32 MiB unless said. */
   maxUnpublishedBytes?: number;
+  /** Of every `write` that does not say; `refuse` unless said. */
+  whenFull?: WhenFull;
 }
 
 /** What `write` gives and `committed` takes; events stay in memory so that nothing is read back. */
@@ -38,20 +47,22 @@ export interface OutboxTicket {
   readonly bytes: number;
   /** Rows of earlier transactions that this one deletes. */
   readonly deleted: readonly string[];
+  readonly whenFull: WhenFull;
 }
 
 export interface Outbox {
   /**
    * Inside a transaction: stores the events in one row, and deletes rows that this process has published.
    * Every row written is a promise to publish, kept by this process or, should it die, by any other's sweep.
-   * @throws 503 `DEPENDENCY_UNAVAILABLE` while too much committed work waits for the log: the writer must pause;
+   * @throws 503 `DEPENDENCY_UNAVAILABLE` while too much committed work waits for the log (with `refuse`);
    *   AppError `RECORD_TOO_LARGE` for an event over 900 KB or a row over 64 MiB, which could never be published.
    */
-  write(client: Queryable, events: readonly OutboxEvent[]): Promise<OutboxTicket>;
+  write(client: Queryable, events: readonly OutboxEvent[], whenFull?: WhenFull): Promise<OutboxTicket>;
   /**
    * After COMMIT (never before, and not after a rollback): publishes from memory. Resolves when the log has
-   * everything, however long that takes, so that a writer that awaits it feels the log's pressure; rejects 503 only
-   * when the process closes first. The row then waits for a sweep: nothing is lost by not awaiting.
+   * everything, however long that takes, so that a writer that awaits it feels the log's pressure, or at once where the
+   * row is left to the sweep; rejects 503 only when the process closes first, and the row then waits for a sweep, too.
+   * Nothing is lost by not awaiting.
    */
   committed(ticket: OutboxTicket): Promise<void>;
   /** Publishes rows left behind by others now; how many. The outbox does this by itself at start and every few seconds. */
@@ -86,10 +97,15 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const published = new Set<string>();
   let unpublishedBytes = 0;
   let failure: unknown;
+  const isFull = (more: number): boolean => unpublished.size > 0 && unpublishedBytes + more > maxUnpublishedBytes;
 
-  async function write(client: Queryable, events: readonly OutboxEvent[]): Promise<OutboxTicket> {
+  async function write(
+    client: Queryable,
+    events: readonly OutboxEvent[],
+    whenFull: WhenFull = options.whenFull ?? 'refuse',
+  ): Promise<OutboxTicket> {
     const bytes = unpackedSize(events);
-    if (unpublished.size > 0 && unpublishedBytes + bytes > maxUnpublishedBytes) throw unavailable('event-log', failure);
+    if (whenFull === 'refuse' && isFull(bytes)) throw unavailable('event-log', failure);
     if (
       bytes > maxUnpackedBytes ||
       events.some((event) => event.value.length + Buffer.byteLength(event.key) > maxEventBytes)
@@ -98,7 +114,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
     const id = uuidv7();
     const doomed = [...published].slice(0, deleteRows);
-    if (events.length === 0) return { id, events, bytes: 0, deleted: await deleteRowsOf(client, doomed) };
+    if (events.length === 0) return { id, events, bytes: 0, deleted: await deleteRowsOf(client, doomed), whenFull };
     // Rows locked by a parallel write of this process are its business: skipped, and left in `published` if it fails.
     const { rows } = await client.query<{ id: string }>(
       `WITH gone AS (
@@ -110,7 +126,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
        ) SELECT id FROM gone`,
       [id, graceMs, packEvents(events), doomed],
     );
-    return { id, events, bytes, deleted: rows.map((row) => row.id) };
+    return { id, events, bytes, deleted: rows.map((row) => row.id), whenFull };
   }
 
   async function deleteRowsOf(client: Queryable, ids: string[]): Promise<string[]> {
@@ -126,6 +142,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
   async function committed(ticket: OutboxTicket): Promise<void> {
     for (const id of ticket.deleted) published.delete(id);
     if (ticket.events.length === 0) return;
+    if (ticket.whenFull === 'leave' && isFull(ticket.bytes)) {
+      metrics.left.inc({ schema });
+      return;
+    }
     unpublished.set(ticket.id, ticket);
     unpublishedBytes += ticket.bytes;
     metrics.unpublished.set({ schema }, unpublished.size);
@@ -178,8 +198,11 @@ export function createOutbox(options: OutboxOptions): Outbox {
          WHERE id IN (SELECT id FROM ${table} WHERE due_at <= clock_timestamp() AND id <> ALL($2::uuid[])
                       ORDER BY due_at LIMIT ${sweepRows} FOR UPDATE SKIP LOCKED)
          RETURNING id, events`,
-        [leaseMs, [...unpublished.keys()]],
+        // Own rows that were published since this sweep began are as done as those deleted above.
+        [leaseMs, [...unpublished.keys(), ...published]],
       );
+      // In the order of making, which RETURNING does not keep: what follows each other mostly arrives so.
+      rows.sort((a, b) => (a.id < b.id ? -1 : 1));
       const done: string[] = [];
       let away = false;
       for (const row of rows) {
@@ -252,6 +275,9 @@ function outboxMetrics(metrics: Metrics, schema: string) {
   return {
     unpublished,
     published: metrics.counter('worktide_outbox_published_total', 'Events published from the outbox', ['schema']),
+    left: metrics.counter('worktide_outbox_left_total', 'Rows left to the sweep while too much waited for the log', [
+      'schema',
+    ]),
     swept: metrics.counter('worktide_outbox_swept_total', 'Rows left behind and published by a sweep', ['schema']),
     failures: metrics.counter('worktide_outbox_failures_total', 'Attempts to publish that failed', ['schema']),
   };

@@ -11,10 +11,33 @@ const maxAttempts = 5;
  * 503 `DEPENDENCY_UNAVAILABLE`; after a lost connection during COMMIT the outcome is unknown, so callers must be
  * idempotent. Other errors come through as they are, after ROLLBACK.
  */
-export async function transaction<T>(pool: Pool, fn: (client: PoolClient) => Promise<T>): Promise<T> {
+export function transaction<T>(pool: Pool, fn: (client: PoolClient) => Promise<T>): Promise<T> {
+  return run(pool, '', fn);
+}
+
+/**
+ * As `transaction`, but as the service's `_tenant` role (see `migrate`), for which row-level security shows the rows of
+ * this organisation and no others: what a query forgets to ask for, the database refuses to give.
+ * @param organizationId a UUID; it comes from a credential, never from a request.
+ */
+export async function tenantTransaction<T>(
+  pool: Pool,
+  organizationId: string,
+  fn: (client: PoolClient) => Promise<T>,
+): Promise<T> {
+  if (!uuid.test(organizationId)) throw new TypeError('an organisation is a UUID');
+  // LOCAL, like the timeout: behind a pooler the connection is another tenant's in a moment.
+  const settings = `SELECT set_config('role', session_user || '_tenant', true),
+    set_config('worktide.organization_id', '${organizationId}', true);`;
+  return run(pool, settings, fn);
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+async function run<T>(pool: Pool, settings: string, fn: (client: PoolClient) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await attemptOnce(pool, fn);
+      return await attemptOnce(pool, settings, fn);
     } catch (error) {
       if (!isRetryable(error) || attempt === maxAttempts) throw mapPostgresError(error);
       await sleep(backoffMs(attempt, 10, 200));
@@ -22,12 +45,12 @@ export async function transaction<T>(pool: Pool, fn: (client: PoolClient) => Pro
   }
 }
 
-async function attemptOnce<T>(pool: Pool, fn: (client: PoolClient) => Promise<T>): Promise<T> {
+async function attemptOnce<T>(pool: Pool, settings: string, fn: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
     // LOCAL and in the same message: nothing stays on the connection, and it costs no round trip.
-    await client.query(`BEGIN; SET LOCAL statement_timeout = ${statementTimeoutOf(pool)}`);
+    await client.query(`BEGIN; SET LOCAL statement_timeout = ${statementTimeoutOf(pool)}; ${settings}`);
     const result = await fn(client);
     const end = await client.query('COMMIT');
     // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error: `fn` swallowed one.

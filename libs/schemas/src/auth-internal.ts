@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { role, userStatus } from './auth.ts';
+import { organizationSettings, role, subscriptionStatus, userStatus } from './auth.ts';
 import { eventDeviceId, id, instantMs } from './common.ts';
 
 /** What auth tells the other services, and what an access token says. Not part of the public interface. */
@@ -37,6 +37,7 @@ export const resolvedAgentKey = z.object({
 /** `null`: no such key, revoked, or its user is not active. An absent route would be 404, so this is never one. */
 export const resolvedCredential = z.object({ credential: resolvedAgentKey.nullable() });
 
+/** Also a deleted user, as `inactive`: reports of former colleagues stay readable. */
 export const knownUser = z.object({
   id,
   organizationId: id,
@@ -48,14 +49,26 @@ export const knownUser = z.object({
 export type KnownUser = z.output<typeof knownUser>;
 export const foundUser = z.object({ user: knownUser.nullable() });
 
+/** What other services know of an organisation: its plan and its settings. */
+export const knownOrganization = z.object({
+  id,
+  timezone: z.string(),
+  subscriptionStatus,
+  settings: organizationSettings,
+});
+export type KnownOrganization = z.output<typeof knownOrganization>;
+export const foundOrganization = z.object({ organization: knownOrganization.nullable() });
+
 /**
  * One entry of the revocation feed. Applying it twice, or late, changes nothing.
  * - `session`, `agent-key`: `id` is refused from now on.
  * - `user`: the user `id` is now as said; access tokens from before `at` are to be read so, or refused if not active.
+ * - `organization`: plan or settings of the organisation `id` have changed; whoever remembers them asks again.
  */
 export const revocation = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('session'), id, organizationId: id, at: instantMs }),
   z.object({ kind: z.literal('agent-key'), id, organizationId: id, at: instantMs }),
+  z.object({ kind: z.literal('organization'), id, organizationId: id, at: instantMs }),
   z.object({
     kind: z.literal('user'),
     id,

@@ -166,3 +166,89 @@ export const agentKeyPage = page(agentKey);
 
 export const listQuery = z.object(pageQuery);
 export const idParams = z.object({ id });
+
+export const passwordChange = z.object({ currentPassword: givenPassword, newPassword });
+export const forgottenPassword = z.object({ email });
+
+/** Of a mail: 128 random bits, or whatever somebody types. */
+const mailToken = z.string().min(1).max(256);
+export const passwordReset = z.object({ token: mailToken, password: newPassword });
+
+export const newInvitation = z.object({ email, role });
+export const invitation = z
+  .object({
+    id,
+    email: z.string(),
+    role,
+    status: z.enum(['pending', 'expired']),
+    invitedBy: id,
+    createdAt: instantOut,
+    expiresAt: instantOut,
+  })
+  .meta({ id: 'Invitation' });
+export type Invitation = z.output<typeof invitation>;
+export const invitationPage = page(invitation);
+export const acceptedInvitation = z.object({
+  token: mailToken,
+  name: plainText(100),
+  password: newPassword,
+  timezone: timezone.optional(),
+  deviceName: deviceName.optional(),
+  refreshTokenIn,
+});
+
+/** For the body of a PATCH, once unknown fields are gone. */
+const namesSomething = (change: object): boolean => Object.values(change).some((value) => value !== undefined);
+
+export const userPage = page(user);
+export const userQuery = z.object({
+  ...pageQuery,
+  role: role.optional(),
+  status: userStatus.optional(),
+  search: z
+    .string()
+    .max(100)
+    .refine(isStorable, { message: 'holds what no store takes' })
+    .optional()
+    .meta({ description: 'Part of the name or the address.' }),
+});
+export const userChange = z
+  .object({ role: role.optional(), status: userStatus.optional() })
+  .refine(namesSomething, { message: 'names nothing to change' });
+export type UserChange = z.output<typeof userChange>;
+
+const settingsShape = organizationSettings.shape;
+/** Fields that only show are ignored, so that what was read can be sent back changed. */
+export const organizationChange = z
+  .object({
+    name: plainText(200).optional(),
+    timezone: timezone.optional(),
+    /** Only what is named changes. Strict: a misspelt setting that seems to be taken would be found out too late. */
+    settings: z
+      .strictObject({
+        idleAfterSeconds: settingsShape.idleAfterSeconds.unwrap().optional(),
+        overtimeAfterSeconds: settingsShape.overtimeAfterSeconds.unwrap().optional(),
+        overlapPolicy: settingsShape.overlapPolicy.unwrap().optional(),
+        minimumBlurLevel: settingsShape.minimumBlurLevel.unwrap().optional(),
+        weekStart: settingsShape.weekStart.unwrap().optional(),
+      })
+      .optional(),
+  })
+  .refine(namesSomething, { message: 'names nothing to change' });
+export type OrganizationChange = z.output<typeof organizationChange>;
+
+/** What a billing provider tells; other types are taken and change nothing. */
+export const billingEvent = z.object({
+  id: z
+    .string()
+    .min(1)
+    .max(2 * 255)
+    .refine((text) => [...text].length <= 255, { message: 'must have 1–255 characters' })
+    .refine(isStorable, { message: 'holds what no store takes' }),
+  type: z.string().min(1).max(255),
+});
+export const subscriptionUpdated = billingEvent.extend({
+  type: z.literal('subscription.updated'),
+  organizationId: id,
+  status: subscriptionStatus,
+});

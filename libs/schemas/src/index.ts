@@ -1,3 +1,4 @@
+export * from './audit.ts';
 export * from './auth.ts';
 export * from './auth-internal.ts';
 export * from './common.ts';
@@ -10,3 +11,5 @@ export * from './url.ts';
 export * from './usage.ts';
 export * from './usage-http.ts';
 export * from './wire/index.ts';
+export * from './workspace.ts';
+export * from './workspace-events.ts';

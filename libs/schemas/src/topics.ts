@@ -1,6 +1,8 @@
 import type { z } from 'zod';
+import { auditRecord } from './audit.ts';
 import { pingsRecord } from './ping-events.ts';
 import { usageRecord } from './usage.ts';
+import { workspaceRecord } from './workspace-events.ts';
 
 export interface TopicSpec {
   name: string;
@@ -36,6 +38,23 @@ export const topics = {
     retentionMs: days(7),
     schema: usageRecord,
     writer: 'session-writer',
+  },
+  'workspace-events': {
+    name: 'workspace-events',
+    key: 'organization',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: workspaceRecord,
+    writer: 'workspace',
+  },
+  audit: {
+    name: 'audit',
+    key: 'organization',
+    partitions: 12,
+    // Analytics may be away for a long while before an action would go unrecorded.
+    retentionMs: days(30),
+    schema: auditRecord,
+    writer: 'every service',
   },
 } as const satisfies Record<string, TopicSpec>;
 

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { id, instantMs } from './common.ts';
+import { projectStatus, taskPriority, taskStatus } from './workspace.ts';
+
+/** Whole states, never differences: of two, the one with the higher `version` counts, whatever their order. */
+const state = { id, version: z.int().positive(), deleted: z.boolean() };
+
+/**
+ * A deleted project takes its teams and tasks with it, and a restored one brings them back, each as it was: there are no
+ * events of theirs, so who follows them joins them with their project.
+ */
+export const projectState = z.object({
+  type: z.literal('project'),
+  ...state,
+  name: z.string(),
+  status: projectStatus,
+});
+
+/** `version` also rises with every member that comes or goes. */
+export const teamState = z.object({
+  type: z.literal('team'),
+  ...state,
+  projectId: id,
+  name: z.string(),
+  memberIds: z.array(id),
+});
+
+export const taskState = z.object({
+  type: z.literal('task'),
+  ...state,
+  projectId: id,
+  title: z.string(),
+  status: taskStatus,
+  priority: taskPriority,
+  assigneeId: id.nullable(),
+  creatorId: id,
+  /** A day, or an instant as UTC with milliseconds. */
+  dueDate: z.string().nullable(),
+  completedAt: instantMs.nullable(),
+});
+
+export const workspaceEvent = z.discriminatedUnion('type', [projectState, teamState, taskState]);
+export type WorkspaceEvent = z.output<typeof workspaceEvent>;
+
+/** One record of topic `workspace-events`: what one transaction changed in one organisation. */
+export const workspaceRecord = z.object({
+  organizationId: id,
+  /** Who did it, for whoever tells others; null for the system. */
+  actorId: id.nullable(),
+  events: z.array(workspaceEvent).min(1),
+});
+export type WorkspaceRecord = z.output<typeof workspaceRecord>;
