@@ -4,12 +4,12 @@ import type { AuthClient, Revocation } from './auth-client.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { RevocationList } from './revocations.ts';
 
-/** design.md, Identity: resolved once and believed for an hour, so that an outage of auth does not stop ingest. */
-const believedMs = 3_600_000;
 /**
- * After this a key in use is asked about again in the background: whoever was active when auth went away is then good
- * for at least 50 minutes more, instead of for what happened to be left of the hour.
+ * An outage of auth of an hour must stop no known agent: two hours, so that an hour and more is left also for an agent
+ * that was quiet for a while before auth went away. Revocations come by the feed, not by this running out.
  */
+const believedMs = 2 * 3_600_000;
+/** After this a key in use is asked about again in the background. */
 const refreshAfterMs = 600_000;
 /** A key may have been made just now; a wrong one must not cost auth a query for each attempt. */
 const refusedMs = 5_000;

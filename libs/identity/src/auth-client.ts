@@ -1,6 +1,8 @@
 import { unavailable } from '@worktide/runtime';
 import {
+  foundOrganization,
   foundUser,
+  type KnownOrganization,
   type KnownUser,
   type resolvedAgentKey,
   resolvedCredential,
@@ -18,6 +20,7 @@ export interface AuthClient {
   jwks(): Promise<JWK[]>;
   resolveAgentKey(keyHash: string): Promise<ResolvedAgentKey | undefined>;
   findUser(organizationId: string, userId: string): Promise<KnownUser | undefined>;
+  findOrganization(organizationId: string): Promise<KnownOrganization | undefined>;
   /** What was revoked since `after`, all pages of it, and the cursor to go on from. */
   revocations(after: string | undefined): Promise<{ items: Revocation[]; cursor: string }>;
 }
@@ -63,6 +66,10 @@ export function createAuthClient({ authUrl, internalToken }: { authUrl: string; 
     async findUser(organizationId, userId) {
       const path = `/internal/users/${encodeURIComponent(organizationId)}/${encodeURIComponent(userId)}`;
       return (await call(foundUser, path)).user ?? undefined;
+    },
+    async findOrganization(organizationId) {
+      const path = `/internal/organizations/${encodeURIComponent(organizationId)}`;
+      return (await call(foundOrganization, path)).organization ?? undefined;
     },
     async revocations(after) {
       const items: Revocation[] = [];

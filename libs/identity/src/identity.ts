@@ -10,12 +10,20 @@ import {
   type ReadinessCheck,
   unauthorized,
 } from '@worktide/runtime';
-import { type AccessTokenClaims, type KnownUser, revocationChannel, revocationMessage } from '@worktide/schemas';
+import {
+  type AccessTokenClaims,
+  type KnownOrganization,
+  type KnownUser,
+  revocationChannel,
+  revocationMessage,
+  type SubscriptionStatus,
+} from '@worktide/schemas';
 import { createAgentKeys } from './agent-keys.ts';
 import { createAuthClient, type Revocation } from './auth-client.ts';
 import { createCache } from './cache.ts';
 import { bearerOf, isAgentKey } from './credential.ts';
 import { followRevocations } from './feed.ts';
+import { createOrganizations } from './organizations.ts';
 import { createRevocationList } from './revocations.ts';
 import { createKeySet, verifyAccessToken } from './tokens.ts';
 import { createUsers } from './users.ts';
@@ -49,6 +57,13 @@ export interface Identity {
   check: ReadinessCheck;
   /** A user of the organisation, from auth, believed for three seconds; undefined where there is none. Rejects 503. */
   findUser(organizationId: string, userId: string): Promise<KnownUser | undefined>;
+  /**
+   * Plan and settings of an organisation, remembered until the feed tells of a change; undefined where there is none.
+   * While auth is away what was last known goes on; rejects 503 only where nothing was ever known.
+   */
+  organization(organizationId: string): Promise<KnownOrganization | undefined>;
+  /** The plan as far as it is known, without waiting; where it is not, it is asked for in the background. */
+  planOf(organizationId: string): SubscriptionStatus | undefined;
 }
 
 interface Verified {
@@ -67,6 +82,7 @@ export function createIdentity(options: IdentityOptions): Identity {
   const revocations = createRevocationList();
   const agentKeys = createAgentKeys({ auth, revocations, metrics, maxEntries });
   const users = createUsers({ auth, maxEntries: Math.min(maxEntries, 10_000) });
+  const organizations = createOrganizations({ auth, log, maxEntries: Math.min(maxEntries, 10_000) });
   const tokens = createCache<Verified>(maxEntries);
   const remembered = metrics.gauge('worktide_identity_remembered', 'Credentials in the cache', ['kind']);
 
@@ -88,11 +104,15 @@ export function createIdentity(options: IdentityOptions): Identity {
     if (fresh.length === 0) return;
     const sessions = new Set<string>();
     const changed = new Set<string>();
-    for (const { kind, id } of fresh) (kind === 'session' ? sessions : changed).add(id);
+    for (const { kind, id } of fresh) {
+      if (kind === 'session') sessions.add(id);
+      else if (kind === 'user') changed.add(id);
+    }
     // Verified again at the next use, which takes what is known now into account.
     tokens.deleteWhere(({ claims }) => sessions.has(claims.sid) || changed.has(claims.sub));
     agentKeys.forget(fresh);
     users.forget(fresh);
+    organizations.forget(fresh);
   }
 
   const feed = followRevocations({ auth, apply, log, metrics, lifecycle, pollMs });
@@ -145,5 +165,7 @@ export function createIdentity(options: IdentityOptions): Identity {
       await keys.prepare();
     },
     findUser: users.find,
+    organization: organizations.find,
+    planOf: organizations.planOf,
   };
 }

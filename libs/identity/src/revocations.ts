@@ -16,15 +16,16 @@ export interface RevocationList {
 }
 
 /**
- * Longer than anything issued before an entry is believed: access tokens live 15 min, agent keys are believed for an
- * hour; auth keeps its feed for the same time.
+ * Longer than anything issued before an entry is believed: access tokens live 15 min, agent keys are believed for two
+ * hours; auth keeps its feed for the same time.
  */
-const keepMs = 2 * 3_600_000;
+const keepMs = 4 * 3_600_000;
 
 export function createRevocationList(): RevocationList {
   const sessions = new Map<string, number>();
   const agentKeys = new Map<string, number>();
   const users = new Map<string, UserState>();
+  const organizations = new Map<string, number>();
 
   function remember(item: Revocation): boolean {
     if (item.kind === 'user') {
@@ -32,6 +33,11 @@ export function createRevocationList(): RevocationList {
       // Polls and pushes may cross: the newest state counts.
       if (known && known.at >= item.at) return false;
       users.set(item.id, item);
+      return true;
+    }
+    if (item.kind === 'organization') {
+      if ((organizations.get(item.id) ?? 0) >= item.at) return false;
+      organizations.set(item.id, item.at);
       return true;
     }
     const map = item.kind === 'session' ? sessions : agentKeys;
@@ -53,13 +59,13 @@ export function createRevocationList(): RevocationList {
     },
     isRefusedKey: (agentKeyId) => agentKeys.has(agentKeyId),
     prune(nowMs) {
-      for (const map of [sessions, agentKeys]) {
+      for (const map of [sessions, agentKeys, organizations]) {
         for (const [id, at] of map) if (at < nowMs - keepMs) map.delete(id);
       }
       for (const [id, { at }] of users) if (at < nowMs - keepMs) users.delete(id);
     },
     get size() {
-      return sessions.size + agentKeys.size + users.size;
+      return sessions.size + agentKeys.size + users.size + organizations.size;
     },
   };
 }

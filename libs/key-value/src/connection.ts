@@ -17,7 +17,14 @@ export interface Connection {
  */
 export function connect(
   url: string,
-  options: { name: string; log: Logger; timeoutMs: number; watchSilence: boolean; onState(there: boolean): void },
+  options: {
+    name: string;
+    /** Absent where `onState` tells what there is to tell. */
+    log?: Logger;
+    timeoutMs: number;
+    watchSilence: boolean;
+    onState(there: boolean, error: unknown): void;
+  },
 ): Connection {
   const { log, timeoutMs, name } = options;
   const redis = new Redis(url, {
@@ -45,10 +52,10 @@ export function connect(
     settle();
     if (there === now) return;
     // The first arrival is no news.
-    if (!now) log.warn({ err: lastError, connection: name }, `key-value is away: ${describeError(lastError)}`);
-    else if (there === false) log.info({ connection: name }, 'key-value is back');
+    if (!now) log?.warn({ err: lastError, connection: name }, `key-value is away: ${describeError(lastError)}`);
+    else if (there === false) log?.info({ connection: name }, 'key-value is back');
     there = now;
-    options.onState(now);
+    options.onState(now, lastError);
   };
   // Without a listener an error would end the process.
   redis.on('error', (error: unknown) => {

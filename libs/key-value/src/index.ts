@@ -1,2 +1,4 @@
+export { openLimits } from './limits/open.ts';
+export type { BucketLimit, Limits, LimitsOptions, Rate, WindowLimit } from './limits/types.ts';
 export { openKeyValue } from './open.ts';
 export { type KeyValue, type KeyValueOptions, maxKeyLength, maxValueBytes } from './types.ts';

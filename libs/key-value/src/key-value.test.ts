@@ -17,12 +17,12 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   }
 }
 
-describe.each(['memory', 'redis'])('key-value: %s', (kind) => {
+describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
   const options = { log: silentLogger(), metrics: createMetrics() };
   let store: KeyValue;
   let url: string;
   beforeAll(async () => {
-    url = kind === 'memory' ? 'memory:' : await backend('redis');
+    url = { memory: 'memory:', 'named memory': `memory:${randomUUID()}` }[kind] ?? (await backend('redis'));
     store = openKeyValue(url, options);
   });
   afterAll(() => store.close());
@@ -177,6 +177,55 @@ test('two stores in memory share nothing', async () => {
   const [one, two] = [openKeyValue('memory:', options), openKeyValue('memory:', options)];
   await one.set('k', 'v', minute);
   expect(await two.get('k')).toBeUndefined();
+});
+
+describe.each(['named memory', 'redis'])('two who have one store open: %s', (kind) => {
+  const options = { log: silentLogger(), metrics: createMetrics() };
+  let url: string;
+  beforeAll(async () => {
+    url = kind === 'redis' ? await backend('redis') : `memory:${randomUUID()}`;
+  });
+
+  test('share values, counters and messages', async () => {
+    const [one, two] = [openKeyValue(url, options), openKeyValue(url, options)];
+    const [key, counter, channel] = [newKey(), newKey(), newKey()];
+    await one.set(key, 'v', minute);
+    expect(await two.get(key)).toBe('v');
+    await one.increment(counter, 1, minute);
+    expect(await two.increment(counter, 1, minute)).toBe(2);
+    const heard: string[] = [];
+    const listener = (message: string): void => void heard.push(message);
+    await one.subscribe(channel, listener);
+    const stop = await two.subscribe(channel, listener);
+    await one.publish(channel, 'a');
+    await until(() => heard.length === 2);
+    await stop();
+    await two.publish(channel, 'b');
+    await until(() => heard.length === 3);
+
+    await one.close();
+    await one.close();
+    await expect(one.get(key)).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    expect(await two.get(key)).toBe('v');
+    await two.subscribe(channel, (message) => heard.push(`two:${message}`));
+    await two.publish(channel, 'c');
+    await until(() => heard.length >= 4);
+    expect(heard).toEqual(['a', 'a', 'b', 'two:c']);
+    await two.close();
+  });
+});
+
+test('a named store in memory is empty again when the last has closed', async () => {
+  const options = { log: silentLogger(), metrics: createMetrics() };
+  const url = `memory:${randomUUID()}`;
+  const first = openKeyValue(url, options);
+  await first.set('k', 'v', minute);
+  await first.close();
+  const second = openKeyValue(url, options);
+  await first.close();
+  expect(await second.get('k')).toBeUndefined();
+  await second.set('k', 'w', minute);
+  expect(await openKeyValue(url, options).get('k')).toBe('w');
 });
 
 test('a scheme that is none is a bad configuration', () => {

@@ -1,6 +1,6 @@
 import { unavailable } from '@worktide/runtime';
-import { checkBy, checkKey, checkTtl, checkValue, notACounter } from './limits.ts';
-import { createListeners } from './listeners.ts';
+import { checkBy, checkKey, checkTtl, checkValue, notACounter } from './checks.ts';
+import { createListeners, type Listeners } from './listeners.ts';
 import type { KeyValue, KeyValueOptions } from './types.ts';
 
 interface Entry {
@@ -12,12 +12,42 @@ interface Entry {
 /** Keys at most; past it what has expired goes first, then what was set longest ago. */
 const defaultMaxKeys = 100_000;
 
-/** A store of this instance alone: two in one process share nothing. */
-export function memoryKeyValue(options: Pick<KeyValueOptions, 'log'> & { maxKeys?: number }): KeyValue {
+/** What those who share a store share. */
+interface Space {
+  /** A Map keeps the order of insertion. */
+  entries: Map<string, Entry>;
+  /** Of each who has it open. */
+  listeners: Set<Listeners>;
+}
+const newSpace = (): Space => ({ entries: new Map(), listeners: new Set() });
+
+/** What a name means is the process's, as it is Redis's elsewhere. */
+const spaces = new Map<string, Space>();
+
+/** A store that all who open it by this name in this process share; emptied when the last of them closes. */
+export function namedMemoryKeyValue(name: string, options: Pick<KeyValueOptions, 'log'>): KeyValue {
+  const space = spaces.get(name) ?? newSpace();
+  spaces.set(name, space);
+  const store = memoryKeyValue(options, space);
+  return {
+    ...store,
+    async close() {
+      await store.close();
+      // Somebody may have opened the name anew after the last had closed, and this be a second call.
+      if (space.listeners.size === 0 && spaces.get(name) === space) spaces.delete(name);
+    },
+  };
+}
+
+/** A store of this instance alone, unless it is given what others have too. */
+export function memoryKeyValue(
+  options: Pick<KeyValueOptions, 'log'> & { maxKeys?: number },
+  space: Space = newSpace(),
+): KeyValue {
   const { log, maxKeys = defaultMaxKeys } = options;
-  // A Map keeps the order of insertion.
-  const entries = new Map<string, Entry>();
+  const { entries } = space;
   const listeners = createListeners(log);
+  space.listeners.add(listeners);
   let closed = false;
 
   function open(): void {
@@ -83,7 +113,9 @@ export function memoryKeyValue(options: Pick<KeyValueOptions, 'log'> & { maxKeys
       checkKey(channel);
       checkValue(message);
       // Later, as from a server: never inside the caller's own step.
-      setImmediate(() => listeners.tell(channel, message));
+      setImmediate(() => {
+        for (const each of space.listeners) each.tell(channel, message);
+      });
     },
     async subscribe(channel, listener) {
       checkKey(channel);
@@ -95,8 +127,9 @@ export function memoryKeyValue(options: Pick<KeyValueOptions, 'log'> & { maxKeys
     },
     async close() {
       closed = true;
-      entries.clear();
       listeners.clear();
+      space.listeners.delete(listeners);
+      if (space.listeners.size === 0) entries.clear();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { AppError, unavailable } from '@worktide/runtime';
+import { checkBy, checkKey, checkTtl, checkValue, notACounter } from './checks.ts';
 import { type Connection, connect } from './connection.ts';
-import { checkBy, checkKey, checkTtl, checkValue, notACounter } from './limits.ts';
 import { createListeners } from './listeners.ts';
 import type { KeyValue, KeyValueOptions } from './types.ts';
 

@@ -14,6 +14,8 @@ export interface AppErrorOptions {
   details?: ErrorDetail[];
   /** Whole seconds for `Retry-After`; always set on 429 and 503. */
   retryAfterSeconds?: number;
+  /** More headers of the answer, e.g. which limit was passed. */
+  headers?: Readonly<Record<string, string>>;
   /** What happened underneath. Logged, never shown to a caller. */
   cause?: unknown;
 }
@@ -27,6 +29,7 @@ export class AppError extends Error {
   readonly statusCode: number;
   readonly details: ErrorDetail[] | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
 
   constructor(code: string, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -34,6 +37,7 @@ export class AppError extends Error {
     this.code = code;
     this.statusCode = options.statusCode ?? 500;
     this.details = options.details;
+    this.headers = options.headers;
     const needsRetry = this.statusCode === 429 || this.statusCode === 503;
     this.retryAfterSeconds = options.retryAfterSeconds ?? (needsRetry ? 1 : undefined);
   }

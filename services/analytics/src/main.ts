@@ -1,4 +1,4 @@
-import { createLogger, createMetrics, loadConfig, runProcess, serve } from '@worktide/runtime';
+import { createLogger, createMetrics, httpOptions, loadConfig, runProcess, serve } from '@worktide/runtime';
 import { configSchema } from './config.ts';
 import { run } from './run.ts';
 
@@ -8,6 +8,5 @@ await runProcess(log, async (lifecycle) => {
   const config = loadConfig(configSchema, process.env);
   const metrics = createMetrics({ processMetrics: true });
   const services = [await run(config, { lifecycle, log, metrics })];
-  const { HOST: host, PORT: port, TRUSTED_PROXIES: trustedProxies } = config;
-  await serve({ services, lifecycle, log, metrics, host, port, trustedProxies });
+  await serve({ services, lifecycle, log, metrics, ...httpOptions(config) });
 });

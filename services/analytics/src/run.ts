@@ -1,7 +1,7 @@
 import { createClickHouse } from '@worktide/clickhouse';
 import { openEventLog } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
-import { openKeyValue } from '@worktide/key-value';
+import { openKeyValue, openLimits } from '@worktide/key-value';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { openSchemaRegistry } from '@worktide/schemas';
 import type { Config } from './config.ts';
@@ -34,6 +34,8 @@ export async function run(
     log,
     metrics,
   });
+  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('limits', () => limits.close());
 
   return {
     name: 'analytics',
@@ -43,8 +45,10 @@ export async function run(
       'event log': () => eventLog.check(),
       'pings into clickhouse': () => consumers.pings.check(),
       'usage into clickhouse': () => consumers.usage.check(),
+      'audit into clickhouse': () => consumers.audit.check(),
       auth: identity.check,
     },
     authenticate: identity.authenticate,
+    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }

@@ -1,11 +1,14 @@
+import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
+import { isMailUrl } from './mail/transport.ts';
+import { planSeats } from './organization/plans.ts';
 
 /** The environment of this service; `loadConfig` reports every problem at once. */
 export const configSchema = z.object({
-  HOST: z.string().default('0.0.0.0'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8084),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  ...httpConfig(8084),
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  EVENT_LOG_URL: z.string(),
+  SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
   /** Bearer secret of the routes that only other services call. */
   INTERNAL_TOKEN: z.string().min(32),
@@ -18,10 +21,41 @@ export const configSchema = z.object({
   LOGIN_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(5),
   /** New organisations a minute for each address. */
   REGISTER_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(60),
+  /** Requests a minute that send mail or take a token from one, for each account and for each address. */
+  MAIL_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(5),
+  /** Invitations a minute for each user who sends them. */
+  INVITE_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(60),
+  /**
+   * The way of mails: `smtp://user:password@host:587`, `smtps://…`, or `file:<folder>`, where each is an `.eml` file.
+   * Without it they wait in the queue, two days at most.
+   */
+  SMTP_URL: z.string().refine(isMailUrl, { message: 'not smtp://, smtps:// or file:' }).optional(),
+  /** Sender of mails, `Name <address>` or an address. */
+  MAIL_FROM: z
+    .string()
+    .default('Worktide <worktide@localhost>')
+    .refine((text) => /^([^<>@\p{C}]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$/u.test(text), {
+      message: 'not like Name <name@example.com>',
+    }),
+  /** Where people find the dashboard, for links in mails. */
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/ })
+    .default('http://127.0.0.1:8080')
+    .transform((url) => url.replace(/\/+$/, ''))
+    .refine((url) => !/[?#]/.test(url), { message: 'has a query or a fragment' }),
   /** `auto`: Secure where the request came over TLS, as told by a trusted proxy's X-Forwarded-Proto. */
   COOKIE_SECURE: z.enum(['auto', 'true', 'false']).default('auto'),
-  /** Proxies in front whose X-Forwarded-* headers are believed. */
-  TRUSTED_PROXIES: z.coerce.number().int().min(0).max(10).default(0),
+  /** Seats of each plan where they are to differ (U7), as JSON: `{"free": 10, "pro": null}`; null is unlimited. */
+  PLAN_SEATS: planSeats,
+  /**
+   * Shared with the billing provider, who signs its webhook with it; two with a comma between while it is changed.
+   * Without one the webhook answers 503.
+   */
+  BILLING_WEBHOOK_SECRET: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .transform((parts) => parts.filter((part) => part !== '')),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -6,5 +6,5 @@ export const database: ServiceDatabase = {
   schema: 'auth',
   role: 'worktide_auth',
   folder: fileURLToPath(new URL('../migrations', import.meta.url)),
-  outbox: false,
+  outbox: true,
 };

@@ -3,7 +3,16 @@ import { backend } from '@worktide/backends';
 import { createIdentity, type Identity } from '@worktide/identity';
 import { openKeyValue } from '@worktide/key-value';
 import { createLifecycle, createMetrics, type Lifecycle, silentLogger, uuidv7 } from '@worktide/runtime';
-import { authDatabase, internalToken, type Running, signUp, startAuth, type TestDatabase, until } from './testing.ts';
+import {
+  addColleague,
+  authDatabase,
+  internalToken,
+  type Running,
+  signUp,
+  startAuth,
+  type TestDatabase,
+  until,
+} from './testing.ts';
 
 /** libs/identity against the real auth service, as every other service uses it. */
 
@@ -156,6 +165,42 @@ describe('identity', () => {
         async () => (await identity.authenticate(bearer(credential))).timezone === 'Asia/Tokyo',
       );
     }
+  });
+
+  test('a role, a suspension and its end, and a deletion reach tokens and keys in use within seconds', async () => {
+    const admin = await signUp(auth);
+    const { id, token } = await addColleague(auth, database, admin.organization.id, 'employee');
+    const { key } = await newKey(token);
+    for (const credential of [token, key]) await identity.authenticate(bearer(credential));
+    const patch = (body: unknown) => auth.call('PATCH', `/api/v1/users/${id}`, { token: admin.accessToken, body });
+    const is = (credential: string) =>
+      identity.authenticate(bearer(credential)).then(
+        ({ role }) => role as string,
+        (error) => String(error.statusCode),
+      );
+    await patch({ role: 'manager' });
+    for (const credential of [token, key]) {
+      await until('the role is new', async () => (await is(credential)) === 'manager');
+    }
+    await patch({ status: 'suspended' });
+    for (const credential of [token, key]) await until('refused', async () => (await is(credential)) === '401');
+    await patch({ status: 'active' });
+    await until('the key is good again', async () => (await is(key)) === 'manager');
+    expect(await is(token)).toBe('401');
+    await auth.call('DELETE', `/api/v1/users/${id}`, { token: admin.accessToken });
+    await until('the key is refused for good', async () => (await is(key)) === '401');
+    expect(await identity.findUser(admin.organization.id, id)).toMatchObject({ id, status: 'inactive' });
+  });
+
+  test('settings of an organisation are known within seconds of their change', async () => {
+    const { accessToken: token, organization } = await signUp(auth);
+    expect(await identity.organization(organization.id)).toMatchObject({ subscriptionStatus: 'trial' });
+    await auth.call('PATCH', '/api/v1/organization', { token, body: { settings: { idleAfterSeconds: 77 } } });
+    await until(
+      'the setting is new',
+      async () => (await identity.organization(organization.id))?.settings.idleAfterSeconds === 77,
+    );
+    expect(await identity.organization(uuidv7())).toBeUndefined();
   });
 
   test('users are found within their organisation only', async () => {

@@ -1,4 +1,4 @@
-import { createLogger, createMetrics, loadConfig, runProcess, serve } from '@worktide/runtime';
+import { createLogger, createMetrics, httpOptions, loadConfig, runProcess, serve } from '@worktide/runtime';
 import { configSchema, run, serviceName } from './index.ts';
 
 const log = createLogger({ service: serviceName, level: process.env.LOG_LEVEL || 'info' });
@@ -7,13 +7,5 @@ await runProcess(log, async (lifecycle) => {
   const config = loadConfig(configSchema, process.env);
   const metrics = createMetrics({ processMetrics: true });
   const service = await run(config, { lifecycle, log, metrics });
-  await serve({
-    services: [service],
-    lifecycle,
-    log,
-    metrics,
-    host: config.HOST,
-    port: config.PORT,
-    trustedProxies: config.TRUSTED_PROXIES,
-  });
+  await serve({ services: [service], lifecycle, log, metrics, ...httpOptions(config) });
 });

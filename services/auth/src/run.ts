@@ -1,22 +1,38 @@
-import { openKeyValue } from '@worktide/key-value';
-import { checkPostgres, createPool } from '@worktide/postgres';
+import { createAudit } from '@worktide/audit';
+import { openEventLog } from '@worktide/event-log';
+import { openKeyValue, openLimits } from '@worktide/key-value';
+import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { describeError, type Lifecycle, type Logger, type Metrics, type Service, sleep } from '@worktide/runtime';
+import { openSchemaRegistry } from '@worktide/schemas';
 import { accountRoutes } from './accounts/routes.ts';
+import { createAct } from './action.ts';
 import { agentKeyRoutes } from './agent-keys/routes.ts';
+import { billingWebhook } from './billing/webhook.ts';
 import type { Config } from './config.ts';
 import type { AuthContext } from './context.ts';
 import { internalRoutes } from './internal/routes.ts';
-import { createLimiter } from './limits/limiter.ts';
+import { pruneInvitations } from './invitations/invitations.ts';
+import { invitationRoutes } from './invitations/routes.ts';
+import { createAuthLimits } from './limits.ts';
+import { startMailer } from './mail/mailer.ts';
+import { pruneTokens } from './mail/tokens.ts';
+import { openMailTransport } from './mail/transport.ts';
+import { createRequireSeat } from './organization/plans.ts';
+import { organizationRoutes } from './organization/routes.ts';
+import { passwordRoutes } from './password-change/routes.ts';
 import { createPasswords } from './passwords/passwords.ts';
 import { pruneRevocations } from './revocations/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
 import { pruneSessions } from './sessions/sessions.ts';
 import { createAuthenticate } from './tokens/authenticate.ts';
 import { createSigningKeys } from './tokens/signing-keys.ts';
+import { createLastSeen } from './users/last-seen.ts';
+import { userRoutes } from './users/routes.ts';
 
 export const serviceName = 'auth';
 
 const pruneEveryMs = 600_000;
+const prunings = [pruneRevocations, pruneSessions, pruneTokens, pruneInvitations];
 
 /** Organisations, accounts, sessions and agent keys (U1–U3). Starts also while the database is away. */
 export async function run(
@@ -30,25 +46,48 @@ export async function run(
 
   const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
   lifecycle.onClose('auth key-value', () => keyValue.close());
-  const local = openKeyValue('memory:', { log, metrics });
-  lifecycle.onClose('auth local counters', () => local.close());
+  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('auth limits', () => limits.close());
 
+  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  lifecycle.onClose('auth event log', () => eventLog.close());
+  const producer = eventLog.producer();
+  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
+  const audit = createAudit({ service: serviceName, registry, producer, log, metrics });
+  const outbox = createOutbox({ schema: 'auth', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
+
+  const lastSeen = createLastSeen({ pool, log, lifecycle });
   const signingKeys = createSigningKeys(pool, config.AUTH_SIGNING_KEY);
+  const act = createAct({ pool, outbox, audit, keyValue, log });
+  const mailer = startMailer({
+    pool,
+    act,
+    transport: config.SMTP_URL ? openMailTransport(config.SMTP_URL, config.MAIL_FROM) : undefined,
+    publicUrl: config.PUBLIC_URL,
+    log,
+    metrics,
+    lifecycle,
+  });
   const context: AuthContext = {
     config,
     pool,
+    act,
+    mailer,
+    audit,
     keyValue,
     log,
-    limiter: createLimiter({ keyValue, local, log }),
+    limits: createAuthLimits(limits, config),
     passwords: createPasswords({ metrics }),
     signingKeys,
-    authenticate: createAuthenticate(pool, signingKeys),
+    authenticate: createAuthenticate(pool, signingKeys, lastSeen),
+    requireSeat: createRequireSeat(config.PLAN_SEATS),
+    lastSeen,
   };
 
   const stop = new AbortController();
   const pruning = (async () => {
     while (!stop.signal.aborted) {
-      await Promise.all([pruneRevocations(pool), pruneSessions(pool)]).catch((error: unknown) =>
+      await Promise.all(prunings.map((prune) => prune(pool))).catch((error: unknown) =>
         log.warn({ err: error }, `pruning failed: ${describeError(error)}`),
       );
       await sleep(pruneEveryMs, stop.signal);
@@ -65,16 +104,24 @@ export async function run(
       ...accountRoutes(context),
       ...sessionRoutes(context),
       ...agentKeyRoutes(context),
+      ...passwordRoutes(context),
+      ...invitationRoutes(context),
+      ...userRoutes(context),
+      ...organizationRoutes(context),
       ...internalRoutes(context),
     ],
+    rawRoutes: [billingWebhook(context)],
     // Key-value is no reason to be unready: without it limits are local and revocations take two seconds.
+    // Nor is the log: what it is to be told waits in the outbox.
     checks: {
       postgres: checkPostgres(pool),
+      'schema registry': () => audit.check(),
       'signing-key': async () => {
         await signingKeys.current();
       },
     },
     authenticate: context.authenticate,
     internalToken: config.INTERNAL_TOKEN,
+    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }

@@ -1,8 +1,32 @@
+import { argon2Sync } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { freshDatabase } from '@worktide/backends';
+import { openEventLog } from '@worktide/event-log';
 import { createPool, type Pool, prepareServiceDatabase } from '@worktide/postgres';
-import { createLifecycle, createMetrics, type Metrics, serve, silentLogger } from '@worktide/runtime';
-import type { SignedIn } from '@worktide/schemas';
+import {
+  createLifecycle,
+  createMetrics,
+  httpOptions,
+  loadConfig,
+  type Metrics,
+  type Role,
+  serve,
+  silentLogger,
+  uuidv7,
+} from '@worktide/runtime';
+import {
+  type AuditEvent,
+  allTopics,
+  auditRecord,
+  type Revocation,
+  type SignedIn,
+  topics,
+  type UserStatus,
+} from '@worktide/schemas';
 import { configSchema, database, run } from './index.ts';
+import { type ReceivedMail, readMails } from './mail/testing.ts';
 
 /** Helpers of this service's tests: the service on a real database, spoken to over HTTP. */
 
@@ -24,40 +48,67 @@ export interface CallOptions {
 export interface Running {
   url: string;
   metrics: Metrics;
+  /** Where its audit events go. */
+  eventLogUrl: string;
+  /** Mails to an address so far, in the order of their sending; SMTP_URL is a folder unless a test says otherwise. */
+  mailsTo(address: string): Promise<ReceivedMail[]>;
+  /** Polls until there are so many, and gives the last; fails after ten seconds. */
+  mailTo(address: string, count?: number): Promise<ReceivedMail>;
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   close(): Promise<void>;
 }
 
 /** One process of the service; several may share a database. */
 export async function startAuth(postgresUrl: string, env: Record<string, string> = {}): Promise<Running> {
+  const folder = await mkdtemp(join(tmpdir(), 'worktide-auth-'));
   const log = silentLogger();
   const metrics = createMetrics();
   const lifecycle = createLifecycle({ log });
-  const config = configSchema.parse({
+  const config = loadConfig(configSchema, {
     POSTGRES_URL: postgresUrl,
+    EVENT_LOG_URL: `lmdb:${join(folder, 'log')}`,
+    SMTP_URL: `file:${join(folder, 'mail')}`,
     INTERNAL_TOKEN: internalToken,
     LOGIN_LIMIT_PER_MINUTE: '10000',
     REGISTER_LIMIT_PER_MINUTE: '10000',
+    MAIL_LIMIT_PER_MINUTE: '10000',
+    INVITE_LIMIT_PER_MINUTE: '10000',
+    IP_LIMIT_PER_MINUTE: '100000',
     HOST: '127.0.0.1',
     PORT: '0',
     ...env,
   });
-  const service = await run(config, { lifecycle, log, metrics });
+  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: 'auth-test', log, metrics: createMetrics() });
+  // Another log is away on purpose.
+  if (env.EVENT_LOG_URL === undefined) await eventLog.admin.ensureTopics(allTopics());
+  lifecycle.onClose('event log of the test', () => eventLog.close());
+  const service = await run(config, { lifecycle, log, metrics }).catch(async (error: unknown) => {
+    await lifecycle.close();
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  });
   const { url } = await serve({
     services: [service],
     lifecycle,
     log,
     metrics,
-    host: config.HOST,
-    port: config.PORT,
-    trustedProxies: config.TRUSTED_PROXIES,
+    ...httpOptions(config),
   });
+  const mailsTo = (address: string): Promise<ReceivedMail[]> =>
+    readMails((config.SMTP_URL ?? '').slice('file:'.length), address);
   return {
     url,
     metrics,
+    eventLogUrl: config.EVENT_LOG_URL,
+    mailsTo,
+    async mailTo(address, count = 1) {
+      await until(`${count} mails to ${address}`, async () => (await mailsTo(address)).length >= count);
+      return (await mailsTo(address)).at(-1)!;
+    },
     call: (method, path, options = {}) => callUrl(url, method, path, options),
     async close() {
       await lifecycle.close();
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }
@@ -100,6 +151,48 @@ export async function authDatabase(): Promise<TestDatabase> {
   };
 }
 
+/** What the log has been told of an organisation, in order; it may lag behind the answers: poll. */
+export async function auditEventsOf(eventLogUrl: string, organizationId: string): Promise<AuditEvent[]> {
+  const eventLog = openEventLog(eventLogUrl, {
+    clientId: 'auth-test-audit',
+    log: silentLogger(),
+    metrics: createMetrics(),
+  });
+  try {
+    const { name, partitions } = topics.audit;
+    const pages = await Promise.all(
+      Array.from({ length: partitions }, (_, partition) =>
+        eventLog.admin.read(name, { partition, fromOffset: 0, limit: 10_000 }),
+      ),
+    );
+    // The wire format's five bytes, then JSON.
+    const records = pages.flat().map(({ value }) => auditRecord.parse(JSON.parse(value!.subarray(5).toString())));
+    return records.filter((record) => record.organizationId === organizationId).flatMap(({ events }) => events);
+  } finally {
+    await eventLog.close();
+  }
+}
+
+/** Polls for the actions told of an organisation until the given ones are among them; gives all events. */
+export async function auditedActions(
+  auth: Running,
+  organizationId: string,
+  ...actions: string[]
+): Promise<AuditEvent[]> {
+  let events: AuditEvent[] = [];
+  await until(`${actions.join(', ')} told`, async () => {
+    events = await auditEventsOf(auth.eventLogUrl, organizationId);
+    return actions.every((action) => events.some((event) => event.action === action));
+  });
+  return events;
+}
+
+/** Everything in the revocation feed, as other services read it. */
+export async function feedOf(auth: Running, organizationId: string): Promise<Revocation[]> {
+  const { body } = await auth.call('GET', '/internal/revocations', { token: internalToken });
+  return (body.items as Revocation[]).filter((item) => item.organizationId === organizationId);
+}
+
 let people = 0;
 
 /** A registration that nobody made before. */
@@ -124,6 +217,42 @@ export async function signUp(
   });
   if (status !== 201) throw new Error(`not registered: ${status} ${JSON.stringify(body)}`);
   return body;
+}
+
+const colleaguePassword = 'cheap password';
+// With the least work that Argon2id takes, so that many colleagues are made in no time.
+const colleagueHash = (() => {
+  const salt = Buffer.from('saltsaltsaltsalt');
+  const tag = argon2Sync('argon2id', {
+    message: colleaguePassword,
+    nonce: salt,
+    memory: 8,
+    passes: 1,
+    parallelism: 1,
+    tagLength: 32,
+  });
+  const text = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '');
+  return `$argon2id$v=19$m=8,t=1,p=1$${text(salt)}$${text(tag)}`;
+})();
+
+/** Somebody else of an organisation, put there as no route can; logged in unless they are not active. */
+export async function addColleague(
+  auth: Running,
+  database: TestDatabase,
+  organizationId: string,
+  role: Role,
+  status: UserStatus = 'active',
+): Promise<{ id: string; email: string; password: string; token: string }> {
+  people++;
+  const email = `colleague-${people}@example.com`;
+  const id = uuidv7();
+  await database.admin.query(
+    `INSERT INTO auth.users (organization_id, id, email, name, password_hash, role, status, timezone)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'UTC')`,
+    [organizationId, id, email, `Colleague ${people}`, colleagueHash, role, status],
+  );
+  const { body } = await auth.call('POST', '/api/v1/auth/login', { body: { email, password: colleaguePassword } });
+  return { id, email, password: colleaguePassword, token: body.accessToken ?? '' };
 }
 
 /** Polls until the promise gives true; fails after ten seconds. */

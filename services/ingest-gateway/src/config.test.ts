@@ -17,6 +17,22 @@ test('the public limits are the defaults', () => {
   });
 });
 
+test('quotas: the plans’ own are the defaults, each is configurable, nonsense is told', () => {
+  const { QUOTA_FREE, QUOTA_TRIAL, QUOTA_PRO, QUOTA_ENTERPRISE } = loadConfig(configSchema, {
+    ...required,
+    QUOTA_PRO: '7/8',
+  });
+  expect([QUOTA_FREE, QUOTA_TRIAL, QUOTA_PRO, QUOTA_ENTERPRISE]).toEqual([
+    { perSecond: 100, burst: 10_000 },
+    { perSecond: 5_000, burst: 100_000 },
+    { perSecond: 7, burst: 8 },
+    'unlimited',
+  ]);
+  for (const bad of ['5', '0/5', '5/', 'many', '1/2/3', '1e3/5', '-1/5']) {
+    expect(() => loadConfig(configSchema, { ...required, QUOTA_FREE: bad })).toThrow(/QUOTA_FREE: like 100/);
+  }
+});
+
 test('limits above what the log takes are refused, with every other problem', () => {
   const env = { ...required, PINGS_MAX_APP_LENGTH: '100000', INTERNAL_TOKEN: 'short' };
   expect(() => loadConfig(configSchema, env)).toThrow(/INTERNAL_TOKEN: .*\n.*PINGS_MAX_APP_LENGTH: /);

@@ -1,5 +1,7 @@
+import { httpConfig } from '@worktide/runtime';
 import { defaultPingLimits, pingEventBounds } from '@worktide/schemas';
 import { z } from 'zod';
+import { quotaOf } from './pings/quota.ts';
 
 const positive = z.coerce.number().int().positive();
 const characters = (fallback: number, bound: number) =>
@@ -7,15 +9,12 @@ const characters = (fallback: number, bound: number) =>
 
 /** The gateway's environment. It knows no database: only the log, the schema registry and auth. */
 export const configSchema = z.object({
-  HOST: z.string().default('0.0.0.0'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8081),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
+  ...httpConfig(8081),
   EVENT_LOG_URL: z.string(),
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url(),
   INTERNAL_TOKEN: z.string().min(32),
-  TRUSTED_PROXIES: z.coerce.number().int().min(0).default(0),
 
   /** Limits of `POST /pings`; the defaults are the public interface's. */
   PINGS_MAX_PER_REQUEST: positive.max(10_000).default(1_000),
@@ -26,6 +25,15 @@ export const configSchema = z.object({
   PINGS_MAX_DURATION_SECONDS: positive.default(defaultPingLimits.maxDurationMs / 1000),
   PINGS_MAX_AGE_DAYS: positive.default(defaultPingLimits.maxAgeMs / 86_400_000),
   PINGS_MAX_FUTURE_SECONDS: positive.default(defaultPingLimits.maxFutureMs / 1000),
+
+  /**
+   * Pings that an organisation may send, by its plan, as `<a second>/<at once>` or `unlimited`. A request with more pings
+   * than fit at once is refused whenever it comes, so keep the second number above PINGS_MAX_PER_REQUEST.
+   */
+  QUOTA_FREE: quotaOf('free'),
+  QUOTA_TRIAL: quotaOf('trial'),
+  QUOTA_PRO: quotaOf('pro'),
+  QUOTA_ENTERPRISE: quotaOf('enterprise'),
 
   /** Bytes that may wait for the log; over it requests are answered 503. */
   QUEUE_MAX_BYTES: positive.default(64 * 1024 * 1024),

@@ -1,10 +1,11 @@
 import { openEventLog } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
-import { openKeyValue } from '@worktide/key-value';
+import { openKeyValue, openLimits } from '@worktide/key-value';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { postPings } from './pings/post-pings.ts';
+import { createPingQuota } from './pings/quota.ts';
 
 /** Builds the gateway top to bottom; what is built first is closed last. */
 export async function run(
@@ -34,15 +35,22 @@ export async function run(
     metrics,
   });
 
+  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('limits', () => limits.close());
+  const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
+  const quotas = { free, trial, pro, enterprise };
+  const quota = createPingQuota({ limits, quotas, planOf: identity.planOf, metrics });
+
   return {
     name: 'ingest-gateway',
     routes: [],
-    rawRoutes: [postPings({ config, producer, codec, authenticate: identity.authenticate, metrics })],
+    rawRoutes: [postPings({ config, producer, codec, authenticate: identity.authenticate, quota, metrics })],
     checks: {
       'event log': () => eventLog.check(),
       'schema registry': () => codec.prepare(),
       auth: identity.check,
     },
     authenticate: identity.authenticate,
+    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }

@@ -1,10 +1,9 @@
+import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
 /** The environment of this service; `loadConfig` reports every problem at once. */
 export const configSchema = z.object({
-  HOST: z.string().default('127.0.0.1'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8083),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  ...httpConfig(8082),
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   /** A replica for what may lag: lists. */
   POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
@@ -13,8 +12,6 @@ export const configSchema = z.object({
   KEY_VALUE_URL: z.string().optional(),
   AUTH_URL: z.url({ protocol: /^https?$/ }),
   INTERNAL_TOKEN: z.string().min(32),
-  /** Proxies in front whose X-Forwarded-* headers are believed. */
-  TRUSTED_PROXIES: z.coerce.number().int().min(0).max(10).default(0),
   /** Full months of usage kept besides the present one; older partitions are dropped. */
   USAGE_RETENTION_MONTHS: z.coerce.number().int().min(3).max(600).default(25),
   /** Transactions side by side. */

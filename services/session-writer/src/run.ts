@@ -1,6 +1,7 @@
+import { createAudit } from '@worktide/audit';
 import { openEventLog } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
-import { openKeyValue } from '@worktide/key-value';
+import { openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { describeError, type Lifecycle, type Logger, type Metrics, type Service, sleep } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
@@ -49,6 +50,8 @@ export async function run(
   const usageCodec = createCodec(registry, topics.usage);
   const outbox = createOutbox({ schema: 'tracking', pool, producer: eventLog.producer(), log, metrics, lifecycle });
 
+  const audit = createAudit({ service: serviceName, registry, log, metrics });
+
   const keyValue = config.KEY_VALUE_URL ? openKeyValue(config.KEY_VALUE_URL, { log, metrics }) : undefined;
   if (keyValue) lifecycle.onClose('key-value', () => keyValue.close());
   const identity = createIdentity({
@@ -68,10 +71,12 @@ export async function run(
 
   const consumer = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
   lifecycle.onClose('pings consumer', () => consumer.close());
+  const limits = openLimits(config.KEY_VALUE_URL ?? 'memory:', { log, metrics });
+  lifecycle.onClose('limits', () => limits.close());
 
   return {
     name: serviceName,
-    routes: usageRoutes({ readPool, merge, identity }),
+    routes: usageRoutes({ readPool, merge, identity, audit }),
     checks: {
       postgres: async () => {
         await checkPostgres(pool)();
@@ -81,11 +86,12 @@ export async function run(
       'pings consumer': () => consumer.check(),
       outbox: outbox.check,
       'schema registry': async () => {
-        await Promise.all([pingsCodec.prepare(), usageCodec.prepare()]);
+        await Promise.all([pingsCodec.prepare(), usageCodec.prepare(), audit.check()]);
       },
       auth: identity.check,
     },
     authenticate: identity.authenticate,
+    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }
 

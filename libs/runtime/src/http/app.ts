@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
+import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { AppError, forbidden, notFound, unauthorized } from '../errors.ts';
@@ -10,8 +11,9 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { createErrorReporter, sendError, sendJson } from './errors.ts';
 import { createReadiness } from './health.ts';
+import { addressGroup, limitHeaderNames, takeLimit, userSubject } from './limits.ts';
 import { openApiDocument } from './openapi.ts';
-import type { AnyRoute, Caller, RawRoute, Service } from './route.ts';
+import { type AnyRoute, type Caller, isLimitedByAddress, type RawRoute, type Service } from './route.ts';
 import { requireJson, validatePart } from './validate.ts';
 
 export interface HttpAppOptions {
@@ -24,6 +26,8 @@ export interface HttpAppOptions {
   trustedProxies?: number;
   /** A handler that takes longer is answered 503 `TIMEOUT`; 30 s unless said. */
   handlerTimeoutMs?: number;
+  /** Origins whose pages may read answers and send credentials; none unless said. */
+  corsOrigins?: readonly string[];
 }
 
 export type RequestListener = (req: IncomingMessage, res: ServerResponse) => void;
@@ -64,13 +68,18 @@ async function callerOf(route: AnyRoute, service: Service, req: Request): Promis
   return caller;
 }
 
-/** Express handler of a declared route: credential first, then body, then validation, then the handler. */
+/** Express handler of a declared route: limits and credential first, then body, then validation, then the handler. */
 function handlerOf(route: AnyRoute, service: Service, options: HttpAppOptions) {
   const parseBody = express.json({ limit: route.bodyLimit ?? defaultBodyLimit, strict: false, type: () => true });
   const timeoutMs = options.handlerTimeoutMs ?? 30_000;
 
+  const ipLimit = isLimitedByAddress(service, route) ? service.ipLimit : undefined;
+  const { userLimit } = route;
+
   return async (req: Request, res: Response): Promise<void> => {
+    if (ipLimit) await takeLimit(res, ipLimit, addressGroup(req.ip));
     const caller = await callerOf(route, service, req);
+    if (userLimit && caller) await takeLimit(res, userLimit, userSubject(caller));
     if (route.body) {
       const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
       requireJson(req.headers['content-type'], hasBody);
@@ -111,6 +120,17 @@ function handlerOf(route: AnyRoute, service: Service, options: HttpAppOptions) {
       clearTimeout(timer);
     }
   };
+}
+
+/** Answers preflights and marks answers for pages of the given origins; without any there is nothing to do. */
+function crossOrigin(origins: readonly string[]): ReturnType<typeof cors> | undefined {
+  if (origins.length === 0) return undefined;
+  return cors({
+    origin: [...origins],
+    credentials: true,
+    exposedHeaders: ['X-Request-Id', 'Retry-After', ...limitHeaderNames],
+    maxAge: 600,
+  });
 }
 
 function mountDocs(app: Express, services: readonly Service[]): void {
@@ -180,6 +200,8 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
     });
     next();
   });
+  const allowOrigins = crossOrigin(options.corsOrigins ?? []);
+  if (allowOrigins) app.use(allowOrigins);
 
   app.get('/health/live', (_req, res) => sendJson(res, 200, { status: 'live' }));
   const readiness = createReadiness(services.map((s) => s.checks));
@@ -233,6 +255,8 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
     res.setHeader('x-content-type-options', 'nosniff');
     res.setHeader('cache-control', 'no-store');
     res.once('finish', () => count(raw.spec.method.toUpperCase(), raw.spec.path, res.statusCode, startedAt));
+    // Never a preflight, which has another method: it only sets headers.
+    allowOrigins?.(req, res, () => {});
     raw
       .handle(req, res, { requestId, log })
       .catch((error: unknown) => sendError(res, error, { path, requestId, report }));

@@ -80,6 +80,7 @@ export function sendError(
     res.destroy();
     return;
   }
+  for (const [name, value] of Object.entries(error.headers ?? {})) res.setHeader(name, value);
   if (error.retryAfterSeconds !== undefined) res.setHeader('retry-after', String(error.retryAfterSeconds));
   if (error.statusCode === 401) res.setHeader('www-authenticate', 'Bearer');
   const body: ErrorBody = {

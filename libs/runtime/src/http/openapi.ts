@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { AnyRoute, RawRoute, Service } from './route.ts';
+import { limitHeaderNames } from './limits.ts';
+import { type AnyRoute, isLimitedByAddress, type Service } from './route.ts';
 
 type Json = Record<string, unknown>;
 type Spec = Omit<AnyRoute, 'handler'> & { contentTypes?: string[] };
@@ -54,37 +55,65 @@ function parametersOf(schema: z.ZodType | undefined, where: 'query' | 'path', co
   }));
 }
 
-const errorAnswer = (description: string, retryAfter = false): Json => ({
+const limitHeaderTexts: Record<(typeof limitHeaderNames)[number], string> = {
+  RateLimit: 'The limit that was passed: units that remain (`r`) and seconds until all are there again (`t`).',
+  'RateLimit-Policy': 'The limit by name: units (`q`) in a window of seconds (`w`).',
+  'RateLimit-Limit': 'Units in a window.',
+  'RateLimit-Remaining': 'Units that remain.',
+  'RateLimit-Reset': 'Seconds until all are there again.',
+};
+const headers: Json = Object.fromEntries([
+  ['Retry-After', { description: 'Whole seconds to wait.', schema: { type: 'integer' } }],
+  ...limitHeaderNames.map((name) => [
+    name,
+    {
+      description: limitHeaderTexts[name],
+      schema: { type: name === 'RateLimit' || name === 'RateLimit-Policy' ? 'string' : 'integer' },
+    },
+  ]),
+]);
+const refer = (names: readonly string[]): Json => ({
+  headers: Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }])),
+});
+
+const errorAnswer = (status: number, description: string): Json => ({
   description,
-  ...(retryAfter
-    ? { headers: { 'Retry-After': { description: 'Whole seconds to wait.', schema: { type: 'integer' } } } }
-    : {}),
+  ...(status === 503 ? refer(['Retry-After']) : {}),
+  ...(status === 429 ? refer(['Retry-After', ...limitHeaderNames]) : {}),
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
 });
 
 /** The error answers an operation can have follow from its kind, so that no route can forget one. */
-function errorAnswers(spec: Spec): Json {
-  const answers: Json = { 500: errorAnswer('Our fault.'), 503: errorAnswer('Not at the moment; try again.', true) };
-  if (spec.body || spec.query || spec.params) answers[400] = errorAnswer('The request is not as it must be.');
+function errorAnswers(spec: Spec, { limited, namesUser }: { limited: boolean; namesUser: boolean }): Json {
+  const texts: Record<number, string> = { 500: 'Our fault.', 503: 'Not at the moment; try again.' };
+  if (spec.body || spec.query || spec.params) texts[400] = 'The request is not as it must be.';
   if (spec.access !== 'public') {
-    answers[401] = errorAnswer('No credential, or one that is wrong, expired or revoked.');
-    answers[403] = errorAnswer('Not allowed.');
+    texts[401] = 'No credential, or one that is wrong, expired or revoked.';
+    texts[403] = 'Not allowed.';
   }
-  if (spec.params) answers[404] = errorAnswer('Not there, or of another organisation.');
-  if (spec.method !== 'get') {
-    answers[409] = errorAnswer('The state of the object forbids it.');
-    answers[429] = errorAnswer('Too many requests.', true);
-  }
+  if (spec.params || namesUser) texts[404] = 'Not there, or of another organisation.';
+  if (spec.method !== 'get') texts[409] = 'The state of the object forbids it.';
   if (spec.body) {
-    answers[413] = errorAnswer('The body is too large.');
-    answers[415] = errorAnswer('The content type or encoding is not taken.');
+    texts[413] = 'The body is too large.';
+    texts[415] = 'The content type or encoding is not taken.';
   }
-  return answers;
+  if (limited) texts[429] = 'Too many requests.';
+  return Object.fromEntries(
+    Object.entries({ ...texts, ...spec.alsoAnswers }).map(([status, text]) => [
+      status,
+      errorAnswer(Number(status), text),
+    ]),
+  );
 }
 
-function operationOf(spec: Spec, components: Json): Json {
+function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): Json {
   const bodySchema = spec.body && schemaOf(spec.body, components, 'input');
-  const responses: Json = errorAnswers(spec);
+  const queryParameters = parametersOf(spec.query, 'query', components);
+  const responses: Json = errorAnswers(spec, {
+    limited: limitedByAddress || spec.userLimit !== undefined,
+    // A user of another organisation does not exist.
+    namesUser: queryParameters.some(({ name }) => name === 'userId'),
+  });
   for (const [status, answer] of Object.entries(spec.responses)) {
     responses[status] = {
       description: answer.description,
@@ -105,8 +134,9 @@ function operationOf(spec: Spec, components: Json): Json {
     summary: spec.summary,
     ...(spec.description ? { description: spec.description } : {}),
     tags: [spec.tag],
+    'x-worktide-access': { access: spec.access, ...(spec.roles ? { roles: spec.roles } : {}) },
     security: spec.access === 'public' ? [] : [{ bearer: [] }],
-    parameters: [...parametersOf(spec.params, 'path', components), ...parametersOf(spec.query, 'query', components)],
+    parameters: [...parametersOf(spec.params, 'path', components), ...queryParameters],
     ...(bodySchema
       ? {
           requestBody: {
@@ -129,14 +159,14 @@ export function openApiDocument(services: readonly Service[]): Json {
   const components: Json = {};
   schemaOf(errorSchema, components, 'output');
   const paths: Record<string, Json> = {};
-  const specs: Spec[] = services.flatMap((service) => [
-    ...service.routes,
-    ...(service.rawRoutes ?? []).map((raw: RawRoute) => raw.spec),
-  ]);
-  for (const spec of specs) {
-    if (spec.access === 'internal') continue;
+  const add = (spec: Spec, limitedByAddress: boolean): void => {
+    if (spec.access === 'internal') return;
     const path = spec.path.replace(/:(\w+)/g, '{$1}');
-    paths[path] = { ...paths[path], [spec.method]: operationOf(spec, components) };
+    paths[path] = { ...paths[path], [spec.method]: operationOf(spec, limitedByAddress, components) };
+  };
+  for (const service of services) {
+    for (const spec of service.routes) add(spec, isLimitedByAddress(service, spec));
+    for (const { spec } of service.rawRoutes ?? []) add(spec, false);
   }
   return {
     openapi: '3.1.0',
@@ -145,6 +175,7 @@ export function openApiDocument(services: readonly Service[]): Json {
     paths,
     components: {
       schemas: components,
+      headers,
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'An access token, or an agent key (`waka_…`).' },
       },

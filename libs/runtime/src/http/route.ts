@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import type { Logger } from '../log.ts';
+import type { RequestLimit } from './limits.ts';
 
 export type Role = 'admin' | 'manager' | 'employee';
 
@@ -54,6 +55,7 @@ export interface ResponseSpec {
  * - `access: 'public'` no credential; `'user'` access token or agent key; `'session'` access token only;
  *   `'internal'` the bearer secret that services share, never routed from outside and not in the OpenAPI document.
  * - `roles` narrows `user` and `session`.
+ * - Requests under `/api/v1` are counted by address (`Service.ipLimit`) unless `agents` is set.
  */
 export interface Route<
   B extends z.ZodType = z.ZodType,
@@ -69,6 +71,10 @@ export interface Route<
   tag: string;
   access: 'public' | 'user' | 'session' | 'internal';
   roles?: readonly Role[];
+  /** What agents call: a whole office of them may share one address, so they are limited by user and organisation. */
+  agents?: boolean;
+  /** Counted for each user, besides the limit by address. */
+  userLimit?: RequestLimit;
   body?: B;
   /** Largest body in bytes, 100 kB unless said. */
   bodyLimit?: number;
@@ -76,12 +82,15 @@ export interface Route<
   params?: P;
   /** Successful answers; the error answers that every route of its kind has are added to the document. */
   responses: Record<number, ResponseSpec>;
+  /** Error statuses that it can answer beyond those of its kind, with what each means. */
+  alsoAnswers?: Record<number, string>;
   handler: (context: RouteContext<z.output<B>, z.output<Q>, z.output<P>>) => Promise<Reply> | Reply;
 }
 
 /**
  * A hot route that is matched by exact method and path before Express and reads its own body.
- * It is documented like any other (`spec`), but owns its whole request.
+ * It is documented like any other (`spec`), but owns its whole request, limits
+ * included (`takeLimit`); those by address do not apply.
  */
 export interface RawRoute {
   spec: Omit<Route, 'handler'> & {
@@ -112,4 +121,10 @@ export interface Service {
   authenticate?: Authenticate;
   /** The secret of `internal` routes; absent where there are none. */
   internalToken?: string;
+  /** Counts requests by address, before their credentials are looked at. */
+  ipLimit?: RequestLimit;
 }
+
+/** Whether a service's requests to this route are counted by address. */
+export const isLimitedByAddress = (service: Service, { path, access, agents }: Omit<Route, 'handler'>): boolean =>
+  service.ipLimit !== undefined && path.startsWith('/api/v1/') && access !== 'internal' && !agents;

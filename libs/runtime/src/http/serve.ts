@@ -7,7 +7,7 @@ import type { Metrics } from '../metrics.ts';
 import { createHttpApp, type HttpAppOptions } from './app.ts';
 import type { Service } from './route.ts';
 
-export interface ServeOptions extends Pick<HttpAppOptions, 'trustedProxies' | 'handlerTimeoutMs'> {
+export interface ServeOptions extends Pick<HttpAppOptions, 'trustedProxies' | 'handlerTimeoutMs' | 'corsOrigins'> {
   services: readonly Service[];
   lifecycle: Lifecycle;
   log: Logger;

@@ -5,7 +5,7 @@ import { AppError, type Metrics } from '@worktide/runtime';
 import type { Codec } from '@worktide/schemas';
 import { z } from 'zod';
 import { createRowWriter } from './row-writer.ts';
-import { insertSettings, ownerBytes, type TableSpec } from './tables.ts';
+import { insertSettings, type TableSpec } from './tables.ts';
 
 export interface HandlerOptions {
   clickhouse: Pick<ClickHouse, 'insert'>;
@@ -38,12 +38,12 @@ const invalid = (error: z.ZodError): { code: string; message: string } => ({
  * them all. What can never be stored is dead-lettered alone. Anything else that fails is thrown and the whole batch
  * comes again: every row replaces itself.
  */
-export function tableHandler<E extends { organizationId: string; userId: string }, I>(
+export function tableHandler<E, I>(
   spec: TableSpec<E, I>,
   options: HandlerOptions,
 ): (batch: StoredRecord[], context: BatchContext) => Promise<void> {
   const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000 } = options;
-  const { table, columns, envelope, items, item, fits, write } = spec;
+  const { table, columns, envelope, items, item, fits, owner: ownerOf, write } = spec;
   const stored = metrics.counter('worktide_analytics_rows_total', 'Rows stored in ClickHouse.', ['table']);
   const seconds = metrics.histogram('worktide_analytics_insert_seconds', 'Time of one insert.', insertBuckets, [
     'table',
@@ -87,7 +87,7 @@ export function tableHandler<E extends { organizationId: string; userId: string 
     for (const record of batch) {
       const opened = await open(record, context);
       if (!opened) continue;
-      const owner = ownerBytes(opened.envelope);
+      const owner = ownerOf(opened.envelope);
       for (const candidate of opened.value[items] as unknown[]) {
         if (fits(candidate)) write(writer, owner, opened.envelope, candidate);
         else {

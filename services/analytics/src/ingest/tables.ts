@@ -1,4 +1,8 @@
 import {
+  type AuditEvent,
+  auditEvent,
+  auditRecord,
+  isAuditEvent,
   isPingEvent,
   isUsageEntryState,
   type PingEvent,
@@ -11,16 +15,9 @@ import {
 import { z } from 'zod';
 import { type RowWriter, uuidBytes } from './row-writer.ts';
 
-/** Whose items a record holds. */
-interface Envelope {
-  organizationId: string;
-  userId: string;
-}
-
 /** How the records of one topic become rows of one table; a record is an envelope around a list of items. */
-export interface TableSpec<E extends Envelope, I> {
+export interface TableSpec<E, I> {
   table: string;
-  /** The first two are organisation and user. */
   columns: readonly string[];
   envelope: z.ZodType<E>;
   /** The envelope's list. */
@@ -28,11 +25,13 @@ export interface TableSpec<E extends Envelope, I> {
   item: z.ZodType<I>;
   /** The same verdict as `item`'s, without its words. */
   fits: (value: unknown) => value is I;
-  /** @param owner organisation and user, encoded by `ownerBytes`: the same for all items of a record. */
+  /** The first columns, which say whose the items are: the same for all of a record, so encoded once. */
+  owner(envelope: E): Uint8Array;
   write(row: RowWriter, owner: Uint8Array, envelope: E, item: I): void;
 }
 
-export const ownerBytes = ({ organizationId, userId }: Envelope): Uint8Array => uuidBytes(organizationId, userId);
+const userOf = ({ organizationId, userId }: { organizationId: string; userId: string }): Uint8Array =>
+  uuidBytes(organizationId, userId);
 
 /**
  * Settings of every insert. A batch of offline pings may lie in many partitions, each a small part that merges take care
@@ -58,6 +57,7 @@ export const pingsTable: TableSpec<z.output<typeof pingsEnvelope>, PingEvent> = 
   items: 'pings',
   item: pingEvent.refine(withinTime, timeProblem),
   fits: (value): value is PingEvent => isPingEvent(value) && withinTime(value),
+  owner: userOf,
   write(row, owner, { receivedAt }, ping) {
     row.raw(owner);
     row.uint64(ping.startedAt);
@@ -88,6 +88,7 @@ export const usageTable: TableSpec<z.output<typeof usageEnvelope>, UsageEntrySta
   items: 'entries',
   item: usageEntryState.refine(withinTime, timeProblem),
   fits: (value): value is UsageEntryState => isUsageEntryState(value) && withinTime(value),
+  owner: userOf,
   write(row, owner, _envelope, entry) {
     row.raw(owner);
     row.uint64(entry.startedAt);
@@ -103,3 +104,45 @@ export const usageTable: TableSpec<z.output<typeof usageEnvelope>, UsageEntrySta
     row.endRow();
   },
 };
+
+const auditEnvelope = auditRecord.extend({ events: z.array(z.unknown()).min(1) });
+
+const atProblem = { message: 'at is after the year 2199' };
+
+export const auditTable: TableSpec<z.output<typeof auditEnvelope>, AuditEvent> = {
+  table: 'audit',
+  columns:
+    `organization_id at id action actor_type actor_id entity_type entity_id before after ip_address user_agent request_id
+     service`.split(/\s+/),
+  envelope: auditEnvelope,
+  items: 'events',
+  item: auditEvent.refine(({ at }) => at < endOfTime, atProblem),
+  fits: (value): value is AuditEvent => isAuditEvent(value) && value.at < endOfTime,
+  owner: ({ organizationId }) => uuidBytes(organizationId),
+  write(row, owner, _envelope, event) {
+    row.raw(owner);
+    row.uint64(event.at);
+    row.uuid(event.id);
+    row.string(event.action);
+    row.string(event.actorType);
+    row.nullableUuid(event.actorId ?? undefined);
+    row.string(event.entityType);
+    row.string(event.entityId);
+    row.string(jsonText(event.before));
+    row.string(jsonText(event.after));
+    row.string(event.ipAddress ?? '');
+    row.string(event.userAgent ?? '');
+    row.string(event.requestId ?? '');
+    row.string(event.service);
+    row.endRow();
+  },
+};
+
+/**
+ * JSON that ClickHouse's functions read. A text that was cut within a character ends in half of it, which JSON writes as
+ * an escape and ClickHouse refuses, and with it the whole object.
+ */
+const jsonText = (fields: object | null): string =>
+  fields === null
+    ? ''
+    : JSON.stringify(fields).replace(/\\(?:u(d[89a-f]..)|.)/g, (found, half) => (half ? '\ufffd' : found));

@@ -7,7 +7,7 @@ import type { UsageEntryState } from '@worktide/schemas';
 import fc from 'fast-check';
 import { migrationsFolder } from '../index.ts';
 import { createRowWriter } from '../ingest/row-writer.ts';
-import { insertSettings, ownerBytes, usageTable } from '../ingest/tables.ts';
+import { insertSettings, usageTable } from '../ingest/tables.ts';
 import { dailyOracle, keyedOracle } from './oracle.ts';
 import { createReports, type Reports } from './reports.ts';
 
@@ -29,7 +29,7 @@ afterAll(async () => {
 async function store(organizationId: string, userId: string, entries: UsageEntryState[]): Promise<void> {
   const writer = createRowWriter();
   const envelope = { organizationId, userId, entries };
-  const owner = ownerBytes(envelope);
+  const owner = usageTable.owner(envelope);
   for (const entry of entries) usageTable.write(writer, owner, envelope, entry);
   const { table, columns } = usageTable;
   await clickhouse.insert({ table, columns, format: 'RowBinary', data: writer.take(), settings: insertSettings });

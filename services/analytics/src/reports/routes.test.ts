@@ -16,7 +16,7 @@ import {
 import { appsReport, dailyReport, domainsReport } from '@worktide/schemas';
 import { migrationsFolder } from '../index.ts';
 import { createRowWriter } from '../ingest/row-writer.ts';
-import { ownerBytes, usageTable } from '../ingest/tables.ts';
+import { usageTable } from '../ingest/tables.ts';
 import { createReports } from './reports.ts';
 import { reportRoutes } from './routes.ts';
 
@@ -77,7 +77,7 @@ beforeAll(async () => {
     const rest = { deviceId: 'laptop', source: 'window', app: 'editor', host: 'github.com', state: 'active' as const };
     const entry = { id: randomUUID(), startedAt, endedAt: startedAt + 7_200_000, version: 1, deleted: false, ...rest };
     const envelope = { organizationId, userId, entries: [entry] };
-    usageTable.write(writer, ownerBytes(envelope), envelope, entry);
+    usageTable.write(writer, usageTable.owner(envelope), envelope, entry);
   }
   const { table, columns } = usageTable;
   await clickhouse.insert({ table, columns, format: 'RowBinary', data: writer.take() });

@@ -1,6 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { authDatabase, newPerson, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
+import {
+  auditEventsOf,
+  auditedActions,
+  authDatabase,
+  feedOf,
+  newPerson,
+  type Running,
+  signUp,
+  startAuth,
+  type TestDatabase,
+  until,
+} from '../testing.ts';
 
 let database: TestDatabase;
 let auth: Running;
@@ -78,6 +89,32 @@ describe('POST /auth/register (U1)', () => {
       'SELECT 1 FROM auth.organizations o WHERE NOT EXISTS (SELECT 1 FROM auth.users u WHERE u.organization_id = o.id)',
     );
     expect(orphans.rowCount).toBe(0);
+  });
+
+  test('an open invitation to another organisation is no hindrance', async () => {
+    const { accessToken: token, organization } = await signUp(auth);
+    const person = newPerson();
+    const invited = await auth.call('POST', '/api/v1/invitations', {
+      token,
+      body: { email: person.email, role: 'employee' },
+    });
+    expect(invited.status).toBe(201);
+    const { status, body } = await register(person);
+    expect(status).toBe(201);
+    expect(body.user.role).toBe('admin');
+    expect(body.organization.id).not.toBe(organization.id);
+  });
+
+  test('the new organisation and its admin are in the audit trail, without the password', async () => {
+    const person = newPerson();
+    const { body } = await register(person);
+    const id = body.organization.id;
+    const events = await auditedActions(auth, id, 'user.created', 'organization.created');
+    expect(events).toMatchObject([
+      { action: 'organization.created', entityId: id, actorId: body.user.id, after: { name: person.organizationName } },
+      { action: 'user.created', entityId: body.user.id, after: { email: person.email, role: 'admin' } },
+    ]);
+    expect(JSON.stringify(events)).not.toContain(person.password);
   });
 
   test('of twenty registrations of one address at once one succeeds', async () => {
@@ -168,6 +205,35 @@ describe('POST /auth/login (U1)', () => {
     expect((await login({ email: person.email, password: 'password' })).status).toBe(200);
   });
 
+  test('log-ins are told, and so are refused ones of addresses that have an account', async () => {
+    const person = newPerson();
+    const { user } = (await register(person)).body;
+    await login({ email: person.email, password: 'wrong' });
+    const { body } = await login({ email: person.email, password: person.password, deviceName: 'laptop' });
+    await database.admin.query("UPDATE auth.users SET status = 'suspended' WHERE id = $1", [user.id]);
+    await login({ email: person.email, password: person.password });
+    await until('both refusals are told', async () => {
+      const events = await auditEventsOf(auth.eventLogUrl, user.organizationId);
+      return events.filter(({ action }) => action === 'user.login-refused').length === 2;
+    });
+    const events = await auditedActions(auth, user.organizationId, 'user.logged-in');
+    expect(events.filter(({ action }) => action === 'user.logged-in')).toMatchObject([
+      {
+        actorId: user.id,
+        entityId: user.id,
+        after: { deviceName: 'laptop', sessionId: decodeJwt(body.accessToken).sid },
+      },
+    ]);
+    const refused = events.filter(({ action }) => action === 'user.login-refused');
+    // Nobody knows who it was.
+    expect(refused).toMatchObject([
+      { actorId: null, entityType: 'user', entityId: user.id, ipAddress: expect.any(String) },
+      { actorId: null, entityType: 'user', entityId: user.id },
+    ]);
+    expect(refused.map(({ after }) => after!.reason).sort()).toEqual(['not-active', 'password']);
+    expect(JSON.stringify(events)).not.toMatch(/wrong|correct horse/);
+  });
+
   test('twenty log-ins of one person at once all get in', async () => {
     const person = newPerson();
     await register(person);
@@ -191,6 +257,18 @@ describe('GET and PATCH /auth/me, GET /organization', () => {
     });
     expect(changed).toMatchObject({ status: 200, body: { user: { name: 'New', timezone: 'Asia/Tokyo' } } });
     expect((await auth.call('PATCH', '/api/v1/auth/me', { token, body: {} })).body.user.name).toBe('New');
+    expect(await feedOf(auth, organization.id)).toEqual([
+      expect.objectContaining({ kind: 'user', id: user.id, timezone: 'Asia/Tokyo' }),
+    ]);
+    const events = await auditedActions(auth, organization.id, 'user.changed');
+    expect(events.filter(({ action }) => action === 'user.changed')).toMatchObject([
+      {
+        actorId: user.id,
+        entityId: user.id,
+        before: { name: user.name, timezone: user.timezone },
+        after: { name: 'New', timezone: 'Asia/Tokyo' },
+      },
+    ]);
     expect((await auth.call('GET', '/api/v1/organization', { token })).body).toEqual(organization);
   });
 

@@ -11,6 +11,7 @@ export const accountColumns = `
 export interface AccountRow {
   organization_id: string;
   user_id: string;
+  /** Null of a deleted user, who is never a caller: only `/internal/users` finds those, and shows no address. */
   email: string;
   name: string;
   role: User['role'];

@@ -1,19 +1,24 @@
-import { transaction } from '@worktide/postgres';
+import { type AuditSource, auditChange } from '@worktide/audit';
 import { type Caller, unauthorized } from '@worktide/runtime';
-import type { ProfileChange, Revocation } from '@worktide/schemas';
+import type { ProfileChange } from '@worktide/schemas';
 import type { AuthContext } from '../context.ts';
-import { pushRevocations, recordRevocations } from '../revocations/revocations.ts';
 import { type AccountRow, findAccount } from './accounts.ts';
 
 /**
  * Changes the caller's own name or timezone. A new timezone goes out with the revocation feed, so that tokens and keys
  * in use have it within seconds. Rejects 503.
  */
-export async function changeProfile(context: AuthContext, caller: Caller, change: ProfileChange): Promise<AccountRow> {
+export function changeProfile(
+  context: AuthContext,
+  caller: Caller,
+  change: ProfileChange,
+  source: AuditSource,
+): Promise<AccountRow> {
   const { organizationId, userId } = caller;
-  const { account, revocations } = await transaction(context.pool, async (client) => {
+  return context.act(organizationId, async ({ client, audit, revoke }) => {
     const before = await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
-    if (!before) throw unauthorized();
+    // Deleted since the credential was checked.
+    if (before?.status !== 'active') throw unauthorized();
     const { rows } = await client.query<{ at: number }>(
       `UPDATE auth.users SET name = coalesce($3, name), timezone = coalesce($4, timezone)
        WHERE organization_id = $1 AND id = $2
@@ -22,11 +27,15 @@ export async function changeProfile(context: AuthContext, caller: Caller, change
     );
     const account = (await findAccount(client, organizationId, userId))!;
     const { role, timezone, status } = account;
-    const state: Revocation = { kind: 'user', id: userId, organizationId, at: rows[0]!.at, role, timezone, status };
-    const revocations = timezone === before.timezone ? [] : [state];
-    await recordRevocations(client, revocations);
-    return { account, revocations };
+    if (timezone !== before.timezone) {
+      revoke([{ kind: 'user', id: userId, organizationId, at: rows[0]!.at, role, timezone, status }]);
+    }
+    const changed = auditChange(shown(before), shown(account));
+    if (Object.keys(changed.after).length > 0) {
+      audit(organizationId, source, { action: 'user.changed', entityType: 'user', entityId: userId, ...changed });
+    }
+    return account;
   });
-  pushRevocations(context.keyValue, context.log, revocations);
-  return account;
 }
+
+const shown = ({ name, timezone }: AccountRow) => ({ name, timezone });

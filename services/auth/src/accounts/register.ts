@@ -1,21 +1,28 @@
-import { type PoolClient, transaction, violatedConstraint } from '@worktide/postgres';
+import { type PoolClient, violatedConstraint } from '@worktide/postgres';
 import { conflict, uuidv7 } from '@worktide/runtime';
 import type { Registration } from '@worktide/schemas';
 import type { AuthContext } from '../context.ts';
 import { type DeviceInfo, openSession } from '../sessions/sessions.ts';
 import { findAccount } from './accounts.ts';
-import type { LoggedIn } from './login.ts';
+import type { LoggedIn, SourceOf } from './login.ts';
 
 /**
- * A new organisation, on trial (U7), with its first admin, logged in.
+ * A new organisation, on trial (U7), with its first admin, logged in. An open invitation to another organisation is no
+ * hindrance: it can then no longer be accepted with this address.
  * @throws 409 `EMAIL_TAKEN`, 503 where hashing or the database is not available; nothing is left behind then.
  */
-export async function register(context: AuthContext, body: Registration, device: DeviceInfo): Promise<LoggedIn> {
+export async function register(
+  context: AuthContext,
+  body: Registration,
+  device: DeviceInfo,
+  sourceOf: SourceOf,
+): Promise<LoggedIn> {
   const passwordHash = await context.passwords.hash(body.password);
   const organizationId = uuidv7();
   const userId = uuidv7();
   try {
-    return await transaction(context.pool, async (client) => {
+    // As the service itself: there is no tenant yet.
+    return await context.act(null, async ({ client, audit }) => {
       await insertOrganization(client, organizationId, body);
       await client.query(
         `INSERT INTO auth.users (organization_id, id, email, name, password_hash, role, timezone)
@@ -24,6 +31,18 @@ export async function register(context: AuthContext, body: Registration, device:
       );
       const session = await openSession(client, { organizationId, userId }, device);
       const account = await findAccount(client, organizationId, userId);
+      const { organizationName, timezone, email, name } = body;
+      audit(
+        organizationId,
+        sourceOf({ userId }),
+        {
+          action: 'organization.created',
+          entityType: 'organization',
+          entityId: organizationId,
+          after: { name: organizationName, timezone, subscriptionStatus: account!.subscription_status },
+        },
+        { action: 'user.created', entityType: 'user', entityId: userId, after: { email, name, role: 'admin' } },
+      );
       return { account: account!, deviceName: device.deviceName ?? null, ...session };
     });
   } catch (error) {

@@ -1,20 +1,22 @@
-import { createHash } from 'node:crypto';
-import { type AnyRoute, type Reply, route, unauthorized } from '@worktide/runtime';
+import { type AuditSource, auditSource } from '@worktide/audit';
+import { tenantTransaction } from '@worktide/postgres';
+import { type AnyRoute, addressGroup, type Reply, route, takeLimit, unauthorized } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
-import type { Request } from 'express';
+import type { Request, Response } from 'express';
 import type { AuthContext } from '../context.ts';
-import { addressGroup } from '../limits/limiter.ts';
+import { accountSubject } from '../limits.ts';
 import { refreshCookie } from '../sessions/cookie.ts';
 import type { DeviceInfo } from '../sessions/sessions.ts';
 import { accessTokenSeconds, signAccessToken } from '../tokens/access-token.ts';
 import { findAccount, toAccount } from './accounts.ts';
-import { type LoggedIn, login } from './login.ts';
+import { type LoggedIn, login, type RefusedLogin } from './login.ts';
 import { changeProfile } from './profile.ts';
 import { register } from './register.ts';
 
 const tag = 'auth';
 
-const deviceOf = (req: Request, deviceName: string | undefined): DeviceInfo => ({
+/** The device of a log-in, as its request shows it. */
+export const deviceOf = (req: Request, deviceName: string | undefined): DeviceInfo => ({
   deviceName,
   userAgent: req.headers['user-agent'],
   ipAddress: req.ip,
@@ -49,8 +51,18 @@ export async function signedInReply(
   return { status, body, ...(inBody ? {} : { headers: { 'set-cookie': cookie } }) };
 }
 
+/** After the answer: the time it takes says nothing about whether an address has an account. */
+function tellOfRefusal(context: AuthContext, res: Response, refused: RefusedLogin, source: AuditSource): void {
+  const { organizationId, userId, reason } = refused;
+  res.once('close', () => {
+    context.audit.tell(organizationId, source, [
+      { action: 'user.login-refused', entityType: 'user', entityId: userId, after: { reason } },
+    ]);
+  });
+}
+
 export function accountRoutes(context: AuthContext): AnyRoute[] {
-  const { config, limiter, pool } = context;
+  const { limits, pool } = context;
   const setsCookie = { 'Set-Cookie': 'The refresh token: HttpOnly, SameSite=Strict, Secure behind TLS.' };
 
   return [
@@ -63,9 +75,11 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       access: 'public',
       body: schemas.registration,
       responses: { 201: { description: 'Registered and logged in.', schema: schemas.signedIn, headers: setsCookie } },
-      handler: async ({ req, body }) => {
-        await limiter.take('register', addressGroup(req.ip), config.REGISTER_LIMIT_PER_MINUTE);
-        const loggedIn = await register(context, body, deviceOf(req, body.deviceName));
+      handler: async ({ req, res, requestId, body }) => {
+        await takeLimit(res, limits.register, addressGroup(req.ip));
+        const loggedIn = await register(context, body, deviceOf(req, body.deviceName), (actor) =>
+          auditSource({ req, requestId }, actor),
+        );
         return signedInReply(context, req, 201, loggedIn, body.refreshTokenIn);
       },
     }),
@@ -78,13 +92,17 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       access: 'public',
       body: schemas.login,
       responses: { 200: { description: 'Logged in.', schema: schemas.signedIn, headers: setsCookie } },
-      handler: async ({ req, body }) => {
-        const limit = config.LOGIN_LIMIT_PER_MINUTE;
-        // Hashed: addresses of people do not belong into a cache's keys.
-        const subject = createHash('sha256').update(body.email).digest('base64url');
-        await limiter.take('login-address', addressGroup(req.ip), limit);
-        await limiter.take('login-account', subject, limit);
-        const loggedIn = await login(context, body, deviceOf(req, body.deviceName));
+      alsoAnswers: { 401: '`INVALID_CREDENTIALS` or `ACCOUNT_NOT_ACTIVE`.' },
+      handler: async ({ req, res, requestId, body }) => {
+        await takeLimit(res, limits.loginAddress, addressGroup(req.ip));
+        await takeLimit(res, limits.loginAccount, accountSubject(body.email));
+        const loggedIn = await login(
+          context,
+          body,
+          deviceOf(req, body.deviceName),
+          (actor) => auditSource({ req, requestId }, actor),
+          (refused) => tellOfRefusal(context, res, refused, auditSource({ req, requestId }, undefined)),
+        );
         return signedInReply(context, req, 200, loggedIn, body.refreshTokenIn);
       },
     }),
@@ -97,7 +115,10 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       access: 'user',
       responses: { 200: { description: 'The caller and their organisation.', schema: schemas.account } },
       handler: async ({ caller }) => {
-        const account = await findAccount(pool, caller.organizationId, caller.userId);
+        const { organizationId, userId } = caller;
+        const account = await tenantTransaction(pool, organizationId, (client) =>
+          findAccount(client, organizationId, userId),
+        );
         if (!account) throw unauthorized();
         return { status: 200, body: toAccount(account) };
       },
@@ -111,24 +132,10 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       access: 'session',
       body: schemas.profileChange,
       responses: { 200: { description: 'As it is now.', schema: schemas.account } },
-      handler: async ({ caller, body }) => ({
+      handler: async ({ req, requestId, caller, body }) => ({
         status: 200,
-        body: toAccount(await changeProfile(context, caller, body)),
+        body: toAccount(await changeProfile(context, caller, body, auditSource({ req, requestId }, caller))),
       }),
-    }),
-    route({
-      method: 'get',
-      path: '/api/v1/organization',
-      operationId: 'organization',
-      summary: 'My organisation',
-      tag,
-      access: 'user',
-      responses: { 200: { description: 'The organisation of the caller.', schema: schemas.organization } },
-      handler: async ({ caller }) => {
-        const account = await findAccount(pool, caller.organizationId, caller.userId);
-        if (!account) throw unauthorized();
-        return { status: 200, body: toAccount(account).organization };
-      },
     }),
   ];
 }

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { authDatabase, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
+import {
+  auditedActions,
+  authDatabase,
+  feedOf,
+  type Running,
+  signUp,
+  startAuth,
+  type TestDatabase,
+  until,
+} from '../testing.ts';
 
 let database: TestDatabase;
 let auth: Running;
@@ -25,12 +34,35 @@ describe('agent keys (U3)', () => {
     expect(body.key).toMatch(/^waka_[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(body).toMatchObject({ name: 'laptop', deviceId: 'laptop-1' });
     expect((await auth.call('GET', '/api/v1/auth/me', { token: body.key })).body.user.id).toBe(user.id);
-    const list = await auth.call('GET', path, { token });
-    expect(list.body.items).toEqual([
+    const list = async () => (await auth.call('GET', path, { token })).body.items;
+    await until('the use is noted', async () => (await list())[0].lastUsedAt !== null);
+    expect(await list()).toEqual([
       { id: body.id, name: 'laptop', deviceId: 'laptop-1', createdAt: body.createdAt, lastUsedAt: expect.any(String) },
     ]);
     const { rows } = await database.admin.query('SELECT * FROM auth.agent_keys WHERE id = $1', [body.id]);
     expect(JSON.stringify(rows)).not.toContain(body.key.slice(5));
+  });
+
+  test('making and revoking one is told, without the key', async () => {
+    const { accessToken: token, user } = await signUp(auth);
+    const { id, key } = (await make(token, { name: 'k', deviceId: 'd' })).body;
+    await auth.call('DELETE', `${path}/${id}`, { token });
+    const events = await auditedActions(auth, user.organizationId, 'agent-key.created', 'agent-key.revoked');
+    const [created, revoked] = events.filter(({ entityType }) => entityType === 'agent-key');
+    expect(created).toMatchObject({
+      actorId: user.id,
+      entityId: id,
+      before: null,
+      after: { name: 'k', deviceId: 'd' },
+    });
+    expect(revoked).toMatchObject({
+      actorId: user.id,
+      entityId: id,
+      before: { name: 'k', deviceId: 'd' },
+      after: null,
+    });
+    expect(JSON.stringify(events)).not.toContain(key.slice(5));
+    expect(await feedOf(auth, user.organizationId)).toContainEqual(expect.objectContaining({ kind: 'agent-key', id }));
   });
 
   test('a key without a device is a device of its own', async () => {

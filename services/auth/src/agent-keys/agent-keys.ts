@@ -1,12 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { type Pool, transaction } from '@worktide/postgres';
-import { type Caller, conflict, notFound, uuidv7 } from '@worktide/runtime';
+import type { AuditSource } from '@worktide/audit';
+import { type Pool, tenantTransaction } from '@worktide/postgres';
+import { type Caller, conflict, notFound, unauthorized, uuidv7 } from '@worktide/runtime';
 import type * as schemas from '@worktide/schemas';
-import type { Revocation } from '@worktide/schemas';
 import type { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
+import type { Act } from '../action.ts';
 import { decodeCursor, pageOf } from '../paging.ts';
-import { recordRevocations } from '../revocations/revocations.ts';
 
 /** Live keys of one user: enough for every device and editor of a person, and a bound on a runaway script. */
 export const maxKeysPerUser = 200;
@@ -20,17 +20,20 @@ const hashOfKey = (key: string): Buffer => createHash('sha256').update(key).dige
  * @throws 409 `TOO_MANY_KEYS`, 503.
  */
 export async function createAgentKey(
-  pool: Pool,
+  act: Act,
   caller: Caller,
   body: z.output<typeof schemas.newAgentKey>,
+  source: AuditSource,
 ): Promise<z.output<typeof schemas.createdAgentKey>> {
   const { organizationId, userId } = caller;
   const id = uuidv7();
   const key = `waka_${randomUUID()}`;
   const deviceId = body.deviceId ?? id;
-  return transaction(pool, async (client) => {
+  return act(organizationId, async ({ client, audit }) => {
     // One user's keys are made one after the other, so that the count holds.
-    await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
+    const owner = await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
+    // Suspended or deleted since the credential was checked: the keys of a deleted user have been revoked already.
+    if (owner?.status !== 'active') throw unauthorized();
     const { rows: counts } = await client.query<{ live: number }>(
       'SELECT count(*) AS live FROM auth.agent_keys WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL',
       [organizationId, userId],
@@ -43,6 +46,12 @@ export async function createAgentKey(
        VALUES ($1, $2, $3, $4, $5, $6) RETURNING created_at`,
       [organizationId, id, userId, body.name, deviceId, hashOfKey(key)],
     );
+    audit(organizationId, source, {
+      action: 'agent-key.created',
+      entityType: 'agent-key',
+      entityId: id,
+      after: { name: body.name, deviceId },
+    });
     return { id, key, name: body.name, deviceId, createdAt: rows[0]!.created_at.toISOString() };
   });
 }
@@ -61,11 +70,15 @@ export async function listAgentKeys(
   caller: Caller,
   query: z.output<typeof schemas.listQuery>,
 ): Promise<z.output<typeof schemas.agentKeyPage>> {
-  const { rows } = await pool.query<KeyRow>(
-    `SELECT id, name, device_id, created_at, last_used_at FROM auth.agent_keys
-     WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL AND ($3::uuid IS NULL OR id < $3)
-     ORDER BY id DESC LIMIT $4`,
-    [caller.organizationId, caller.userId, decodeCursor(query.cursor), query.limit + 1],
+  const { organizationId, userId } = caller;
+  const after = decodeCursor(query.cursor);
+  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
+    client.query<KeyRow>(
+      `SELECT id, name, device_id, created_at, last_used_at FROM auth.agent_keys
+       WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL AND ($3::uuid IS NULL OR id < $3)
+       ORDER BY id DESC LIMIT $4`,
+      [organizationId, userId, after, query.limit + 1],
+    ),
   );
   return pageOf(rows, query.limit, (row) => ({
     id: row.id,
@@ -76,38 +89,40 @@ export async function listAgentKeys(
   }));
 }
 
-/** Revokes a live key of the caller. Rejects 404 for any other, 503. Gives what to push after the commit. */
-export function revokeAgentKey(pool: Pool, caller: Caller, id: string): Promise<Revocation[]> {
+/** Revokes a live key of the caller. Rejects 404 for any other, 503. */
+export function revokeAgentKey(act: Act, caller: Caller, id: string, source: AuditSource): Promise<void> {
   const { organizationId, userId } = caller;
-  return transaction(pool, async (client) => {
-    const { rows } = await client.query<{ at: number }>(
+  return act(organizationId, async ({ client, audit, revoke }) => {
+    const { rows } = await client.query<{ id: string; name: string; deviceId: string; at: number }>(
       `UPDATE auth.agent_keys SET revoked_at = clock_timestamp()
        WHERE organization_id = $1 AND user_id = $2 AND id = $3 AND revoked_at IS NULL
-       RETURNING floor(extract(epoch FROM revoked_at) * 1000)::bigint AS at`,
+       RETURNING id, name, device_id AS "deviceId", floor(extract(epoch FROM revoked_at) * 1000)::bigint AS at`,
       [organizationId, userId, id],
     );
-    if (!rows[0]) throw notFound();
-    const items: Revocation[] = [{ kind: 'agent-key', id, organizationId, at: rows[0].at }];
-    await recordRevocations(client, items);
-    return items;
+    const [key] = rows;
+    if (!key) throw notFound();
+    revoke([{ kind: 'agent-key', id: key.id, organizationId, at: key.at }]);
+    audit(organizationId, source, {
+      action: 'agent-key.revoked',
+      entityType: 'agent-key',
+      entityId: key.id,
+      before: { name: key.name, deviceId: key.deviceId },
+      after: null,
+    });
   });
 }
 
-/**
- * Whom a key stands for; undefined for an unknown or revoked key, or a user who is not active. Notes the use, which is
- * as exact as the resolving service's cache.
- */
+/** Whom a key stands for; undefined for an unknown or revoked key, or a user who is not active. Rejects 503. */
 export async function resolveAgentKey(
   pool: Pool,
   keyHash: Buffer,
 ): Promise<z.output<typeof schemas.resolvedAgentKey> | undefined> {
+  // Begins without a tenant: the key is all that there is, and it is unique in the system.
   const { rows } = await pool.query<z.output<typeof schemas.resolvedAgentKey>>(
-    `UPDATE auth.agent_keys k SET last_used_at = now()
-     FROM auth.users u
-     WHERE k.key_hash = $1 AND k.revoked_at IS NULL
-       AND u.organization_id = k.organization_id AND u.id = k.user_id AND u.status = 'active'
-     RETURNING k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
-               u.timezone, k.device_id AS "deviceId"`,
+    `SELECT k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
+            u.timezone, k.device_id AS "deviceId"
+     FROM auth.agent_keys k JOIN auth.users u ON u.organization_id = k.organization_id AND u.id = k.user_id
+     WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND u.status = 'active'`,
     [keyHash],
   );
   return rows[0];

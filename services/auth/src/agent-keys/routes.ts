@@ -1,13 +1,13 @@
+import { auditSource } from '@worktide/audit';
 import { type AnyRoute, route } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { AuthContext } from '../context.ts';
-import { pushRevocations } from '../revocations/revocations.ts';
 import { createAgentKey, listAgentKeys, revokeAgentKey } from './agent-keys.ts';
 
 const tag = 'auth';
 
 // Of a log-in only: a key that leaked must not be able to make others.
-export function agentKeyRoutes({ pool, keyValue, log }: AuthContext): AnyRoute[] {
+export function agentKeyRoutes({ pool, act }: AuthContext): AnyRoute[] {
   return [
     route({
       method: 'post',
@@ -18,7 +18,10 @@ export function agentKeyRoutes({ pool, keyValue, log }: AuthContext): AnyRoute[]
       access: 'session',
       body: schemas.newAgentKey,
       responses: { 201: { description: 'The key, shown this once.', schema: schemas.createdAgentKey } },
-      handler: async ({ caller, body }) => ({ status: 201, body: await createAgentKey(pool, caller, body) }),
+      handler: async ({ req, requestId, caller, body }) => ({
+        status: 201,
+        body: await createAgentKey(act, caller, body, auditSource({ req, requestId }, caller)),
+      }),
     }),
     route({
       method: 'get',
@@ -40,8 +43,8 @@ export function agentKeyRoutes({ pool, keyValue, log }: AuthContext): AnyRoute[]
       access: 'session',
       params: schemas.idParams,
       responses: { 204: { description: 'Revoked; refused everywhere within seconds.' } },
-      handler: async ({ caller, params }) => {
-        pushRevocations(keyValue, log, await revokeAgentKey(pool, caller, params.id));
+      handler: async ({ req, requestId, caller, params }) => {
+        await revokeAgentKey(act, caller, params.id, auditSource({ req, requestId }, caller));
         return { status: 204 };
       },
     }),

@@ -1,13 +1,15 @@
+import { tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, route } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
 import { resolveAgentKey } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
+import { findOrganization } from '../organization/organization.ts';
 import { readRevocations } from '../revocations/revocations.ts';
 
 /** What libs/identity asks. "Not there" is an answer of its own here: a 404 would also be what a wrong URL gets. */
-export function internalRoutes({ pool, signingKeys }: AuthContext): AnyRoute[] {
+export function internalRoutes({ pool, signingKeys, lastSeen }: AuthContext): AnyRoute[] {
   return [
     route({
       method: 'get',
@@ -30,10 +32,11 @@ export function internalRoutes({ pool, signingKeys }: AuthContext): AnyRoute[] {
       access: 'internal',
       body: schemas.resolveCredential,
       responses: { 200: { description: 'Or null.', schema: schemas.resolvedCredential } },
-      handler: async ({ body }) => ({
-        status: 200,
-        body: { credential: (await resolveAgentKey(pool, Buffer.from(body.keyHash, 'hex'))) ?? null },
-      }),
+      handler: async ({ body }) => {
+        const credential = await resolveAgentKey(pool, Buffer.from(body.keyHash, 'hex'));
+        if (credential) lastSeen.note(credential);
+        return { status: 200, body: { credential: credential ?? null } };
+      },
     }),
     route({
       method: 'get',
@@ -51,12 +54,16 @@ export function internalRoutes({ pool, signingKeys }: AuthContext): AnyRoute[] {
       path: '/internal/users/:organizationId/:userId',
       operationId: 'findUser',
       summary: 'A user of an organisation',
+      description: 'Also a deleted one, as `inactive`: reports of former colleagues stay readable.',
       tag: 'internal',
       access: 'internal',
       params: z.object({ organizationId: schemas.id, userId: schemas.id }),
       responses: { 200: { description: 'Or null.', schema: schemas.foundUser } },
       handler: async ({ params }) => {
-        const row = await findAccount(pool, params.organizationId, params.userId);
+        const { organizationId, userId } = params;
+        const row = await tenantTransaction(pool, organizationId, (client) =>
+          findAccount(client, organizationId, userId),
+        );
         const user: schemas.KnownUser | null = row
           ? {
               id: row.user_id,
@@ -69,6 +76,20 @@ export function internalRoutes({ pool, signingKeys }: AuthContext): AnyRoute[] {
           : null;
         return { status: 200, body: { user } };
       },
+    }),
+    route({
+      method: 'get',
+      path: '/internal/organizations/:id',
+      operationId: 'findOrganization',
+      summary: 'Plan and settings of an organisation',
+      tag: 'internal',
+      access: 'internal',
+      params: schemas.idParams,
+      responses: { 200: { description: 'Or null.', schema: schemas.foundOrganization } },
+      handler: async ({ params }) => ({
+        status: 200,
+        body: { organization: (await findOrganization(pool, params.id)) ?? null },
+      }),
     }),
   ];
 }

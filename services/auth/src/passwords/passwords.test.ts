@@ -27,6 +27,27 @@ describe('passwords (U8)', () => {
     expect(passwords.isOutdated(await passwords.hash('password'))).toBe(false);
   });
 
+  test('as long as hashes have other parameters, every comparison does the work of all of them', async () => {
+    const metrics = createMetrics();
+    const alike = createPasswords({ metrics });
+    const work = async (stored: string | undefined) => {
+      const counts = async () =>
+        (await metrics.render()).text
+          .split('\n')
+          .filter((line) => line.startsWith('worktide_auth_password_derivations'));
+      const before = await counts();
+      expect(await alike.verify('wrong', stored)).toBe(false);
+      return (await counts()).filter((line) => !before.includes(line)).map((line) => line.split(' ')[0]);
+    };
+    const older = '$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc';
+    const today = await alike.hash('right');
+    expect(await work(undefined)).toHaveLength(1);
+    const both = await work(older);
+    expect(both).toHaveLength(2);
+    expect(await work(today)).toEqual(both);
+    expect(await work(undefined)).toEqual(both);
+  });
+
   test('the waiting line is bounded: over it 503, and the line moves on after', async () => {
     const outcomes = await Promise.allSettled(Array.from({ length: 9 }, () => passwords.verify('x', undefined)));
     const refused = outcomes.filter((o) => o.status === 'rejected');

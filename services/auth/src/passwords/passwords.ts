@@ -17,6 +17,8 @@ const tagLength = 32;
 const saltLength = 16;
 /** libuv has four threads, which also serve files and DNS: two hashes at a time leave half of them. */
 const maxConcurrent = 2;
+/** Other parameters than today's that hashes are known to have; more than one change of them is hardly ever under way. */
+const maxFormer = 3;
 /** About five seconds' work: who would wait longer is better told to come back. */
 const defaultMaxWaiting = 200;
 
@@ -24,7 +26,7 @@ export interface Passwords {
   /** PHC string of a new password. Rejects 503 `BUSY` when too many wait. */
   hash(password: string): Promise<string>;
   /**
-   * Whether the password is the one of the stored hash. Without a stored hash it takes the same time and is false, so
+   * Whether the password is the one of the stored hash. Without a stored hash it does the same work and is false, so
    * that nobody learns by the clock which addresses have an account.
    */
   verify(password: string, stored: string | undefined): Promise<boolean>;
@@ -36,7 +38,10 @@ export interface Passwords {
 export function createPasswords(options: { metrics: Metrics; maxWaiting?: number }): Passwords {
   const { metrics, maxWaiting = defaultMaxWaiting } = options;
   const waitingGauge = metrics.gauge('worktide_auth_password_queue', 'Password hashes waiting for a thread');
+  const derived = metrics.counter('worktide_auth_password_derivations_total', 'Password hashes computed', ['cost']);
   const waiting: (() => void)[] = [];
+  /** Parameters of before, as soon as one hash with them was met. */
+  const former: Cost[] = [];
   let running = 0;
 
   async function bounded<T>(work: () => Promise<T>): Promise<T> {
@@ -60,18 +65,35 @@ export function createPasswords(options: { metrics: Metrics; maxWaiting?: number
     }
   }
 
-  const derive = (password: string, salt: Buffer, { memory, passes, parallelism }: Cost): Promise<Buffer> =>
-    bounded(() =>
-      argon2Async('argon2id', {
-        // One password, typed on two systems, may arrive composed differently (NIST SP 800-63B §5.1.1.2).
-        message: password.normalize('NFKC'),
-        nonce: salt,
-        memory,
-        passes,
-        parallelism,
-        tagLength,
-      }),
-    );
+  function derive(password: string, salt: Buffer, wanted: Cost): Promise<Buffer> {
+    derived.inc({ cost: describe(wanted) });
+    return argon2Async('argon2id', {
+      // One password, typed on two systems, may arrive composed differently (NIST SP 800-63B §5.1.1.2).
+      message: password.normalize('NFKC'),
+      nonce: salt,
+      ...wanted,
+      tagLength,
+    });
+  }
+
+  function remember(met: Cost): void {
+    if (isSame(met, cost) || former.length >= maxFormer || former.some((known) => isSame(known, met))) return;
+    former.push(met);
+  }
+
+  /**
+   * The same work whatever hash is compared: as long as some have other parameters, a refusal that took only those, or
+   * only today's, would tell which addresses have an account of which age.
+   */
+  async function deriveAlike(password: string, { salt, cost: wanted }: Stored): Promise<Buffer> {
+    remember(wanted);
+    let tag: Buffer | undefined;
+    for (const each of [cost, ...former]) {
+      const made = await derive(password, salt, each);
+      if (isSame(each, wanted)) tag = made;
+    }
+    return tag ?? derive(password, salt, wanted);
+  }
 
   // No password has it: its tag is random.
   const nobody: Stored = { cost, salt: randomBytes(saltLength), tag: randomBytes(tagLength) };
@@ -79,18 +101,20 @@ export function createPasswords(options: { metrics: Metrics; maxWaiting?: number
   return {
     async hash(password) {
       const salt = randomBytes(saltLength);
-      return encode({ cost, salt, tag: await derive(password, salt, cost) });
+      return encode({ cost, salt, tag: await bounded(() => derive(password, salt, cost)) });
     },
     async verify(password, stored) {
       const expected = stored === undefined ? nobody : decode(stored);
-      return timingSafeEqual(await derive(password, expected.salt, expected.cost), expected.tag);
+      return timingSafeEqual(await bounded(() => deriveAlike(password, expected)), expected.tag);
     },
     isOutdated(stored) {
-      const { memory, passes, parallelism } = decode(stored).cost;
-      return memory !== cost.memory || passes !== cost.passes || parallelism !== cost.parallelism;
+      return !isSame(decode(stored).cost, cost);
     },
   };
 }
+
+const describe = ({ memory, passes, parallelism }: Cost): string => `m=${memory},t=${passes},p=${parallelism}`;
+const isSame = (one: Cost, other: Cost): boolean => describe(one) === describe(other);
 
 interface Stored {
   cost: Cost;
@@ -101,8 +125,8 @@ interface Stored {
 const unpadded = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '');
 
 // PHC string format, as other Argon2 libraries read and write it.
-function encode({ cost: { memory, passes, parallelism }, salt, tag }: Stored): string {
-  return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${unpadded(salt)}$${unpadded(tag)}`;
+function encode({ cost, salt, tag }: Stored): string {
+  return `$argon2id$v=19$${describe(cost)}$${unpadded(salt)}$${unpadded(tag)}`;
 }
 
 function decode(phc: string): Stored {

@@ -41,6 +41,7 @@ describe('the revocation feed', () => {
     const items: Revocation[] = [
       session(),
       { ...session(), kind: 'agent-key' },
+      { ...session(), kind: 'organization' },
       { ...session(), kind: 'user', role: 'manager', timezone: 'Asia/Tokyo', status: 'suspended' },
     ];
     await recordRevocations(pool, items);
@@ -87,21 +88,22 @@ describe('the revocation feed', () => {
 
   test('old entries go, young ones stay', async () => {
     const [old, young] = [session(), session()];
-    await recordRevocations(pool, [{ ...old, at: Date.now() - 2 * 3_600_000 - 1_000 }, young]);
+    await recordRevocations(pool, [{ ...old, at: Date.now() - 4 * 3_600_000 - 1_000 }, young]);
     await pruneRevocations(pool);
     const { ids } = await readAll();
     expect(ids).toContain(young.id);
     expect(ids).not.toContain(old.id);
   });
 
-  test.each(['/internal/revocations', `/internal/users/${uuidv7()}/${uuidv7()}`])(
-    '%s is for services only',
-    async (path) => {
-      for (const token of [undefined, 'x', `${internalToken}x`]) {
-        expect((await auth.call('GET', path, { token })).status).toBe(401);
-      }
-      expect((await auth.call('GET', path, { token: internalToken })).status).toBe(200);
-      expect((await auth.call('GET', '/internal/revocations?after=x', { token: internalToken })).status).toBe(400);
-    },
-  );
+  test.each([
+    '/internal/revocations',
+    `/internal/users/${uuidv7()}/${uuidv7()}`,
+    `/internal/organizations/${uuidv7()}`,
+  ])('%s is for services only', async (path) => {
+    for (const token of [undefined, 'x', `${internalToken}x`]) {
+      expect((await auth.call('GET', path, { token })).status).toBe(401);
+    }
+    expect((await auth.call('GET', path, { token: internalToken })).status).toBe(200);
+    expect((await auth.call('GET', '/internal/revocations?after=x', { token: internalToken })).status).toBe(400);
+  });
 });

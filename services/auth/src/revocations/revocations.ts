@@ -6,16 +6,16 @@ import type { z } from 'zod';
 
 /**
  * Longer than anything issued before an entry is believed anywhere: access tokens live 15 min, agent keys are believed
- * for an hour (libs/identity).
+ * for two hours (libs/identity, which keeps the feed for the same time).
  */
-const keepHours = 2;
+const keepHours = 4;
 const pageSize = 2_000;
 /** About 150 bytes each: far below what a message may hold. */
 const pushSize = 1_000;
 
 /**
- * Writes entries of the feed in the transaction that makes them true. Pass what it gives to `pushRevocations` after
- * the commit.
+ * Writes entries of the feed in the transaction that makes them true; `Act` does so, and passes them to
+ * `pushRevocations` after the commit.
  */
 export async function recordRevocations(client: Queryable, items: readonly Revocation[]): Promise<void> {
   if (items.length === 0) return;

@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { authDatabase, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
+import {
+  auditedActions,
+  authDatabase,
+  feedOf,
+  type Running,
+  signUp,
+  startAuth,
+  type TestDatabase,
+} from '../testing.ts';
 import { hashOf } from './refresh-tokens.ts';
 
 let database: TestDatabase;
@@ -82,6 +90,23 @@ describe('POST /auth/refresh (U2)', () => {
     for (const token of [a2, sibling, a]) expect((await refresh(token)).status).toBe(401);
     expect((await me(accessToken)).status).toBe(401);
     expect((await me(accessToken, replica)).status).toBe(401);
+  });
+
+  test('the return of a dead token is in the audit trail and the feed', async () => {
+    const { user, refreshToken } = await signUp(auth);
+    await next(await next(refreshToken));
+    expect((await refresh(refreshToken)).body.code).toBe('SESSION_ENDED');
+    const [ended] = await feedOf(auth, user.organizationId);
+    expect(ended).toMatchObject({ kind: 'session' });
+    const events = await auditedActions(auth, user.organizationId, 'session.token-reused');
+    expect(events.at(-1)).toMatchObject({
+      // Its owner or a thief: nobody knows.
+      actorId: null,
+      entityType: 'session',
+      entityId: ended!.id,
+      after: { userId: user.id },
+    });
+    expect(JSON.stringify(events)).not.toContain(refreshToken);
   });
 
   test('ten seconds after it was spent its return ends the family, although no successor was used', async () => {
@@ -227,5 +252,36 @@ describe('log-out and sessions (U1, U3)', () => {
     const { accessToken: token } = await signUp(auth);
     const answer = await auth.call('GET', `/api/v1/auth/sessions${query}`, { token });
     expect(answer).toMatchObject({ status: 400, body: { code: 'VALIDATION_FAILED' } });
+  });
+
+  test('log-outs are told, each once, and so is a device logged out from another', async () => {
+    const { user, accessToken: token, refreshToken } = await signUp(auth);
+    const login = async () => {
+      const { rows } = await database.admin.query('SELECT email FROM auth.users WHERE id = $1', [user.id]);
+      return (
+        await auth.call('POST', '/api/v1/auth/login', {
+          body: { email: rows[0].email, password: 'correct horse battery', refreshTokenIn: 'body' },
+        })
+      ).body;
+    };
+    const [second, third] = [await login(), await login()];
+    await auth.call('POST', '/api/v1/auth/logout', { body: { refreshToken: second.refreshToken } });
+    await auth.call('POST', '/api/v1/auth/logout', { body: { refreshToken: second.refreshToken } });
+    const list = await auth.call('GET', '/api/v1/auth/sessions', { token });
+    const other = list.body.items.find(({ current }: { current: boolean }) => !current).id;
+    await auth.call('DELETE', `/api/v1/auth/sessions/${other}`, { token });
+    await auth.call('POST', '/api/v1/auth/logout-all', { token });
+    expect((await refresh(refreshToken)).status).toBe(401);
+    expect((await me(third.accessToken)).status).toBe(401);
+    const events = await auditedActions(auth, user.organizationId, 'user.logged-out-everywhere');
+    const told = events.filter(({ action }) => /logged-out|session/.test(action));
+    expect(told.map(({ action }) => action)).toEqual([
+      'user.logged-out',
+      'session.revoked',
+      'user.logged-out-everywhere',
+    ]);
+    expect(told.map(({ actorId }) => actorId)).toEqual([user.id, user.id, user.id]);
+    expect(told[1]!.entityId).toBe(other);
+    expect(told[2]!.after!.sessions).toHaveLength(1);
   });
 });

@@ -1,6 +1,7 @@
-import { type Pool, type PoolClient, transaction } from '@worktide/postgres';
-import type { Revocation } from '@worktide/schemas';
+import type { AuditSource } from '@worktide/audit';
+import type { PoolClient } from '@worktide/postgres';
 import { type AccountRow, findAccount } from '../accounts/accounts.ts';
+import type { Act } from '../action.ts';
 import { hashOf, insertRefreshToken, newRefreshToken, refreshTokenDays } from './refresh-tokens.ts';
 import { endSessions } from './sessions.ts';
 
@@ -8,8 +9,8 @@ export type Rotation =
   | { outcome: 'rotated'; account: AccountRow; sessionId: string; deviceName: string | null; refreshToken: string }
   /** Unknown, expired, of an ended session or of a user who is not active. */
   | { outcome: 'refused' }
-  /** A spent token came back: the whole family has ended; to push. */
-  | { outcome: 'reused'; revocations: Revocation[] };
+  /** A spent token came back: the whole family has ended. */
+  | { outcome: 'reused'; sessionId: string };
 
 /** api.md, `POST /auth/refresh`. Two tabs or a lost answer spend a token twice within moments; a thief comes later. */
 const graceSeconds = 10;
@@ -19,9 +20,11 @@ const graceSeconds = 10;
  * successors has been used gets another successor, and all of them work; any other reuse ends the family.
  * Parallel calls with one family take turns on the session's row. Rejects 503.
  */
-export function rotate(pool: Pool, token: string): Promise<Rotation> {
+export function rotate(act: Act, token: string, source: AuditSource): Promise<Rotation> {
   const hash = hashOf(token);
-  return transaction(pool, async (client) => {
+  // Begins without a tenant: the token tells whose it is.
+  return act(null, async (action) => {
+    const { client } = action;
     const owner = await ownerOf(client, hash);
     if (!owner) return { outcome: 'refused' };
     const { organization_id: organizationId, session_id: sessionId, user_id: userId } = owner;
@@ -40,8 +43,15 @@ export function rotate(pool: Pool, token: string): Promise<Rotation> {
     const found = rows[0];
     if (!found) return { outcome: 'refused' };
     if (found.spent && !(found.just_spent && !found.successor_used)) {
-      const revocations = await endSessions(client, { organizationId, userId }, sessionId, 'reuse');
-      return { outcome: 'reused', revocations };
+      await endSessions(action, { organizationId, userId }, sessionId, 'reuse');
+      // Whoever it was: the owner's spare copy or a thief's.
+      action.audit(organizationId, source, {
+        action: 'session.token-reused',
+        entityType: 'session',
+        entityId: sessionId,
+        after: { userId, ended: true },
+      });
+      return { outcome: 'reused', sessionId };
     }
     if (found.expired) return { outcome: 'refused' };
 

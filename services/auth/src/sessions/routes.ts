@@ -1,4 +1,5 @@
-import { type Pool, transaction } from '@worktide/postgres';
+import { type AuditAction, type AuditSource, auditSource } from '@worktide/audit';
+import { type Pool, tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, type Caller, notFound, route, unauthorized } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { Request } from 'express';
@@ -6,7 +7,6 @@ import type { z } from 'zod';
 import { signedInReply } from '../accounts/routes.ts';
 import type { AuthContext } from '../context.ts';
 import { decodeCursor, pageOf } from '../paging.ts';
-import { pushRevocations } from '../revocations/revocations.ts';
 import { expiredCookie, refreshTokenOf } from './cookie.ts';
 import { hashOf } from './refresh-tokens.ts';
 import { rotate } from './rotate.ts';
@@ -18,10 +18,13 @@ const expired = () => unauthorized('The session has ended; log in again.', 'SESS
 export function sessionRoutes(context: AuthContext): AnyRoute[] {
   const { config, pool } = context;
 
-  async function end(owner: Owner, which: string | 'all', reason: EndReason): Promise<number> {
-    const ended = await transaction(pool, (client) => endSessions(client, owner, which, reason));
-    pushRevocations(context.keyValue, context.log, ended);
-    return ended.length;
+  /** Ends sessions of one user, and tells what was done if any was still open. */
+  function end(owner: Owner, which: string | 'all', reason: EndReason, source: AuditSource): Promise<number> {
+    return context.act(owner.organizationId, async (action) => {
+      const ended = await endSessions(action, owner, which, reason);
+      if (ended.length > 0) action.audit(owner.organizationId, source, endedAction(owner, ended, reason));
+      return ended.length;
+    });
   }
 
   // By the access token where it is good, else by the refresh token: logging out must work after the former expired.
@@ -48,17 +51,18 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       access: 'public',
       body: schemas.refreshBody,
       responses: { 200: { description: 'As log-in.', schema: schemas.signedIn } },
-      handler: async ({ req, res, body, log }) => {
+      alsoAnswers: { 401: 'No refresh token, or one that is not good any more.' },
+      handler: async ({ req, res, requestId, body, log }) => {
         const token = body?.refreshToken ?? refreshTokenOf(req);
         if (token === undefined) throw unauthorized();
-        const rotation = await rotate(pool, token);
+        const rotation = await rotate(context.act, token, auditSource({ req, requestId }, undefined));
         if (rotation.outcome === 'rotated') {
-          await noteSeen(rotation.account.organization_id, rotation.account.user_id);
+          const { organization_id: organizationId, user_id: userId } = rotation.account;
+          context.lastSeen.note({ organizationId, userId });
           return signedInReply(context, req, 200, rotation, body?.refreshToken ? 'body' : 'cookie');
         }
         if (rotation.outcome === 'reused') {
-          pushRevocations(context.keyValue, context.log, rotation.revocations);
-          log.warn({ sessions: rotation.revocations.map(({ id }) => id) }, 'a spent refresh token came back');
+          log.warn({ session: rotation.sessionId }, 'a spent refresh token came back');
         }
         if (body?.refreshToken === undefined) res.setHeader('set-cookie', expiredCookie(req, config.COOKIE_SECURE));
         throw expired();
@@ -74,9 +78,10 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       access: 'public',
       body: schemas.refreshBody,
       responses: { 204: { description: 'Logged out; its tokens are refused everywhere.' } },
-      handler: async ({ req, body }) => {
+      alsoAnswers: { 401: 'Nothing that names a session.' },
+      handler: async ({ req, requestId, body }) => {
         const owner = await sessionToEnd(req, body?.refreshToken ?? refreshTokenOf(req));
-        await end(owner, owner.sessionId, 'logout');
+        await end(owner, owner.sessionId, 'logout', auditSource({ req, requestId }, owner));
         return { status: 204, headers: { 'set-cookie': expiredCookie(req, config.COOKIE_SECURE) } };
       },
     }),
@@ -89,8 +94,8 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       tag,
       access: 'session',
       responses: { 204: { description: 'Logged out everywhere.' } },
-      handler: async ({ req, caller }) => {
-        await end(caller, 'all', 'logout-all');
+      handler: async ({ req, requestId, caller }) => {
+        await end(caller, 'all', 'logout-all', auditSource({ req, requestId }, caller));
         return { status: 204, headers: { 'set-cookie': expiredCookie(req, config.COOKIE_SECURE) } };
       },
     }),
@@ -114,27 +119,26 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       access: 'session',
       params: schemas.idParams,
       responses: { 204: { description: 'Ended.' } },
-      handler: async ({ caller, params }) => {
-        if ((await end(caller, params.id, 'revoked')) === 0) throw notFound();
+      handler: async ({ req, requestId, caller, params }) => {
+        const source = auditSource({ req, requestId }, caller);
+        if ((await end(caller, params.id, 'revoked', source)) === 0) throw notFound();
         return { status: 204 };
       },
     }),
   ];
-
-  // After the rotation, whose locks it would cross; a failure is no reason to keep the new tokens from their owner.
-  async function noteSeen(organizationId: string, userId: string): Promise<void> {
-    await pool
-      .query('UPDATE auth.users SET last_seen_at = now() WHERE organization_id = $1 AND id = $2', [
-        organizationId,
-        userId,
-      ])
-      .catch((error: unknown) => context.log.warn({ err: error }, 'last seen not noted'));
-  }
 }
 
 interface Owner {
   organizationId: string;
   userId: string;
+}
+
+function endedAction(owner: Owner, ended: readonly string[], reason: EndReason): AuditAction {
+  if (reason === 'revoked') {
+    return { action: 'session.revoked', entityType: 'session', entityId: ended[0]!, after: { reason } };
+  }
+  const action = reason === 'logout' ? 'user.logged-out' : 'user.logged-out-everywhere';
+  return { action, entityType: 'user', entityId: owner.userId, after: { sessions: ended } };
 }
 
 // Also by a spent or expired token: whoever holds it may end the session, never more.
@@ -164,11 +168,15 @@ async function listSessions(
   caller: Caller,
   query: z.output<typeof schemas.listQuery>,
 ): Promise<z.output<typeof schemas.sessionPage>> {
-  const { rows } = await pool.query<SessionRow>(
-    `SELECT id, device_name, user_agent, ip_address, created_at, last_used_at, expires_at FROM auth.sessions
-     WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()
-       AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4`,
-    [caller.organizationId, caller.userId, decodeCursor(query.cursor), query.limit + 1],
+  const { organizationId, userId } = caller;
+  const after = decodeCursor(query.cursor);
+  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
+    client.query<SessionRow>(
+      `SELECT id, device_name, user_agent, ip_address, created_at, last_used_at, expires_at FROM auth.sessions
+       WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()
+         AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4`,
+      [organizationId, userId, after, query.limit + 1],
+    ),
   );
   return pageOf(rows, query.limit, (row) => ({
     id: row.id,

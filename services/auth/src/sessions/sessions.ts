@@ -1,10 +1,9 @@
 import type { Queryable } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
-import type { Revocation } from '@worktide/schemas';
-import { recordRevocations } from '../revocations/revocations.ts';
+import type { Action } from '../action.ts';
 import { insertRefreshToken, newRefreshToken, refreshTokenDays } from './refresh-tokens.ts';
 
-export type EndReason = 'logout' | 'logout-all' | 'revoked' | 'reuse';
+export type EndReason = 'logout' | 'logout-all' | 'revoked' | 'reuse' | 'password' | 'not-active' | 'deleted';
 
 export interface DeviceInfo {
   deviceName: string | undefined;
@@ -44,29 +43,27 @@ export async function openSession(
 /**
  * Ends sessions of one user and puts them into the revocation feed; sessions that have ended already, or are not
  * this user's, are left alone.
- * @param which one session, or all.
- * @returns what to push after the commit, one entry for each session that ended now.
+ * @param which one session, all, or all but one.
+ * @returns ids of the sessions that ended now.
  */
 export async function endSessions(
-  client: Queryable,
+  action: Pick<Action, 'client' | 'revoke'>,
   owner: { organizationId: string; userId: string },
-  which: string | 'all',
+  which: string | 'all' | { except: string },
   reason: EndReason,
-): Promise<Revocation[]> {
-  const { rows } = await client.query<{ id: string; at: number }>(
-    `UPDATE auth.sessions SET ended_at = clock_timestamp(), end_reason = $4
-     WHERE organization_id = $1 AND user_id = $2 AND ($3::uuid IS NULL OR id = $3) AND ended_at IS NULL
+): Promise<string[]> {
+  const { organizationId, userId } = owner;
+  const only = typeof which === 'string' && which !== 'all' ? which : null;
+  const except = typeof which === 'string' ? null : which.except;
+  const { rows } = await action.client.query<{ id: string; at: number }>(
+    `UPDATE auth.sessions SET ended_at = clock_timestamp(), end_reason = $5
+     WHERE organization_id = $1 AND user_id = $2 AND ($3::uuid IS NULL OR id = $3) AND ($4::uuid IS NULL OR id <> $4)
+       AND ended_at IS NULL
      RETURNING id, floor(extract(epoch FROM ended_at) * 1000)::bigint AS at`,
-    [owner.organizationId, owner.userId, which === 'all' ? null : which, reason],
+    [organizationId, userId, only, except, reason],
   );
-  const items = rows.map(({ id, at }) => ({
-    kind: 'session' as const,
-    id,
-    organizationId: owner.organizationId,
-    at,
-  }));
-  await recordRevocations(client, items);
-  return items;
+  action.revoke(rows.map(({ id, at }) => ({ kind: 'session', id, organizationId, at })));
+  return rows.map(({ id }) => id);
 }
 
 /** Sessions that ended or expired a week ago go, with their refresh tokens, and so do tokens nobody can use. */

@@ -3,13 +3,14 @@ import { bearerOf, createKeySet, isAgentKey, verifyAccessToken } from '@worktide
 import type { Pool } from '@worktide/postgres';
 import { type Authenticate, type Role, unauthorized } from '@worktide/runtime';
 import { resolveAgentKey } from '../agent-keys/agent-keys.ts';
+import type { LastSeen } from '../users/last-seen.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 /**
  * Auth asks its own tables at each request instead of following its own feed: what was revoked by another replica a
  * moment ago is refused here at once. 401 and 503 as in `Authenticate`.
  */
-export function createAuthenticate(pool: Pool, signingKeys: SigningKeys): Authenticate {
+export function createAuthenticate(pool: Pool, signingKeys: SigningKeys, lastSeen: LastSeen): Authenticate {
   const keys = createKeySet(() => signingKeys.published());
 
   return async (authorization) => {
@@ -18,6 +19,7 @@ export function createAuthenticate(pool: Pool, signingKeys: SigningKeys): Authen
       const hash = createHash('sha256').update(credential.toLowerCase()).digest();
       const found = await resolveAgentKey(pool, hash);
       if (!found) throw unauthorized();
+      lastSeen.note(found);
       return found;
     }
     const claims = await verifyAccessToken(credential, keys);
@@ -29,6 +31,7 @@ export function createAuthenticate(pool: Pool, signingKeys: SigningKeys): Authen
     );
     const now = rows[0];
     if (!now) throw unauthorized();
+    lastSeen.note({ organizationId: claims.org, userId: claims.sub });
     return {
       organizationId: claims.org,
       userId: claims.sub,

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EventLog, openEventLog } from '@worktide/event-log';
+import { openLimits } from '@worktide/key-value';
 import {
   type Caller,
   createLifecycle,
@@ -18,9 +19,17 @@ import {
   unavailable,
   uuidv7,
 } from '@worktide/runtime';
-import { createCodec, openSchemaRegistry, type PingsRecord, pingsRecord, topics } from '@worktide/schemas';
+import {
+  createCodec,
+  openSchemaRegistry,
+  type PingsRecord,
+  pingsRecord,
+  type SubscriptionStatus,
+  topics,
+} from '@worktide/schemas';
 import { configSchema } from '../config.ts';
 import { postPings } from './post-pings.ts';
+import { createPingQuota } from './quota.ts';
 
 const caller: Caller = {
   organizationId: '019cd7a0-0000-7000-8000-00000000000a',
@@ -57,11 +66,13 @@ let folder: string;
 let lifecycle: Lifecycle;
 let log: EventLog;
 let metrics: Metrics;
+let plan: SubscriptionStatus | undefined;
 
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'worktide-gateway-'));
   lifecycle = createLifecycle({ log: silentLogger() });
   metrics = createMetrics();
+  plan = undefined;
   log = openEventLog(`lmdb:${folder}`, { clientId: 'test', log: silentLogger(), metrics });
   lifecycle.onClose('log', () => log.close());
   await log.admin.ensureTopics([topics.pings]);
@@ -84,7 +95,11 @@ async function start(env: Record<string, string> = {}, send?: () => Promise<void
   const codec = createCodec(openSchemaRegistry('local:'), topics.pings);
   await codec.prepare();
   const failing = send && { send, queuedBytes: 0, flush: async () => {}, close: async () => {} };
-  const routes = [postPings({ config, producer: failing ?? producer, codec, authenticate, metrics })];
+  const limits = openLimits(config.KEY_VALUE_URL, { log: silentLogger(), metrics });
+  lifecycle.onClose('limits', () => limits.close());
+  const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
+  const quota = createPingQuota({ limits, quotas: { free, trial, pro, enterprise }, planOf: () => plan, metrics });
+  const routes = [postPings({ config, producer: failing ?? producer, codec, authenticate, quota, metrics })];
   const { url, port } = await serve({
     services: [{ name: 'ingest-gateway', routes: [], rawRoutes: routes, checks: {}, authenticate }],
     lifecycle,
@@ -240,6 +255,57 @@ describe('what is refused, with nothing stored', () => {
     });
     expect((await post(ping())).status).toBe(202);
     expect(await stored()).toHaveLength(1);
+  });
+});
+
+describe('the quota of an organisation (U7)', () => {
+  const five = () => Array.from({ length: 5 }, () => ping());
+
+  test.each([undefined, 'free'] as const)(
+    'on plan %s: over it 429, and nothing of the request is taken',
+    async (own) => {
+      plan = own;
+      const { post, stored } = await start({ QUOTA_FREE: '1/8', QUOTA_TRIAL: '1/8' });
+      const first = await post(five());
+      expect(first.status).toBe(202);
+      expect(first.headers.get('ratelimit-policy')).toBe('"pings";q=8;w=8');
+      expect(first.headers.get('ratelimit')).toBe('"pings";r=3;t=5');
+      // Another user of the organisation, by another credential.
+      const refused = await post(five(), { authorization: 'Bearer session' });
+      expect(refused).toMatchObject({ status: 429, body: { code: 'PING_QUOTA_EXCEEDED', path: '/api/v1/pings' } });
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+      expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(2);
+      expect(refused.headers.get('ratelimit-limit')).toBe('8');
+      expect(await stored()).toHaveLength(1);
+      expect((await metrics.render()).text).toContain('worktide_pings_quota_refused_total 5');
+    },
+  );
+
+  test('a larger plan counts as soon as it is known; enterprise has no limit and shows none', async () => {
+    plan = 'free';
+    const { post } = await start({ QUOTA_FREE: '1/5', QUOTA_PRO: '1000/1000' });
+    expect((await post(five())).status).toBe(202);
+    expect((await post(five())).status).toBe(429);
+    plan = 'enterprise';
+    const answer = await post(five());
+    expect(answer.status).toBe(202);
+    expect(answer.headers.get('ratelimit')).toBeNull();
+    plan = 'pro';
+    let status = 429;
+    for (let deadline = Date.now() + 10_000; status !== 202 && Date.now() < deadline; ) {
+      ({ status } = await post(five()));
+    }
+    expect(status).toBe(202);
+  });
+
+  test('replicas share it, and Redis that is away stops nobody', async () => {
+    const together = { QUOTA_TRIAL: '1/8', KEY_VALUE_URL: 'memory:quota-test' };
+    const [one, two] = [await start(together), await start(together)];
+    expect((await one.post(five())).status).toBe(202);
+    expect((await two.post(five())).status).toBe(429);
+    const alone = await start({ QUOTA_TRIAL: '1/8', KEY_VALUE_URL: 'redis://127.0.0.1:9' });
+    expect((await alone.post(five())).status).toBe(202);
+    expect((await alone.post(five())).status).toBe(429);
   });
 });
 

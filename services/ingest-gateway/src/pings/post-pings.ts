@@ -12,6 +12,7 @@ import {
   topics,
 } from '@worktide/schemas';
 import type { Config } from '../config.ts';
+import type { PingQuota } from './quota.ts';
 import { bodyFormat, type Item, readBody, readItems } from './read-items.ts';
 import { encodeRecords } from './records.ts';
 
@@ -20,6 +21,7 @@ interface Dependencies {
   producer: Producer;
   codec: Codec;
   authenticate: Authenticate;
+  quota: PingQuota;
   metrics: Metrics;
 }
 
@@ -33,16 +35,18 @@ const spec: RawRoute['spec'] = {
     'each bad one is named by its index with a code and does not touch the others. Sending a ping again is harmless.',
   tag: 'ingest',
   access: 'user',
+  agents: true,
   body: pingsBody,
   contentTypes: ['application/x-ndjson'],
   responses: { 202: { description: 'The accepted pings are durable.', schema: pingsAnswer } },
+  alsoAnswers: { 429: 'More pings than the plan of the organization takes; nothing of the request was taken.' },
 };
 
 /**
- * `POST /api/v1/pings`: credential, body, verdict per ping, one record on the log, 202. A raw route: this is the
+ * `POST /api/v1/pings`: credential, body, quota, verdict per ping, one record on the log, 202. A raw route: this is the
  * path the fleet takes every few seconds, and Express would be a third of its cost.
  */
-export function postPings({ config, producer, codec, authenticate, metrics }: Dependencies): RawRoute {
+export function postPings({ config, producer, codec, authenticate, quota, metrics }: Dependencies): RawRoute {
   const limits: PingLimits = {
     maxAppLength: config.PINGS_MAX_APP_LENGTH,
     maxTitleLength: config.PINGS_MAX_TITLE_LENGTH,
@@ -86,6 +90,8 @@ export function postPings({ config, producer, codec, authenticate, metrics }: De
     async handle(req, res) {
       const caller = await authenticate(req.headers.authorization);
       const items = await takeBody(req, caller);
+      // Bad pings count too: they cost as much to look at.
+      await quota.take(res, caller.organizationId, items.length);
       const { good, bad } = judge(items, caller, limits);
       for (const { code } of bad) rejected.inc({ code });
       if (good.length === 0) throw allBad(bad);

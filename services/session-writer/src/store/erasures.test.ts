@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createOutbox, transaction } from '@worktide/postgres';
+import { createLifecycle, createMetrics, silentLogger, unavailable } from '@worktide/runtime';
+import { topics } from '@worktide/schemas';
 import { monthOf, monthStart } from '../merge/index.ts';
 import {
   key,
@@ -10,6 +13,7 @@ import {
   type TestDatabase,
   type TestWriter,
   trackingDatabase,
+  until,
 } from '../testing.ts';
 import { applyPending, type Erasure, eraseTime } from './erasures.ts';
 import { mergeStreams } from './merge.ts';
@@ -57,10 +61,13 @@ test('erased time is cut out, announced, and does not come back with a replay', 
     [20 * second, 145 * second],
   ];
   expect(await spans(stream)).toEqual(merged);
-  const tombstones = (await writer.published())
-    .filter((r) => r.userId === stream.userId)
-    .flatMap((r) => r.entries.filter((e) => e.deleted));
-  expect(tombstones.map((e) => e.startedAt - boundary)).toEqual([0]);
+  const tombstones = async () =>
+    (await writer.published())
+      .filter((r) => r.userId === stream.userId)
+      .flatMap((r) => r.entries.filter((e) => e.deleted));
+  // An erasure does not wait for the log.
+  await until('a tombstone is there', async () => (await tombstones()).length > 0);
+  expect((await tombstones()).map((e) => e.startedAt - boundary)).toEqual([0]);
 
   await merge({ stream, pings });
   await merge({ stream, pings: [...pings, seen(boundary - 40 * second, boundary + 20 * second, key('Z'))] });
@@ -115,6 +122,42 @@ test('thousands of entries and gaps go in slices; nothing is left, no gap withou
     [206_500, 213_001],
   ]);
   expect(after.gaps).toHaveLength(650);
+});
+
+test('an event of it leaves with its record; a full outbox leaves the event to a sweep and keeps the erasure', async () => {
+  const { organizationId, userId } = newStream();
+  const erasure = { organizationId, userId, deviceId: null, from: boundary, to: boundary + 10, requestedBy: userId };
+  const event = (value: string) => ({ topic: 'audit', key: organizationId, value: Buffer.from(value) });
+  const lifecycle = createLifecycle({ log: silentLogger() });
+  const outbox = createOutbox({
+    schema: 'tracking',
+    pool: writer.pool,
+    producer: { send: () => Promise.reject(unavailable('event-log')) },
+    log: silentLogger(),
+    metrics: createMetrics(),
+    lifecycle,
+    graceMs: 60_000,
+    maxUnpublishedBytes: 1,
+  });
+  const waiting = outbox.committed(await transaction(writer.pool, (client) => outbox.write(client, [event('before')])));
+  waiting.catch(() => {});
+  const merges = transaction(writer.pool, (client) => outbox.write(client, [event('refused')]));
+  await expect(merges).rejects.toMatchObject({ statusCode: 503 });
+  await eraseTime({ ...writer, outbox }, erasure, [event('told')]);
+  // Within what is erased already: nothing to tell.
+  await eraseTime({ ...writer, outbox }, { ...erasure, to: boundary + 5 }, [event('nothing')]);
+  await lifecycle.close();
+  await waiting.catch(() => {});
+
+  await writer.pool.query('UPDATE outbox SET due_at = now()');
+  await writer.outbox.sweep();
+  const records = await Promise.all(
+    [...Array(topics.audit.partitions).keys()].map((partition) =>
+      writer.eventLog.admin.read('audit', { partition, fromOffset: 0, limit: 100 }),
+    ),
+  );
+  const values = records.flat().filter(({ key: k }) => k === organizationId);
+  expect(values.map(({ value }) => value.toString()).sort()).toEqual(['before', 'told']);
 });
 
 test('an erasure cut short is finished by maintenance; asked again it adds nothing', async () => {

@@ -1,4 +1,4 @@
-import type { Pool } from '@worktide/postgres';
+import { type OutboxEvent, type Pool, transaction } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
 import { monthEnd, monthStart, monthsOf } from '../merge/index.ts';
 import { type MergeOptions, mergeStreams } from './merge.ts';
@@ -25,20 +25,32 @@ const rowsPerSlice = 1_000;
  * Two steps, in this order, so that no writer slips between: once the first is committed every fold respects the
  * range. A stream that the second step does not see was made after it began, so its first fold knows the range too;
  * one that it sees is locked and read after whoever held it. A crash in between is made good by `applyPending`.
+ * @param told events that leave with the record of it, none where it adds nothing.
  * @throws 503; asking again is harmless.
  */
-export async function eraseTime(options: MergeOptions, erasure: Erasure): Promise<void> {
+export async function eraseTime(
+  options: MergeOptions,
+  erasure: Erasure,
+  told: readonly OutboxEvent[] = [],
+): Promise<void> {
   const { organizationId, userId, deviceId, from, to, requestedBy } = erasure;
+  const { pool, outbox } = options;
   const id = uuidv7();
-  // A range within one that is there already adds nothing but a row that every fold would read.
-  const { rowCount } = await options.pool.query(
-    `INSERT INTO erased_ranges (id, organization_id, user_id, device_id, started_at, ended_at, requested_by)
-     SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (
-       SELECT FROM erased_ranges WHERE organization_id = $2 AND user_id = $3 AND during @> int8range($5, $6)
-         AND (device_id IS NULL OR device_id = $4) AND applied_at IS NOT NULL)`,
-    [id, organizationId, userId, deviceId, from, to, requestedBy],
-  );
-  if (rowCount) await apply(options, id, erasure);
+  const ticket = await transaction(pool, async (client) => {
+    // A range within one that is there already adds nothing but a row that every fold would read.
+    const { rowCount } = await client.query(
+      `INSERT INTO erased_ranges (id, organization_id, user_id, device_id, started_at, ended_at, requested_by)
+       SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (
+         SELECT FROM erased_ranges WHERE organization_id = $2 AND user_id = $3 AND during @> int8range($5, $6)
+           AND (device_id IS NULL OR device_id = $4) AND applied_at IS NOT NULL)`,
+      [id, organizationId, userId, deviceId, from, to, requestedBy],
+    );
+    // Left to the sweep rather than refused: that somebody is told of it must not keep it from being recorded.
+    return rowCount ? outbox.write(client, told, 'leave') : undefined;
+  });
+  if (!ticket) return;
+  outbox.committed(ticket).catch(() => {});
+  await apply(options, id, erasure);
 }
 
 /** Finishes erasures that a dead process left half done; how many. Any number of replicas may do so at once. */
@@ -88,7 +100,10 @@ async function apply(options: MergeOptions, id: string, erasure: Erasure): Promi
       }
     }
   }
-  await pool.query('UPDATE erased_ranges SET applied_at = now() WHERE id = $1', [id]);
+  await pool.query('UPDATE erased_ranges SET applied_at = now() WHERE organization_id = $1 AND id = $2', [
+    organizationId,
+    id,
+  ]);
 }
 
 /** Where a transaction that begins at `at` has enough to do. */
@@ -99,10 +114,9 @@ async function sliceEnd(
   const nth = (table: string): string =>
     `(SELECT started_at FROM ${table} WHERE month = $1 AND stream_id = $2 AND started_at > $3 AND started_at < $4
       ORDER BY started_at OFFSET ${rowsPerSlice} LIMIT 1)`;
-  const rows = await lookUp<{ until: number | null }>(
-    pool,
-    `SELECT least(${nth('usage_entries')}, ${nth('usage_gaps')}) AS until`,
-    [month, streamId, at, end],
+  const sql = `SELECT least(${nth('usage_entries')}, ${nth('usage_gaps')}) AS until`;
+  const rows = await transaction(pool, (client) =>
+    lookUp<{ until: number | null }>(client, sql, [month, streamId, at, end]),
   );
   return rows[0]!.until ?? end;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Pool, type PoolClient, tenantTransaction, transaction } from '@worktide/postgres';
 import { addMonths, monthOf, monthStart } from '../merge/index.ts';
 import { newStream, openWriter, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
 import { pageQuery } from '../usage/list.ts';
@@ -49,11 +50,17 @@ const looked = (plan: Plan): number =>
     ? (plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0)) * plan['Actual Loops']
     : 0) + (plan.Plans ?? []).reduce((sum, child) => sum + looked(child), 0);
 
-async function lookedAt(sql: string, parameters: unknown[]): Promise<number> {
+async function lookedAt(sql: string, parameters: unknown[], run: typeof transaction = transaction): Promise<number> {
   const explain = `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`;
-  const rows = await lookUp<{ 'QUERY PLAN': [{ Plan: Plan }] }>(writer.pool, explain, parameters);
+  const rows = await run(writer.pool, (client) =>
+    lookUp<{ 'QUERY PLAN': [{ Plan: Plan }] }>(client, explain, parameters),
+  );
   return looked(rows[0]!['QUERY PLAN'][0].Plan);
 }
+
+/** As requests do. */
+const asTenant = <T>(pool: Pool, fn: (client: PoolClient) => Promise<T>): Promise<T> =>
+  tenantTransaction(pool, stream.organizationId, fn);
 
 test.each(['without statistics', 'with statistics'])(
   'however much a stream has, only neighbours are read: %s',
@@ -81,5 +88,8 @@ test.each(['without statistics', 'with statistics'])(
     expect(await lookedAt(pageQuery, [...page, ...none])).toBeLessThanOrEqual(14);
     const after = [lo + 400_000, randomUUID(), 11];
     expect(await lookedAt(pageQuery, [...page, ...after])).toBeLessThanOrEqual(14);
+    // Row-level security adds a look at the stream of each entry, and changes nothing else.
+    expect(await lookedAt(pageQuery, [...page, ...none], asTenant)).toBeLessThanOrEqual(14 + 13);
+    expect(await lookedAt(pageQuery, [...page, ...after], asTenant)).toBeLessThanOrEqual(14 + 13);
   },
 );

@@ -1,4 +1,4 @@
-import { type Pool, type Queryable, transaction } from '@worktide/postgres';
+import type { Queryable } from '@worktide/postgres';
 
 /**
  * For the rest of a transaction: look-ups by B-tree, in memory, whatever the planner thinks. Of tables that are young (no
@@ -18,11 +18,9 @@ export async function byOrderedIndex(client: Queryable): Promise<void> {
   await client.query('SET LOCAL enable_sort = off');
 }
 
-/** One query outside of a transaction of its own, planned as after both. @throws 503. */
-export async function lookUp<R extends object>(pool: Pool, sql: string, parameters: unknown[]): Promise<R[]> {
-  return transaction(pool, async (client) => {
-    await byIndex(client);
-    await byOrderedIndex(client);
-    return (await client.query<R>(sql, parameters)).rows;
-  });
+/** The only query of a transaction, planned as after both. */
+export async function lookUp<R extends object>(client: Queryable, sql: string, parameters: unknown[]): Promise<R[]> {
+  await byIndex(client);
+  await byOrderedIndex(client);
+  return (await client.query<R>(sql, parameters)).rows;
 }

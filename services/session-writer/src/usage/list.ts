@@ -1,4 +1,4 @@
-import type { Pool } from '@worktide/postgres';
+import { type Pool, tenantTransaction } from '@worktide/postgres';
 import type { UsageItem, UsagePage } from '@worktide/schemas';
 import { monthOf, monthsOf } from '../merge/index.ts';
 import { lookUp } from '../store/plans.ts';
@@ -56,7 +56,7 @@ export async function listUsage(pool: Pool, query: UsageQuery): Promise<UsagePag
   if (to <= from) return { items: [], nextCursor: null };
   const identity = [organizationId, userId, deviceId, from, to];
   const after = query.cursor === undefined ? beforeAll : decodeCursor(query.cursor, identity);
-  const rows = await lookUp<Row>(pool, pageQuery, [
+  const parameters = [
     organizationId,
     userId,
     deviceId,
@@ -68,7 +68,8 @@ export async function listUsage(pool: Pool, query: UsageQuery): Promise<UsagePag
     after.id,
     // One more than asked tells whether there is a next page.
     limit + 1,
-  ]);
+  ];
+  const rows = await tenantTransaction(pool, organizationId, (client) => lookUp<Row>(client, pageQuery, parameters));
   const page = rows.slice(0, limit);
   const last = page[page.length - 1];
   const more = rows.length > limit && last !== undefined;

@@ -1,3 +1,4 @@
+import { type Audit, auditSource } from '@worktide/audit';
 import type { Identity } from '@worktide/identity';
 import type { Pool } from '@worktide/postgres';
 import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
@@ -15,9 +16,10 @@ export interface UsageRoutesOptions {
   readPool: Pool;
   merge: MergeOptions;
   identity: Pick<Identity, 'findUser'>;
+  audit: Pick<Audit, 'events'>;
 }
 
-export function usageRoutes({ readPool, merge, identity }: UsageRoutesOptions): AnyRoute[] {
+export function usageRoutes({ readPool, merge, identity, audit }: UsageRoutesOptions): AnyRoute[] {
   /** Another user's time is for managers and admins of the same organisation; elsewhere there is no such user. */
   async function resolveUser(caller: Caller, given: string | undefined): Promise<string> {
     const userId = given?.toLowerCase() ?? caller.userId;
@@ -62,12 +64,20 @@ export function usageRoutes({ readPool, merge, identity }: UsageRoutesOptions): 
       access: 'session',
       query: eraseUsageQuery,
       responses: { 204: { description: 'Erased.' } },
-      handler: async ({ query, caller }) => {
+      handler: async ({ req, requestId, query, caller }) => {
         const { from, to } = rangeOf(query);
         const { organizationId } = caller;
         const userId = await resolveUser(caller, query.userId);
         const deviceId = query.deviceId ?? null;
-        await eraseTime(merge, { organizationId, userId, deviceId, from, to, requestedBy: caller.userId });
+        const told = audit.events(organizationId, auditSource({ req, requestId }, caller), [
+          {
+            action: 'usage.erased',
+            entityType: 'user',
+            entityId: userId,
+            after: { from: new Date(from).toISOString(), to: new Date(to).toISOString(), deviceId },
+          },
+        ]);
+        await eraseTime(merge, { organizationId, userId, deviceId, from, to, requestedBy: caller.userId }, told);
         return { status: 204 };
       },
     }),

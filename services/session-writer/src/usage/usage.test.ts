@@ -1,11 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { type Audit, createAudit } from '@worktide/audit';
 import { type Caller, createLifecycle, serve, silentLogger, unauthorized } from '@worktide/runtime';
-import { type UsageItem, usagePage } from '@worktide/schemas';
+import {
+  type AuditEvent,
+  auditRecord,
+  createCodec,
+  openSchemaRegistry,
+  topics,
+  type UsageItem,
+  usagePage,
+} from '@worktide/schemas';
 import { type KeySpan, monthOf, monthStart } from '../merge/index.ts';
 import { entryId, mergeStreams } from '../store/merge.ts';
 import type { StreamIdentity } from '../store/streams.ts';
-import { key, newStream, openWriter, seen, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
+import {
+  key,
+  newStream,
+  openWriter,
+  seen,
+  type TestDatabase,
+  type TestWriter,
+  trackingDatabase,
+  until,
+} from '../testing.ts';
 import { usageRoutes } from './routes.ts';
 
 // Over HTTP and a real database. Who the caller is stands in the header: credentials are libs/identity's, tested there.
@@ -14,6 +32,8 @@ let writer: TestWriter;
 let url: string;
 let organization: string;
 let users: Map<string, Caller>;
+let audit: Audit;
+const registry = openSchemaRegistry('local:');
 const lifecycle = createLifecycle({ log: silentLogger() });
 
 beforeAll(async () => {
@@ -25,9 +45,12 @@ beforeAll(async () => {
       ? { id: userId, organizationId, name: 'N', role: user.role, timezone: 'UTC', status: 'active' as const }
       : undefined;
   };
+  audit = createAudit({ service: 'session-writer', registry, log: silentLogger(), metrics: writer.metrics });
+  await audit.check();
+  const events: Audit['events'] = (...args) => audit.events(...args);
   const service = {
     name: 'session-writer',
-    routes: usageRoutes({ readPool: writer.pool, merge: writer, identity: { findUser } }),
+    routes: usageRoutes({ readPool: writer.pool, merge: writer, identity: { findUser }, audit: { events } }),
     checks: {},
     authenticate: async (authorization: string | undefined) => {
       const caller = users.get(authorization?.replace('Bearer ', '') ?? '');
@@ -70,7 +93,7 @@ function person(role: Caller['role'] = 'employee', more: Partial<Caller> = {}): 
 async function call(caller: Caller | undefined, query: Record<string, string | number>, method = 'GET') {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) search.set(name, String(value));
-  const headers = caller ? { authorization: `Bearer ${caller.userId}` } : {};
+  const headers = { 'user-agent': 'tests', ...(caller && { authorization: `Bearer ${caller.userId}` }) };
   const response = await fetch(`${url}/api/v1/usage?${search}`, { method, headers });
   const text = await response.text();
   return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
@@ -263,6 +286,69 @@ describe('DELETE /api/v1/usage', () => {
       colleague.userId,
     ]);
     expect(rows).toHaveLength(1);
+  });
+
+  /** Audit events of this test's organisation. */
+  async function told(): Promise<AuditEvent[]> {
+    const codec = createCodec(registry, topics.audit);
+    await codec.prepare();
+    const records = [];
+    for (let partition = 0; partition < topics.audit.partitions; partition++)
+      records.push(...(await writer.eventLog.admin.read('audit', { partition, fromOffset: 0, limit: 1_000 })));
+    return records
+      .filter((record) => record.key === organization)
+      .flatMap((record) => auditRecord.parse(codec.decode(record.value)).events);
+  }
+
+  test('leaves an audit event of who erased whose time, one for each erasure that adds something (A5)', async () => {
+    const [manager, colleague] = [person('manager'), person()];
+    const query = { from: iso(0), to: iso(hour), userId: colleague.userId };
+    expect((await call(manager, query, 'DELETE')).status).toBe(204);
+    await until('the event is there', async () => (await told()).length === 1);
+    expect(await told()).toEqual([
+      {
+        id: expect.any(String),
+        at: expect.any(Number),
+        action: 'usage.erased',
+        actorType: 'user',
+        actorId: manager.userId,
+        entityType: 'user',
+        entityId: colleague.userId,
+        before: null,
+        after: { from: iso(0), to: iso(hour), deviceId: null },
+        ipAddress: expect.stringMatching(/127\.0\.0\.1/),
+        userAgent: 'tests',
+        requestId: expect.any(String),
+        service: 'session-writer',
+      },
+    ]);
+    expect((await call(manager, { ...query, to: iso(10) }, 'DELETE')).status).toBe(204);
+    expect((await call(person(), query, 'DELETE')).status).toBe(403);
+    expect((await call(colleague, { from: iso(0), to: iso(2 * hour), deviceId: 'desk' }, 'DELETE')).status).toBe(204);
+    await until('the next is there', async () => (await told()).length > 1);
+    expect((await told()).map(({ actorId, after }) => [actorId, after!.deviceId]).sort()).toEqual(
+      [
+        [manager.userId, null],
+        [colleague.userId, 'desk'],
+      ].sort(),
+    );
+  });
+
+  test('erases also where nobody can be told: the schema registry was never reached', async () => {
+    const me = person();
+    await merge({ stream: streamOf(me), pings: [at(0, 10)] });
+    const working = audit;
+    const { metrics } = writer;
+    const dead = openSchemaRegistry('http://127.0.0.1:9');
+    audit = createAudit({ service: 'session-writer', registry: dead, log: silentLogger(), metrics });
+    try {
+      expect((await call(me, { from: iso(0), to: iso(hour) }, 'DELETE')).status).toBe(204);
+    } finally {
+      audit = working;
+    }
+    expect((await call(me, { from: iso(0), to: iso(hour) })).body.items).toEqual([]);
+    expect(await told()).toEqual([]);
+    expect((await metrics.render()).text).toMatch(/worktide_audit_lost_total\{service="session-writer"\} 1/);
   });
 
   test('a reversed or endless range is refused', async () => {

@@ -1,0 +1,130 @@
+import { type Pool, type Queryable, transaction } from '@worktide/postgres';
+import type { QueuedMail } from './queue.ts';
+import { hashOfMailToken, newMailToken, type TokenKind, tokenHours } from './tokens.ts';
+
+/** A mail as it goes out. */
+export interface Letter {
+  to: string;
+  subject: string;
+  /** Plain text; a link stands on a line of its own. */
+  text: string;
+  /** Hash of the token in the link, where there is one. */
+  tokenHash?: Buffer;
+}
+
+const signature = '\n-- \nWorktide\n';
+
+/**
+ * Writes a queued mail, and makes the token of its link: it exists in the letter alone, the database has its hash.
+ * @returns undefined where nobody wants the mail any more: the invitation was revoked, the user suspended or deleted,
+ *   the password set meanwhile.
+ */
+export async function writeLetter(pool: Pool, mail: QueuedMail, publicUrl: string): Promise<Letter | undefined> {
+  switch (mail.kind) {
+    case 'password-reset':
+      return transaction(pool, (client) => passwordReset(client, mail, publicUrl));
+    case 'invitation':
+      return transaction(pool, (client) => invitation(client, mail, publicUrl));
+    case 'password-changed':
+      return passwordChanged(mail);
+  }
+}
+
+async function passwordReset(client: Queryable, mail: QueuedMail, publicUrl: string): Promise<Letter | undefined> {
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM auth.users
+     WHERE organization_id = $1 AND id = $2 AND email = $3 AND status = 'active' AND deleted_at IS NULL FOR SHARE`,
+    [mail.organizationId, mail.subjectId, mail.recipient],
+  );
+  if (rowCount === 0 || !(await isStillQueued(client, mail))) return undefined;
+  const { token, tokenHash } = await insertToken(client, 'password-reset', mail);
+  const text = `Somebody, most likely you, asked for a new password for this address.
+Choose it here, within an hour:
+
+${linkTo(publicUrl, 'reset-password', token)}
+
+The link works once. If it was not you, nothing needs to be done:
+your password stays what it is.
+${signature}`;
+  return { to: mail.recipient, subject: 'Choose a new password', text, tokenHash };
+}
+
+async function invitation(client: Queryable, mail: QueuedMail, publicUrl: string): Promise<Letter | undefined> {
+  const { rows } = await client.query<{ organization: string; inviter: string }>(
+    `SELECT o.name AS organization, u.name AS inviter
+     FROM auth.invitations i
+     JOIN auth.organizations o ON o.id = i.organization_id
+     JOIN auth.users u ON u.organization_id = i.organization_id AND u.id = i.invited_by
+     WHERE i.organization_id = $1 AND i.id = $2 AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+     FOR NO KEY UPDATE OF i`,
+    [mail.organizationId, mail.subjectId],
+  );
+  const found = rows[0];
+  if (!found || !(await isStillQueued(client, mail))) return undefined;
+  const { token, tokenHash } = await insertToken(client, 'invitation', mail);
+  await client.query(
+    `UPDATE auth.invitations i SET expires_at = t.expires_at FROM auth.mail_tokens t
+     WHERE i.organization_id = $1 AND i.id = $2 AND t.token_hash = $3`,
+    [mail.organizationId, mail.subjectId, tokenHash],
+  );
+  const text = `You are invited to Worktide by
+${wordsOf(found.inviter)}
+of
+${wordsOf(found.organization)}
+
+Accept here, within seven days:
+
+${linkTo(publicUrl, 'accept-invitation', token)}
+
+The link works once. If you don't know what this is about,
+nothing needs to be done.
+${signature}`;
+  return { to: mail.recipient, subject: 'You are invited to Worktide', text, tokenHash };
+}
+
+function passwordChanged(mail: QueuedMail): Letter {
+  const text = `The password of your account was changed just now, and other devices
+were logged out. Keys of agents still work.
+
+If it was not you, choose a new password with "Forgot password"
+at once, and tell an administrator of your organisation.
+${signature}`;
+  return { to: mail.recipient, subject: 'Your password was changed', text };
+}
+
+// Locked, so that a reset or a revocation that is under way either finds the new token or has removed the mail.
+async function isStillQueued(client: Queryable, { organizationId, id }: QueuedMail): Promise<boolean> {
+  const { rowCount } = await client.query(
+    'SELECT 1 FROM auth.mails WHERE organization_id = $1 AND id = $2 FOR UPDATE',
+    [organizationId, id],
+  );
+  return rowCount !== 0;
+}
+
+async function insertToken(
+  client: Queryable,
+  kind: TokenKind,
+  mail: QueuedMail,
+): Promise<{ token: string; tokenHash: Buffer }> {
+  const token = newMailToken();
+  const tokenHash = hashOfMailToken(token);
+  await client.query(
+    `INSERT INTO auth.mail_tokens (token_hash, organization_id, kind, subject_id, expires_at)
+     VALUES ($1, $2, $3, $4, clock_timestamp() + $5 * interval '1 hour')`,
+    [tokenHash, mail.organizationId, kind, mail.subjectId, tokenHours[kind]],
+  );
+  return { token, tokenHash };
+}
+
+const linkTo = (publicUrl: string, page: string, token: string): string => `${publicUrl}/${page}?token=${token}`;
+
+/**
+ * A name that a stranger chose, as text and nothing else: no characters of links, so that neither people nor programs
+ * take a part of it for ours, no line breaks, no changes of direction.
+ */
+export const wordsOf = (name: string): string =>
+  name
+    .replaceAll(/[\p{C}\p{Z}=:/\\<>@?&]+/gu, ' ')
+    // What looks like a host name is made a link by mail programs.
+    .replaceAll(/\.(?=\p{L})/gu, '. ')
+    .trim() || '?';

@@ -1,0 +1,69 @@
+import { auditSource } from '@worktide/audit';
+import { type AnyRoute, addressGroup, route, takeLimit, userSubject } from '@worktide/runtime';
+import * as schemas from '@worktide/schemas';
+import type { AuthContext } from '../context.ts';
+import { accountSubject } from '../limits.ts';
+import { changePassword } from './change.ts';
+import { requestReset } from './forgot.ts';
+import { resetPassword } from './reset.ts';
+
+const tag = 'auth';
+
+export function passwordRoutes(context: AuthContext): AnyRoute[] {
+  const { limits, mailer, pool } = context;
+
+  return [
+    route({
+      method: 'post',
+      path: '/api/v1/auth/password/change',
+      operationId: 'changePassword',
+      summary: 'Change my password',
+      description:
+        'My other sessions end; this one and agent keys stay. 400 `WRONG_PASSWORD` where the current one is another.',
+      tag,
+      access: 'session',
+      body: schemas.passwordChange,
+      responses: { 204: { description: 'Changed.' } },
+      handler: async ({ req, res, requestId, caller, body }) => {
+        // A stolen session must not be a way to try passwords; counted apart from log-ins, which strangers can use up.
+        await takeLimit(res, limits.loginAccount, userSubject(caller));
+        await changePassword(context, caller, body, auditSource({ req, requestId }, caller));
+        return { status: 204 };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/auth/password/forgot',
+      operationId: 'forgotPassword',
+      summary: 'Ask for a mail with a link to choose a new password',
+      description: 'The same answer whether or not there is such an account. The link works once, for an hour.',
+      tag,
+      access: 'public',
+      body: schemas.forgottenPassword,
+      responses: { 204: { description: 'If there is such an account, a mail is on its way.' } },
+      handler: async ({ req, res, requestId, body }) => {
+        await takeLimit(res, limits.mailAddress, addressGroup(req.ip));
+        await takeLimit(res, limits.mailAccount, accountSubject(body.email));
+        await requestReset(pool, body.email, auditSource({ req, requestId }, undefined));
+        mailer.wake();
+        return { status: 204 };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/auth/password/reset',
+      operationId: 'resetPassword',
+      summary: 'Set a new password by the token of a mail',
+      description: 'Ends all sessions. Agent keys stay. 400 `INVALID_TOKEN` for one that is unknown, expired or used.',
+      tag,
+      access: 'public',
+      body: schemas.passwordReset,
+      responses: { 204: { description: 'Set; log in with it.' } },
+      handler: async ({ req, res, requestId, body }) => {
+        await takeLimit(res, limits.mailAddress, addressGroup(req.ip));
+        await resetPassword(context, body, (userId) => auditSource({ req, requestId }, { userId }));
+        return { status: 204 };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { SignedIn } from '@worktide/schemas';
+import { addColleague, authDatabase, type Running, signUp, startAuth, type TestDatabase, until } from '../testing.ts';
+
+let database: TestDatabase;
+let auth: Running;
+let admin: SignedIn;
+let organizationId: string;
+
+beforeAll(async () => {
+  database = await authDatabase();
+  auth = await startAuth(database.url);
+});
+beforeEach(async () => {
+  admin = await signUp(auth);
+  organizationId = admin.organization.id;
+});
+afterAll(async () => {
+  await auth.close();
+  await database.drop();
+});
+
+const colleague = () => addColleague(auth, database, organizationId, 'employee');
+
+async function agentKeyOf(token: string): Promise<string> {
+  const { body } = await auth.call('POST', '/api/v1/auth/agent-keys', { token, body: { name: 'agent' } });
+  return body.key;
+}
+
+describe('last seen (U4)', () => {
+  const seenAt = async (id: string): Promise<string | null> =>
+    (await auth.call('GET', `/api/v1/users/${id}`, { token: admin.accessToken })).body.lastSeenAt;
+  const turnBack = (id: string) =>
+    database.admin.query("UPDATE auth.users SET last_seen_at = now() - interval '1 hour' WHERE id = $1", [id]);
+
+  test('moves with requests at auth and with the use of agent keys, without a write for each', async () => {
+    const byToken = await colleague();
+    const byKey = await colleague();
+    const key = await agentKeyOf(byKey.token);
+    // As of another process: this one has noted the making of the key.
+    const other = await startAuth(database.url);
+    await turnBack(byToken.id);
+    await turnBack(byKey.id);
+    const before = Date.now() - 60_000;
+    await Promise.all(
+      Array.from({ length: 20 }, () => [
+        other.call('GET', '/api/v1/auth/me', { token: byToken.token }),
+        other.call('GET', '/api/v1/auth/me', { token: key }),
+      ]).flat(),
+    );
+    for (const { id } of [byToken, byKey]) {
+      await until('it has moved', async () => Date.parse((await seenAt(id)) ?? '') > before);
+    }
+    // What is known to be a moment old is not written again.
+    await turnBack(byToken.id);
+    const moved = await seenAt(byToken.id);
+    await other.call('GET', '/api/v1/auth/me', { token: byToken.token });
+    await other.close();
+    expect(await seenAt(byToken.id)).toBe(moved);
+  });
+});
