@@ -20,6 +20,7 @@ import { prepareServiceDatabase } from '@worktide/postgres';
 import { createMetrics, describeError, type Lifecycle, type Logger } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
 import { database as writerDatabase } from '@worktide/session-writer';
+import { database as workspaceDatabase } from '@worktide/workspace';
 import { startIngress } from './ingress.ts';
 
 export interface ClusterOptions {
@@ -40,7 +41,7 @@ export type EngineName = 'kafka' | 'postgres' | 'clickhouse' | 'redis' | 'regist
 export interface Cluster {
   url: string;
   engines: Record<EngineName, Engine>;
-  /** By name: `auth`, `ingest-gateway-1`, `session-writer-1`, `analytics-1` …; each may be killed and restarted. */
+  /** By name: `auth`, `ingest-gateway-1`, `session-writer-1`, `workspace-1`, `analytics-1` …; each may be killed and restarted. */
   services: Map<string, Engine & { baseUrl: string }>;
   eventLogUrl: string;
   registryUrl: string;
@@ -63,6 +64,7 @@ export async function startCluster(
   for (const [service, database] of [
     ['auth', authDatabase],
     ['session-writer', writerDatabase],
+    ['workspace', workspaceDatabase],
   ] as const) {
     const password = randomBytes(24).toString('hex');
     postgresUrls[service] = await prepareServiceDatabase({ adminUrl: engines.postgres.url, database, password, log });
@@ -76,6 +78,8 @@ export async function startCluster(
 
   onStep('Starting the services …');
   const authPort = await freePort();
+  const ingressPort = options.port || (await freePort());
+  const origin = `http://127.0.0.1:${ingressPort}`;
   const common: Record<string, string> = {
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
@@ -85,7 +89,14 @@ export async function startCluster(
     CLICKHOUSE_URL: clickhouseUrl.href,
     AUTH_URL: `http://127.0.0.1:${authPort}`,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
+    // A simulated fleet comes from one address.
     REGISTER_LIMIT_PER_MINUTE: '10000',
+    MAIL_LIMIT_PER_MINUTE: '10000',
+    IP_LIMIT_PER_MINUTE: '100000',
+    SMTP_URL: `file:${path.join(dir, 'mail')}`,
+    PUBLIC_URL: origin,
+    // The ingress.
+    TRUSTED_PROXIES: '1',
     ...options.env,
   };
   const services: Cluster['services'] = new Map();
@@ -114,6 +125,7 @@ export async function startCluster(
     startService('auth', 'auth', authPort),
     ...replicas('ingest-gateway', options.gateways),
     ...replicas('session-writer', options.writers),
+    ...replicas('workspace', 1),
     ...replicas('analytics', options.analytics),
   ]);
 
@@ -122,10 +134,14 @@ export async function startCluster(
   const url = await startIngress(
     {
       host: '127.0.0.1',
-      port: options.port || (await freePort()),
+      port: ingressPort,
       rules: [
         { prefix: '/api/v1/pings', targets: targets('ingest-gateway') },
         { prefix: '/api/v1/usage', targets: targets('session-writer') },
+        ...['projects', 'teams', 'tasks'].map((name) => ({
+          prefix: `/api/v1/${name}`,
+          targets: targets('workspace'),
+        })),
         { prefix: '/api/v1/reports', targets: targets('analytics') },
         { prefix: '/api/v1/', targets: targets('auth') },
         { prefix: '/.well-known/', targets: targets('auth') },

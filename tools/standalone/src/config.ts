@@ -1,8 +1,12 @@
 import path from 'node:path';
+import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
-/** All that a person may set; everything else has one good value on a laptop. */
+const { CORS_ORIGINS } = httpConfig(8080);
+
+/** What a person may set here; the services read their own variables besides (docs/operating.md). */
 export const configSchema = z.object({
+  CORS_ORIGINS,
   WORKTIDE_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   WORKTIDE_HOST: z.string().default('127.0.0.1'),
   WORKTIDE_DATA: z

@@ -32,7 +32,7 @@ try {
   };
   const log = createLogger({ service: 'standalone', level: config.LOG_LEVEL, destination });
   await runProcess(log, async (lifecycle) => {
-    const started = await startStandalone(config, { lifecycle, log, onStep: say });
+    const started = await startStandalone(config, { lifecycle, log, env: process.env, onStep: say });
     say(welcome(started.url, config.WORKTIDE_DATA));
   });
 } catch (error) {

@@ -18,6 +18,7 @@ import {
 } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
 import * as sessionWriter from '@worktide/session-writer';
+import * as workspace from '@worktide/workspace';
 import type { ZodObject } from 'zod';
 import type { Config } from './config.ts';
 import { openDataFolder } from './data-folder.ts';
@@ -27,11 +28,13 @@ import { supervise } from './supervise.ts';
 export interface StandaloneOptions {
   lifecycle: Lifecycle;
   log: Logger;
+  /** Settings of the services beyond the engines', e.g. BILLING_WEBHOOK_SECRET; none unless said. */
+  env?: NodeJS.ProcessEnv;
   /** What is going on, for a person who waits. */
   onStep?: (text: string) => void;
 }
 
-const databaseServices = [auth, sessionWriter];
+const databaseServices = [auth, sessionWriter, workspace];
 
 /**
  * The whole product in this process on embedded engines: PostgreSQL and ClickHouse as children, the log in-process,
@@ -95,23 +98,41 @@ export async function startStandalone(
 
   onStep('Starting the services …');
   const origin = `http://${config.WORKTIDE_HOST === '0.0.0.0' ? '127.0.0.1' : config.WORKTIDE_HOST}:${port}`;
-  const environment: Record<string, string> = {
+  const environment: Record<string, string | undefined> = {
+    // One person's laptop: a simulated fleet registers, and its managers read, from one address.
+    REGISTER_LIMIT_PER_MINUTE: '10000',
+    MAIL_LIMIT_PER_MINUTE: '10000',
+    IP_LIMIT_PER_MINUTE: '100000',
+    SMTP_URL: `file:${path.join(data.path, 'mail')}`,
+    PUBLIC_URL: origin,
+    // What a person sets, e.g. BILLING_WEBHOOK_SECRET or a real SMTP_URL …
+    ...options.env,
+    // … but not where the engines are.
+    HOST: undefined,
+    PORT: undefined,
+    POSTGRES_READ_URL: undefined,
     EVENT_LOG_URL: eventLogUrl,
     SCHEMA_REGISTRY_URL: 'local:',
-    KEY_VALUE_URL: 'memory:',
+    KEY_VALUE_URL: 'memory:standalone',
     CLICKHOUSE_URL: clickhouseUrl.href,
     AUTH_URL: origin,
     INTERNAL_TOKEN: data.secrets.internalToken,
-    // One person's laptop: a simulated fleet registers from one address.
-    REGISTER_LIMIT_PER_MINUTE: '10000',
   };
   const services: Service[] = [];
-  for (const service of [auth, gateway, sessionWriter, analytics]) {
+  for (const service of [auth, workspace, gateway, sessionWriter, analytics]) {
     const env = { ...environment, POSTGRES_URL: postgresUrls.get(service.serviceName) };
     const child = log.child({ part: service.serviceName });
     services.push(await start(service, env, { lifecycle, log: child, metrics }));
   }
-  return serve({ services, lifecycle, log, metrics, host: config.WORKTIDE_HOST, port });
+  return serve({
+    services,
+    lifecycle,
+    log,
+    metrics,
+    host: config.WORKTIDE_HOST,
+    port,
+    corsOrigins: config.CORS_ORIGINS,
+  });
 }
 
 /** Asked first, so that a port in use is known before anything has been started. */

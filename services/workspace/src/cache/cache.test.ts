@@ -1,0 +1,217 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { backend } from '@worktide/backends';
+import { type KeyValue, openKeyValue } from '@worktide/key-value';
+import { createMetrics, type Metrics, silentLogger, unavailable } from '@worktide/runtime';
+import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { z } from 'zod';
+import { type Person, type Running, startWorkspace, type TestDatabase, until, workspaceDatabase } from '../testing.ts';
+import { followForCache } from './follow.ts';
+import { createTenantCache, type TenantCache } from './tenant-cache.ts';
+
+const log = silentLogger();
+
+describe.each(['memory', 'redis'] as const)('a tenant cache on %s', (kind) => {
+  let keyValue: KeyValue;
+  let metrics: Metrics;
+  let cache: TenantCache<number>;
+  let organizationId: string;
+  let away = false;
+  const later = () => {
+    if (away) throw unavailable('key-value');
+  };
+
+  beforeAll(async () => {
+    const url = kind === 'memory' ? 'memory:' : await backend('redis');
+    keyValue = openKeyValue(url, { log, metrics: createMetrics() });
+  });
+  afterAll(() => keyValue.close());
+  beforeEach(() => {
+    away = false;
+    metrics = createMetrics();
+    organizationId = randomUUID();
+    const store = {
+      get: async (key: string) => {
+        later();
+        return keyValue.get(key);
+      },
+      set: keyValue.set,
+      increment: keyValue.increment,
+    };
+    cache = createTenantCache({ name: 'test', schema: z.number(), keyValue: store, log, metrics });
+  });
+  const counts = async () => {
+    const { text } = await metrics.render();
+    return Object.fromEntries(
+      ['hit', 'miss', 'away'].map((outcome) => [
+        outcome,
+        Number(new RegExp(`outcome="${outcome}"} (\\d+)`).exec(text)?.[1]),
+      ]),
+    );
+  };
+  let loads = 0;
+  const load = (value: number) => async () => {
+    loads++;
+    return value;
+  };
+  const remembered = (value: number) =>
+    until('it is remembered', async () => (await cache.get(organizationId, 'a', load(-1))) === value);
+
+  test('loads once, and again after an invalidation', async () => {
+    expect(await cache.get(organizationId, 'a', load(1))).toBe(1);
+    await remembered(1);
+    expect(await cache.get(organizationId, 'b', load(2))).toBe(2);
+    await cache.invalidate(organizationId);
+    expect(await cache.get(organizationId, 'a', load(3))).toBe(3);
+    expect(await cache.get(organizationId, 'b', load(4))).toBe(4);
+    expect(await counts()).toMatchObject({ miss: expect.any(Number), hit: expect.any(Number), away: 0 });
+    expect((await counts()).hit).toBeGreaterThanOrEqual(1);
+  });
+
+  test('never gives one organisation the answer of another', async () => {
+    const other = randomUUID();
+    await cache.get(organizationId, 'a', load(1));
+    await remembered(1);
+    expect(await cache.get(other, 'a', load(2))).toBe(2);
+    await cache.invalidate(other);
+    expect(await cache.get(organizationId, 'a', load(3))).toBe(1);
+  });
+
+  test('what was read before an invalidation and arrives after it is not what others get', async () => {
+    let finish: ((value: number) => void) | undefined;
+    const slow = cache.get(
+      organizationId,
+      'a',
+      () =>
+        new Promise<number>((resolve) => {
+          finish = resolve;
+        }),
+    );
+    await until('it reads', () => finish !== undefined);
+    await cache.invalidate(organizationId);
+    finish!(1);
+    expect(await slow).toBe(1);
+    expect(await cache.get(organizationId, 'a', load(2))).toBe(2);
+  });
+
+  test('of many who miss at once one loads; its failure is everyone’s, and nobody’s later', async () => {
+    loads = 0;
+    const answers = await Promise.all(Array.from({ length: 50 }, () => cache.get(organizationId, 'a', load(7))));
+    expect(new Set(answers)).toEqual(new Set([7]));
+    expect(loads).toBeLessThan(50);
+    const failing = cache.get(organizationId, 'b', () => Promise.reject(new Error('no')));
+    await expect(failing).rejects.toThrow('no');
+    expect(await cache.get(organizationId, 'b', load(8))).toBe(8);
+  });
+
+  test('what does not fit the schema any more is not there', async () => {
+    await keyValue.set(`${organizationId}:test:0:a`, '"text"', 10_000);
+    expect(await cache.get(organizationId, 'a', load(1))).toBe(1);
+    await keyValue.set(`${organizationId}:test:0:c`, 'not JSON', 10_000);
+    expect(await cache.get(organizationId, 'c', load(2))).toBe(2);
+  });
+
+  test('away, every answer is loaded, and operators see it', async () => {
+    away = true;
+    expect(await cache.get(organizationId, 'a', load(1))).toBe(1);
+    expect(await cache.get(organizationId, 'a', load(2))).toBe(2);
+    expect(await counts()).toEqual({ hit: 0, miss: 0, away: 2 });
+  });
+});
+
+describe('GET /projects/active', () => {
+  let database: TestDatabase;
+  let workspace: Running;
+  let keyValue: KeyValue;
+  let manager: Person;
+  beforeAll(async () => {
+    database = await workspaceDatabase();
+    keyValue = openKeyValue(await backend('redis'), { log, metrics: createMetrics() });
+    workspace = await startWorkspace(database.url, { keyValue });
+  });
+  afterAll(async () => {
+    await workspace?.close();
+    await database?.drop();
+  });
+  beforeEach(() => {
+    manager = workspace.person('manager');
+  });
+  const active = async (as = manager): Promise<string[]> =>
+    (await workspace.call(as, 'GET', '/projects/active')).body.items.map(({ name }: { name: string }) => name);
+  /** Behind the service's back: nobody invalidates. */
+  const slip = (name: string) =>
+    database.admin.query('UPDATE workspace.projects SET name = $2 WHERE organization_id = $1', [
+      manager.organizationId,
+      name,
+    ]);
+  const isCached = () =>
+    until('the answer is kept', async () => {
+      const before = await active();
+      await slip(`${before[0]} `);
+      const after = await active();
+      await slip(before[0]!);
+      return after[0] === before[0];
+    });
+
+  test('answers from the cache, and every change of a project is in the next answer', async () => {
+    expect(await active()).toEqual([]);
+    const { id } = (await workspace.call(manager, 'POST', '/projects', { name: 'A' })).body;
+    expect(await active()).toEqual(['A']);
+    await isCached();
+    await workspace.call(manager, 'PATCH', `/projects/${id}`, { name: 'B' });
+    expect(await active()).toEqual(['B']);
+    await workspace.call(manager, 'PATCH', `/projects/${id}`, { status: 'archived' });
+    expect(await active()).toEqual([]);
+    await workspace.call(manager, 'PATCH', `/projects/${id}`, { status: 'active' });
+    expect(await active()).toEqual(['B']);
+    await workspace.call(manager, 'DELETE', `/projects/${id}`);
+    expect(await active()).toEqual([]);
+    await workspace.call(manager, 'POST', `/projects/${id}/restore`);
+    expect(await active()).toEqual(['B']);
+    expect(await active(workspace.person('manager'))).toEqual([]);
+  });
+
+  test('key-value away: answers come from the database, and changes go through', async () => {
+    workspace.away.keyValue = true;
+    try {
+      const { id } = (await workspace.call(manager, 'POST', '/projects', { name: 'A' })).body;
+      expect(await active()).toEqual(['A']);
+      expect((await workspace.call(manager, 'PATCH', `/projects/${id}`, { name: 'B' })).status).toBe(200);
+      expect(await active()).toEqual(['B']);
+    } finally {
+      workspace.away.keyValue = false;
+    }
+  });
+
+  test('an invalidation lost between commit and key-value is made up for by the event', async () => {
+    const codec = createCodec(openSchemaRegistry('local:'), topics['workspace-events']);
+    await codec.prepare();
+    const cache = createTenantCache({ name: 'projects', schema: z.unknown(), keyValue, log, metrics: createMetrics() });
+    const follower = await followForCache({ eventLog: workspace.eventLog, codec, invalidate: cache.invalidate });
+    try {
+      await workspace.call(manager, 'POST', '/projects', { name: 'A' });
+      const [{ id, version }] = (await workspace.call(manager, 'GET', '/projects')).body.items;
+      await until('what was told before has been followed', async () => (await follower.lag()) === 0);
+      await isCached();
+      await slip('B');
+      // As a process tells it that dies before it invalidates; a record that nobody can read is in front of it.
+      const event = { type: 'project', id, version: version + 1, deleted: false, name: 'B', status: 'active' };
+      const key = manager.organizationId;
+      const value = codec.encode({ organizationId: key, actorId: null, events: [event] });
+      await workspace.eventLog.producer().send('workspace-events', [
+        { key, value: Buffer.from('garbage') },
+        { key, value: codec.encode({ organizationId: key }) },
+        { key, value },
+      ]);
+      await until('the change is seen', async () => (await active())[0] === 'B');
+      const dead = await workspace.eventLog.admin.read('workspace-events.dead', {
+        partition: 0,
+        fromOffset: 0,
+        limit: 10,
+      });
+      expect(dead).toHaveLength(2);
+    } finally {
+      await follower.close();
+    }
+  });
+});

@@ -1,0 +1,15 @@
+import { httpConfig } from '@worktide/runtime';
+import { z } from 'zod';
+
+/** The environment of this service; `loadConfig` reports every problem at once. */
+export const configSchema = z.object({
+  ...httpConfig(8085),
+  POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  EVENT_LOG_URL: z.string(),
+  SCHEMA_REGISTRY_URL: z.string().default('local:'),
+  KEY_VALUE_URL: z.string().default('memory:'),
+  AUTH_URL: z.url({ protocol: /^https?$/ }),
+  INTERNAL_TOKEN: z.string().min(32),
+});
+
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,198 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { openEventLog } from '@worktide/event-log';
+import {
+  createLifecycle,
+  createMetrics,
+  httpOptions,
+  loadConfig,
+  type Metrics,
+  serve,
+  silentLogger,
+  uuidv7,
+} from '@worktide/runtime';
+import { type AccessTokenClaims, allTopics, createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { configSchema, run } from './index.ts';
+import { callUrl, type TestDatabase, until, workspaceDatabase } from './testing.ts';
+
+/** The service as `main.ts` runs it, beside an auth that has the routes services ask, and no more. */
+const log = silentLogger();
+const keys = generateKeyPairSync('ed25519');
+const user = {
+  id: uuidv7(),
+  organizationId: uuidv7(),
+  name: 'Ada',
+  role: 'manager' as const,
+  timezone: 'Asia/Kathmandu',
+  status: 'active' as const,
+};
+let database: TestDatabase;
+let folder: string;
+let auth: Server;
+let authUrl: string;
+
+beforeAll(async () => {
+  database = await workspaceDatabase();
+  folder = await mkdtemp(join(tmpdir(), 'workspace-'));
+  const answers: Record<string, unknown> = {
+    '/.well-known/jwks.json': { keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'EdDSA' }] },
+    '/internal/revocations': { items: [], cursor: '1', nextPage: null },
+    [`/internal/users/${user.organizationId}/${user.id}`]: { user },
+  };
+  auth = createServer((req, res) => {
+    const answer = answers[req.url!.split('?')[0]!] ?? { user: null };
+    res.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+  });
+  await new Promise<void>((resolve) => auth.listen(0, '127.0.0.1', resolve));
+  authUrl = `http://127.0.0.1:${(auth.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  auth?.closeAllConnections();
+  auth?.close();
+  await database?.drop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function token(): string {
+  const iat = Math.floor(Date.now() / 1000);
+  const claims: AccessTokenClaims = {
+    iss: 'worktide',
+    sub: user.id,
+    org: user.organizationId,
+    role: user.role,
+    sid: uuidv7(),
+    tz: user.timezone,
+    iat,
+    exp: iat + 900,
+  };
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const unsigned = `${part({ alg: 'EdDSA', kid: 'one' })}.${part(claims)}`;
+  return `${unsigned}.${sign(null, Buffer.from(unsigned), keys.privateKey).toString('base64url')}`;
+}
+
+async function start(more: Record<string, string> = {}) {
+  const lifecycle = createLifecycle({ log });
+  const metrics: Metrics = createMetrics();
+  const config = loadConfig(configSchema, {
+    HOST: '127.0.0.1',
+    PORT: '0',
+    POSTGRES_URL: database.url,
+    EVENT_LOG_URL: `lmdb:${folder}`,
+    AUTH_URL: authUrl,
+    INTERNAL_TOKEN: 'internal-token-of-tests-0123456789abcdef',
+    ...more,
+  });
+  const service = await run(config, { lifecycle, log, metrics });
+  const { url } = await serve({ services: [service], lifecycle, log, metrics, ...httpOptions(config) });
+  return { url, lifecycle, metrics };
+}
+
+test('every problem of the configuration is told at once', () => {
+  const bad = { POSTGRES_URL: 'mysql://x', INTERNAL_TOKEN: 'short', PORT: 'x' };
+  expect(() => loadConfig(configSchema, bad)).toThrow(
+    /PORT[\s\S]*POSTGRES_URL[\s\S]*EVENT_LOG_URL[\s\S]*AUTH_URL[\s\S]*INTERNAL_TOKEN/,
+  );
+});
+
+test('starts while everything else is away: alive, not ready, 503, and closes in order', async () => {
+  const { url, lifecycle } = await start({
+    POSTGRES_URL: 'postgres://nobody:secret@127.0.0.1:9/none',
+    AUTH_URL: 'http://127.0.0.1:9',
+    KEY_VALUE_URL: 'redis://127.0.0.1:9',
+    SCHEMA_REGISTRY_URL: 'http://127.0.0.1:9',
+  });
+  expect((await callUrl(url, undefined, 'GET', '/health/live')).status).toBe(200);
+  expect(await callUrl(url, undefined, 'GET', '/health/ready')).toMatchObject({
+    status: 503,
+    body: {
+      dependencies: {
+        postgres: { status: 'down' },
+        auth: { status: 'down' },
+        'schema registry': { status: 'down' },
+      },
+    },
+  });
+  expect((await callUrl(url, token(), 'GET', '/projects')).status).toBe(503);
+  expect(await lifecycle.close()).toBe(true);
+});
+
+test('with a real credential, from a request to the log; a clean stop leaves a clean outbox', async () => {
+  const eventLog = openEventLog(`lmdb:${folder}`, { clientId: 'test', log, metrics: createMetrics() });
+  try {
+    await eventLog.admin.ensureTopics(allTopics());
+    const codec = createCodec(openSchemaRegistry('local:'), topics['workspace-events']);
+    await codec.prepare();
+    const { url, lifecycle, metrics } = await start();
+    const ask = (method: string, path: string, body?: unknown) => callUrl(url, token(), method, path, body);
+    await until('it is ready', async () => (await callUrl(url, undefined, 'GET', '/health/ready')).status === 200);
+    expect((await callUrl(url, undefined, 'GET', '/projects')).status).toBe(401);
+
+    const project = await ask('POST', '/projects', { name: 'Apollo' });
+    expect(project).toMatchObject({ status: 201, body: { createdBy: user.id } });
+    expect(project.headers.get('ratelimit-remaining')).not.toBeNull();
+    const task = { projectId: project.body.id, title: 'A task', assigneeId: user.id };
+    expect((await ask('POST', '/tasks', task)).status).toBe(201);
+    expect(await ask('POST', '/tasks', { ...task, assigneeId: uuidv7() })).toMatchObject({
+      status: 400,
+      body: { code: 'UNKNOWN_USER' },
+    });
+    expect((await ask('GET', '/projects/active')).body.items).toEqual([project.body]);
+    expect((await metrics.render()).text).toMatch(/worktide_cache_lookups_total\{cache="projects",outcome="miss"\} 1/);
+
+    const read = async (topic: string) => {
+      const partitions = Array.from({ length: 12 }, (_, partition) =>
+        eventLog.admin.read(topic, { partition, fromOffset: 0, limit: 100 }),
+      );
+      return (await Promise.all(partitions)).flat();
+    };
+    await until('two events and two audit records', async () =>
+      (await Promise.all([read('workspace-events'), read('audit')])).every((records) => records.length === 2),
+    );
+    const records = await read('workspace-events');
+    expect(records.map(({ key }) => key)).toEqual([user.organizationId, user.organizationId]);
+    expect(codec.decode(records[0]!.value)).toMatchObject({ actorId: user.id });
+    expect(await lifecycle.close()).toBe(true);
+    const { rows } = await database.admin.query('SELECT count(*)::int AS n FROM workspace.outbox');
+    expect(rows).toEqual([{ n: 0 }]);
+  } finally {
+    await eventLog.close();
+  }
+});
+
+test('Kafka and key-value away: ready, people work on, and what is to be told waits in the outbox', async () => {
+  const { url, lifecycle } = await start({
+    EVENT_LOG_URL: 'kafka://127.0.0.1:9',
+    KEY_VALUE_URL: 'redis://127.0.0.1:9',
+  });
+  await until('it is ready', async () => (await callUrl(url, undefined, 'GET', '/health/ready')).status === 200);
+  const { status, body } = await callUrl(url, token(), 'POST', '/projects', { name: 'Gemini' });
+  expect(status).toBe(201);
+  const active = await callUrl(url, token(), 'GET', '/projects/active');
+  expect(active.body.items.map(({ id }: { id: string }) => id)).toContain(body.id);
+  await lifecycle.close();
+  const { rows } = await database.admin.query('SELECT count(*)::int AS n FROM workspace.outbox');
+  expect(rows).toEqual([{ n: 1 }]);
+});
+
+test('the OpenAPI document has every route, and says who may write projects and teams', async () => {
+  const { url, lifecycle } = await start();
+  const { paths } = (await (await fetch(`${url}/api/docs/openapi.json`)).json()) as { paths: Record<string, object> };
+  const operations = Object.entries(paths).flatMap(([path, item]) => Object.keys(item).map((m) => `${m} ${path}`));
+  for (const operation of [
+    'get /api/v1/projects/active',
+    'post /api/v1/projects/{id}/restore',
+    'post /api/v1/projects/{id}/teams',
+    'delete /api/v1/teams/{id}/members/{userId}',
+    'get /api/v1/tasks/stats',
+    'patch /api/v1/tasks/{id}',
+    'post /api/v1/tasks/{id}/restore',
+  ]) {
+    expect(operations).toContain(operation);
+  }
+  await lifecycle.close();
+});

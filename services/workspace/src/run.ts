@@ -1,0 +1,89 @@
+import { createAudit } from '@worktide/audit';
+import { openEventLog } from '@worktide/event-log';
+import { createIdentity } from '@worktide/identity';
+import { openKeyValue, openLimits } from '@worktide/key-value';
+import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { describeError, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
+import { createCodec, openSchemaRegistry, projectPage, topics } from '@worktide/schemas';
+import { concernsProjects, followForCache } from './cache/follow.ts';
+import { createTenantCache } from './cache/tenant-cache.ts';
+import type { Config } from './config.ts';
+import { workspaceRoutes } from './routes.ts';
+import { createStore } from './store/store.ts';
+
+export const serviceName = 'workspace';
+
+/** A user's agents on all devices, each asking every few seconds. */
+const agentsPerMinute = 300;
+
+/**
+ * Projects, teams and tasks (U5, U6, U9). Who may do what is one table, `policies.ts`; the way to the database is one
+ * object, `store/`, and begins with an organisation; what changed leaves through an outbox.
+ *
+ * Starts while everything else is away, says so in `checks`, and goes on when it is back.
+ */
+export async function run(
+  config: Config,
+  deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
+): Promise<Service> {
+  const { lifecycle, log, metrics } = deps;
+
+  const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
+  lifecycle.onClose('workspace postgres', () => pool.end());
+  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('workspace key-value', () => keyValue.close());
+  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('workspace limits', () => limits.close());
+
+  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  lifecycle.onClose('workspace event log', () => eventLog.close());
+  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
+  const codec = createCodec(registry, topics['workspace-events']);
+  const audit = createAudit({ service: serviceName, registry, log, metrics });
+  const producer = eventLog.producer();
+  const outbox = createOutbox({ schema: 'workspace', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
+
+  const identity = createIdentity({
+    authUrl: config.AUTH_URL,
+    internalToken: config.INTERNAL_TOKEN,
+    keyValue,
+    lifecycle,
+    log,
+    metrics,
+  });
+
+  const activeProjects = createTenantCache({ name: 'projects', schema: projectPage, keyValue, log, metrics });
+  const store = createStore({
+    pool,
+    outbox,
+    codec,
+    audit,
+    onCommitted: async (organizationId, events) => {
+      if (!concernsProjects(events)) return;
+      await activeProjects.invalidate(organizationId).catch((error: unknown) => {
+        // The consumer below does it when it can.
+        log.warn({ err: error }, `projects are cached for a little longer: ${describeError(error)}`);
+      });
+    },
+  });
+  const follower = await followForCache({ eventLog, codec, invalidate: activeProjects.invalidate });
+  lifecycle.onClose('workspace cache follower', () => follower.close());
+
+  const agentLimit = limits.window({ name: 'active-projects', points: agentsPerMinute, seconds: 60 });
+
+  return {
+    name: serviceName,
+    routes: workspaceRoutes({ store, activeProjects, agentLimit, findUser: identity.findUser }),
+    // Key-value is no reason to be unready: without it the database answers. Nor is the log: what it is to be told
+    // waits in the outbox, and what follows it only empties a cache.
+    checks: {
+      postgres: checkPostgres(pool),
+      'schema registry': async () => {
+        await Promise.all([codec.prepare(), audit.check()]);
+      },
+      auth: identity.check,
+    },
+    authenticate: identity.authenticate,
+    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+  };
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http';
+import { type Audit, type AuditAction, auditSource } from '@worktide/audit';
+import { type Outbox, type OutboxTicket, type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
+import type { Caller } from '@worktide/runtime';
+import { type Codec, topics, type WorkspaceEvent, type WorkspaceRecord } from '@worktide/schemas';
+
+/** One organisation's data within a transaction. Still `organization_id = $1` first in every query. */
+export interface Tenant {
+  client: Queryable;
+  organizationId: string;
+}
+
+/** A transaction that changes something; everything it tells leaves with it, or nothing does. */
+export interface Change extends Tenant {
+  caller: Caller;
+  /** What is now so, for other services, and what was done, for the audit trail. */
+  tell(event: WorkspaceEvent, action: AuditAction): void;
+}
+
+/** Whose request it is. A route's context is one. */
+export interface RequestSource {
+  caller: Caller;
+  req: IncomingMessage;
+  requestId: string;
+}
+
+/**
+ * The only way from a route to the database, and it begins with the caller: nothing can be read or written without an
+ * organisation, and what a query forgets to ask for the database's row-level security refuses to give.
+ */
+export interface Store {
+  /** Rejects 503, and as `fn` does. */
+  read<T>(caller: Caller, fn: (tenant: Tenant) => Promise<T>): Promise<T>;
+  /**
+   * `fn` may run again (see `transaction`). Events leave after the commit; the log being away holds nothing up.
+   * Rejects 503, also until the schema of the events was registered once, and as `fn` does.
+   */
+  change<T>(source: RequestSource, fn: (change: Change) => Promise<T>): Promise<T>;
+}
+
+export function createStore(options: {
+  pool: Pool;
+  outbox: Pick<Outbox, 'write' | 'committed'>;
+  /** Of topic `workspace-events`. */
+  codec: Codec;
+  audit: Pick<Audit, 'events' | 'check'>;
+  /** After the commit, before the answer: who changed something sees it at their next request. */
+  onCommitted: (organizationId: string, events: readonly WorkspaceEvent[]) => Promise<void>;
+}): Store {
+  const { pool, outbox, codec, audit, onCommitted } = options;
+  const topic = topics['workspace-events'].name;
+
+  return {
+    read: ({ organizationId }, fn) =>
+      tenantTransaction(pool, organizationId, (client) => fn({ client, organizationId })),
+
+    async change(source, fn) {
+      const { caller, req, requestId } = source;
+      const { organizationId, userId } = caller;
+      await codec.prepare();
+      // Once done nothing to wait for. Never a reason to refuse, but without it a new process's first actions are lost.
+      await audit.check().catch(() => {});
+      let events: WorkspaceEvent[] = [];
+      let ticket: OutboxTicket | undefined;
+      const result = await tenantTransaction(pool, organizationId, async (client) => {
+        // Anew with every attempt.
+        events = [];
+        const actions: AuditAction[] = [];
+        const tell = (event: WorkspaceEvent, action: AuditAction): void => {
+          events.push(event);
+          actions.push(action);
+        };
+        const answer = await fn({ client, organizationId, caller, tell });
+        if (events.length === 0) return answer;
+        const record: WorkspaceRecord = { organizationId, actorId: userId, events };
+        ticket = await outbox.write(client, [
+          { topic, key: organizationId, value: codec.encode(record) },
+          ...audit.events(organizationId, auditSource({ req, requestId }, caller), actions),
+        ]);
+        return answer;
+      });
+      if (events.length > 0) {
+        // Not awaited: what the log does not take now is in the outbox until it does.
+        if (ticket) outbox.committed(ticket).catch(() => {});
+        await onCommitted(organizationId, events);
+      }
+      return result;
+    },
+  };
+}
