@@ -10,11 +10,12 @@ import { createPool, type Pool, prepareServiceDatabase } from '@worktide/postgre
 import { createMetrics } from '@worktide/runtime';
 import { allTopics, topics } from '@worktide/schemas';
 import { database as writerDatabase } from '@worktide/session-writer';
+import { database as workspaceDatabase } from '@worktide/workspace';
 import { type Context, until } from './context.ts';
 import { createTokens, type Tokens } from './load/tokens.ts';
 import { announceProfile, profileArgs } from './profile.ts';
 
-export type ServiceName = 'auth' | 'ingest-gateway' | 'session-writer' | 'analytics';
+export type ServiceName = 'auth' | 'workspace' | 'ingest-gateway' | 'session-writer' | 'analytics';
 
 export interface Service {
   pid: number;
@@ -37,7 +38,9 @@ export interface Area {
   /** Starts a service as a process of its own. Resolves when it is ready. */
   start(service: ServiceName): Promise<Service>;
   /** Access tokens of the first `users` users; starts auth where it does not run yet. */
-  tokens(users: number): Promise<string[]>;
+  tokens(users: number, organizationOf?: (user: number) => string): Promise<string[]>;
+  /** Of its services, for what asks auth itself. */
+  internalToken: string;
   /** Records that a group has not committed yet, all its topics together. */
   lag(group: string, topics: string[]): Promise<number>;
   /** Stops its services and drops its databases. */
@@ -89,6 +92,11 @@ export async function openArea(context: Context, name: string, log = name): Prom
     CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: `http://127.0.0.1:${authPort}`,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
+    // What is measured is the work, not where its limits are.
+    IP_LIMIT_PER_MINUTE: '1000000000',
+    LOGIN_LIMIT_PER_MINUTE: '1000000000',
+    REGISTER_LIMIT_PER_MINUTE: '1000000000',
+    QUOTA_TRIAL: 'unlimited',
   };
 
   async function start(service: ServiceName): Promise<Service> {
@@ -100,6 +108,7 @@ export async function openArea(context: Context, name: string, log = name): Prom
       own.AUTH_SIGNING_KEY = tokens.privateKey;
       own.POSTGRES_URL = await serviceUrl(context, postgresUrl, authDatabase);
     } else await start('auth');
+    if (service === 'workspace') own.POSTGRES_URL = await serviceUrl(context, postgresUrl, workspaceDatabase);
     if (service === 'session-writer') own.POSTGRES_URL = await serviceUrl(context, postgresUrl, writerDatabase);
     const port = service === 'auth' ? authPort : await freePort();
     const url = `http://127.0.0.1:${port}`;
@@ -139,9 +148,10 @@ export async function openArea(context: Context, name: string, log = name): Prom
     clickhouseUrl,
     postgres,
     start,
-    async tokens(users) {
+    internalToken: env.INTERNAL_TOKEN!,
+    async tokens(users, organizationOf) {
       const auth = await start('auth');
-      return tokens!.sign(auth.url, users);
+      return tokens!.sign(auth.url, users, organizationOf);
     },
     async lag(group, topics) {
       const lags = await eventLog.admin.lag(group, topics);

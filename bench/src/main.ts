@@ -9,7 +9,9 @@ import { endToEnd } from './parts/end-to-end.ts';
 import { gateway } from './parts/gateway.ts';
 import { growth } from './parts/growth.ts';
 import { latency } from './parts/latency.ts';
+import { people } from './parts/people.ts';
 import { reports } from './parts/reports.ts';
+import { tasks } from './parts/tasks.ts';
 import { writer } from './parts/writer.ts';
 import { createReport, table } from './report.ts';
 
@@ -21,6 +23,8 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   'end-to-end': endToEnd,
   latency,
   reports,
+  people,
+  tasks,
 };
 
 const given = process.argv.slice(2);

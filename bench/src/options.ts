@@ -1,6 +1,16 @@
 import { parseArgs } from 'node:util';
 
-export const partNames = ['gateway', 'analytics', 'writer', 'growth', 'end-to-end', 'latency', 'reports'] as const;
+export const partNames = [
+  'gateway',
+  'analytics',
+  'writer',
+  'growth',
+  'end-to-end',
+  'latency',
+  'reports',
+  'people',
+  'tasks',
+] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface Options {

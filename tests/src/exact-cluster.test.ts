@@ -84,7 +84,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
 
     await accepted(cluster.originsOf('ingest-gateway'), 100);
     await postgres.kill9();
-    await cluster.untilNotReady({ auth: 'postgres', 'session-writer': 'postgres' });
+    await cluster.untilNotReady({ auth: 'postgres', workspace: 'postgres', 'session-writer': 'postgres' });
     await until('a writer says that it tries again', async () => {
       const retrying = cluster
         .originsOf('session-writer')
@@ -240,6 +240,46 @@ test('more than the log takes: 503 with Retry-After, flat memory, and nothing ac
   });
   await gateway.stop();
 }, 120_000);
+
+test('Redis away: log-ins and pings go on; limits are local for now, hold, and say so', async () => {
+  const person = await register(cluster.url);
+  const { key } = await makeAgentKey(cluster.url, person);
+  const credentials = { email: person.email, password: person.password };
+  const login = (password = credentials.password) =>
+    call(cluster.url, 'post', '/api/v1/auth/login', { body: { ...credentials, password } });
+  const local = async (): Promise<number[]> => {
+    const origins = [...cluster.originsOf('auth'), ...cluster.originsOf('ingest-gateway')];
+    return Promise.all(origins.map((origin) => metric(origin, 'worktide_limits_local')));
+  };
+  await cluster.engines.redis.kill9();
+  expectStatus(await login(), 200);
+  // More than a lease of the quota for each gateway, so that both ask for another.
+  await until('limits are local everywhere', async () => {
+    for (const origin of cluster.originsOf('ingest-gateway')) {
+      const pings = Array.from({ length: 600 }, (_, i) => ping('Away', { at: yesterdayNoon() + i, seconds: 0 }));
+      await post(origin, key, pings);
+    }
+    return (await local()).every((value) => value === 1);
+  });
+  for (let attempt = 0; attempt < 4; attempt++) expect((await login('wrong')).status).toBe(401);
+  const refused = await login();
+  expect(refused).toMatchObject({ status: 429, body: { code: 'RATE_LIMITED' } });
+  expect(refused.headers).toMatchObject({
+    'retry-after': expect.stringMatching(/^[1-9]\d*$/),
+    ratelimit: expect.stringContaining('r=0'),
+    'ratelimit-policy': expect.stringContaining('q=5;w=60'),
+  });
+
+  await cluster.engines.redis.restart();
+  await until('limits are shared again', async () => {
+    for (const origin of cluster.originsOf('ingest-gateway')) {
+      const pings = Array.from({ length: 600 }, (_, i) => ping('Back', { at: yesterdayNoon() + i, seconds: 0 }));
+      await post(origin, key, pings);
+    }
+    await call(cluster.url, 'get', '/api/v1/auth/me', { bearer: person.accessToken });
+    return (await local()).every((value) => value === 0);
+  });
+}, 90_000);
 
 test('every record from the first one on once more, into the same stores: equal, and no row is written', async () => {
   const before = await usageRows(cluster.engines.postgres.url);

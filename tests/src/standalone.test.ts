@@ -21,6 +21,38 @@ const documentedCalls = [
   'post /api/v1/auth/agent-keys',
   'get /api/v1/auth/agent-keys',
   'delete /api/v1/auth/agent-keys/{id}',
+  'patch /api/v1/auth/me',
+  'post /api/v1/auth/password/change',
+  'post /api/v1/auth/password/forgot',
+  'post /api/v1/auth/password/reset',
+  'get /api/v1/auth/sessions',
+  'delete /api/v1/auth/sessions/{id}',
+  'post /api/v1/invitations',
+  'post /api/v1/invitations/accept',
+  'get /api/v1/users',
+  'get /api/v1/users/{id}',
+  'patch /api/v1/users/{id}',
+  'get /api/v1/organization',
+  'patch /api/v1/organization',
+  'post /api/v1/billing/webhook',
+  'get /api/v1/projects',
+  'post /api/v1/projects',
+  'get /api/v1/projects/active',
+  'get /api/v1/projects/{id}',
+  'patch /api/v1/projects/{id}',
+  'delete /api/v1/projects/{id}',
+  'get /api/v1/projects/{id}/tasks',
+  'get /api/v1/projects/{id}/teams',
+  'get /api/v1/teams/{id}/members',
+  'post /api/v1/teams/{id}/members',
+  'delete /api/v1/teams/{id}/members/{userId}',
+  'get /api/v1/tasks',
+  'post /api/v1/tasks',
+  'get /api/v1/tasks/stats',
+  'get /api/v1/tasks/{id}',
+  'patch /api/v1/tasks/{id}',
+  'delete /api/v1/tasks/{id}',
+  'post /api/v1/tasks/{id}/restore',
   'post /api/v1/pings',
   'get /api/v1/usage',
   'get /api/v1/reports/apps',
@@ -33,7 +65,7 @@ let product: Product;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  product = await startProduct(folder.dir);
+  product = await startProduct(folder.dir, { BILLING_WEBHOOK_SECRET: 'billing-secret-of-this-test' });
 }, 120_000);
 
 afterAll(async () => {

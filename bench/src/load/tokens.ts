@@ -6,8 +6,8 @@ import { organizationId, userId } from '../workload.ts';
 export interface Tokens {
   /** For `AUTH_SIGNING_KEY`. */
   privateKey: string;
-  /** @param authUrl of the auth service that was given the key; it tells the key's id. */
-  sign(authUrl: string, users: number): Promise<string[]>;
+  /** @param authUrl of the auth service that was given the key; it tells the key's id. All users are of one organisation unless said. */
+  sign(authUrl: string, users: number, organizationOf?: (user: number) => string): Promise<string[]>;
 }
 
 /** Longer than any run. */
@@ -17,24 +17,24 @@ export function createTokens(): Tokens {
   const { privateKey } = generateKeyPairSync('ed25519');
   return {
     privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
-    async sign(authUrl, users) {
+    async sign(authUrl, users, organizationOf = () => organizationId) {
       const response = await fetch(`${authUrl}/.well-known/jwks.json`);
       const { keys } = (await response.json()) as { keys: { kid: string }[] };
       const header = encode({ alg: 'EdDSA', typ: 'JWT', kid: keys[0]!.kid });
       return Array.from({ length: users }, (_, user) => {
-        const text = `${header}.${encode(claimsOf(user))}`;
+        const text = `${header}.${encode(claimsOf(user, organizationOf(user)))}`;
         return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
       });
     },
   };
 }
 
-function claimsOf(user: number): AccessTokenClaims {
+function claimsOf(user: number, org: string): AccessTokenClaims {
   const now = Date.now() / 1_000;
   return {
     iss: tokenIssuer,
     sub: userId(user),
-    org: organizationId,
+    org,
     role: 'employee',
     sid: userId(user),
     tz: 'UTC',

@@ -1,164 +1,65 @@
-import { createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Answer, call, expectStatus } from './support/http.ts';
-import {
-  type AgentKey,
-  appsReport,
-  makeAgentKey,
-  type Person,
-  ping,
-  post,
-  register,
-  usageOf,
-  yesterdayNoon,
-} from './support/people.ts';
-import { type Product, startProduct, temporaryFolder } from './support/product.ts';
-import { until } from './support/until.ts';
+import { type Answer, call, expectStatus } from '../support/http.ts';
+import { invite, makeAgentKey, type Person, ping, post, register, usageOf, yesterdayNoon } from '../support/people.ts';
+import { until } from '../support/until.ts';
+import { type Operation, readOperations } from './operations.ts';
+import { bodyOf, claimsOf, device, hers, marker, pathOf, startWorld, takesPath, type World } from './world.ts';
 
-interface Parameter {
-  name: string;
-  in: 'path' | 'query';
-  required: boolean;
-  schema: { format?: string };
-}
-
-interface Operation {
-  id: string;
-  method: string;
-  route: string;
-  secured: boolean;
-  hasBody: boolean;
-  parameters: Parameter[];
-}
-
-/** Stands in everything that Ada's organisation stores; an answer to anybody else that holds it is a leak. */
-const marker = 'ada7b1d';
-const device = `device-${marker}`;
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-let product: Product;
+let world: World;
 let operations: Operation[];
-let ada: Person;
-let adasKey: AgentKey;
-let adasSession: string;
-let adasUsage: string[];
 let before: unknown;
 
 beforeAll(async () => {
-  folder = await temporaryFolder();
-  product = await startProduct(folder.dir);
-  operations = await readOperations();
-  ada = await register(product.url, marker);
-  adasKey = await makeAgentKey(product.url, ada, device);
-  adasSession = claimsOf(ada.accessToken).sid as string;
-  await post(product.url, adasKey.key, [
-    ping(`App ${marker}`, { seconds: 60, url: `https://${marker}.example.com/`, title: `Title ${marker}` }),
-    ping(`Other ${marker}`, { at: yesterdayNoon() + 600_000, seconds: 60 }),
-  ]);
-  await until(
-    'the report has both',
-    async () => Object.keys(await appsReport(product.url, ada.accessToken)).length === 2,
-  );
-  before = await stateOfAda();
-  adasUsage = (await usageOf(product.url, ada.accessToken)).map(({ id }) => id);
+  world = await startWorld();
+  operations = await readOperations(world.product.url);
+  before = await world.state();
 }, 120_000);
+afterAll(() => world?.close());
 
-afterAll(async () => {
-  await product?.process.stop();
-  await folder?.remove();
-});
-
-async function readOperations(): Promise<Operation[]> {
-  const document = expectStatus(await call(product.url, 'get', '/api/docs/openapi.json'), 200);
-  return Object.entries(document.paths as Record<string, Record<string, OperationObject>>).flatMap(([route, methods]) =>
-    Object.entries(methods).map(([method, { operationId, security, requestBody, parameters }]) => ({
-      id: operationId,
-      method,
-      route,
-      secured: security.length > 0,
-      hasBody: requestBody !== undefined,
-      parameters,
-    })),
-  );
-}
-
-interface OperationObject {
-  operationId: string;
-  security: object[];
-  requestBody?: object;
-  parameters: Parameter[];
-}
-
-/** What Ada sees of her organisation, without the marks that her own looking leaves. */
-async function stateOfAda(): Promise<unknown> {
-  const { url } = product;
-  const get = async (path: string) => expectStatus(await call(url, 'get', path, { bearer: ada.accessToken }), 200);
-  const { user, organization } = await get('/api/v1/auth/me');
-  const keys = await get('/api/v1/auth/agent-keys');
-  return {
-    user: { ...user, lastSeenAt: null },
-    organization,
-    keys: keys.items.map((key: object) => ({ ...key, lastUsedAt: null })),
-    usage: await usageOf(url, ada.accessToken),
-    apps: await appsReport(url, ada.accessToken),
-  };
-}
-
-const claimsOf = (token: string): Record<string, unknown> =>
-  JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
 const base64 = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** The path parameter of a route as one of Ada's. A new route needs a line here. */
-function adasId(route: string): string {
-  if (route.startsWith('/api/v1/auth/agent-keys/')) return adasKey.id;
-  if (route.startsWith('/api/v1/auth/sessions/')) return adasSession;
-  throw new Error(`isolation.test.ts knows no object of another organisation for ${route}: make one`);
+/** A token of these claims, signed by a key under the product's key id. */
+async function signed(claims: Record<string, unknown>, key: KeyObject): Promise<string> {
+  const { keys } = expectStatus(await call(world.product.url, 'get', '/.well-known/jwks.json'), 200);
+  const unsigned = `${base64({ alg: 'EdDSA', kid: keys[0].kid })}.${base64(claims)}`;
+  return `${unsigned}.${sign(null, Buffer.from(unsigned), key).toString('base64url')}`;
 }
 
-/** A body that would do something to Ada, were the ids in it believed. A new operation with a body needs a line here. */
-function bodyOf(operation: Operation): unknown {
-  const hers = { userId: ada.userId, organizationId: ada.organizationId, user: ada.userId, org: ada.organizationId };
-  const bodies: Record<string, object> = {
-    'post /api/v1/auth/register': {
-      ...hers,
-      email: ada.email,
-      password: 'x'.repeat(12),
-      name: 'B',
-      organizationName: 'B',
-    },
-    'post /api/v1/auth/login': { ...hers, email: ada.email, password: 'not the password' },
-    'post /api/v1/auth/refresh': { ...hers, refreshToken: adasSession },
-    'post /api/v1/auth/logout': { ...hers, refreshToken: adasSession, sessionId: adasSession },
-    'post /api/v1/auth/logout-all': hers,
-    'patch /api/v1/auth/me': { ...hers, id: ada.userId, name: 'B' },
-    'post /api/v1/auth/agent-keys': { ...hers, name: 'B', deviceId: device },
-    'post /api/v1/pings': ping('B', { ...hers, deviceId: device, seconds: 3_600 }),
-  };
-  const body = bodies[`${operation.method} ${operation.route}`];
-  if (!body && operation.hasBody)
-    throw new Error(`isolation.test.ts knows no body for ${operation.method} ${operation.route}: write one`);
-  return operation.hasBody ? body : undefined;
-}
-
-/** The path with Ada's ids in every place that takes one, and something valid in every other that is required. */
-function pathOf(operation: Operation, query: Record<string, string>): string {
-  const date = new Date(yesterdayNoon()).toISOString().slice(0, 10);
-  const filled = new URLSearchParams(query);
-  for (const { name, in: where, required, schema } of operation.parameters) {
-    if (where === 'path' || !required || filled.has(name)) continue;
-    if (schema.format === 'date') filled.set(name, date);
-    else filled.set(name, name === 'to' ? `${date}T23:59:59.000Z` : `${date}T00:00:00.000Z`);
-  }
-  const path = operation.route.replaceAll(/\{\w+\}/g, () => adasId(operation.route));
-  return filled.size > 0 ? `${path}?${filled}` : path;
+/** An operation with Ada's ids in its path and body; the answer may hold what the question had, and no more. */
+async function ask(
+  operation: Operation,
+  bearer: string | undefined,
+  query: Record<string, string> = {},
+): Promise<Answer & { question: string }> {
+  const path = pathOf(operation, takesPath(operation) ? hers(world, operation) : {}, query);
+  const body = bodyOf(world, operation);
+  const answer = await call(world.product.url, operation.method, path, { bearer, body });
+  return { ...answer, question: `${operation.method} ${path} ${JSON.stringify(body)}` };
 }
 
 /** Nothing of Ada's stands in the answer, but for what the question itself had. */
 function expectNoLeak(answer: Answer, question: string): void {
-  const secrets = [marker, ada.userId, ada.organizationId, adasKey.id, adasSession, ...adasUsage];
+  const { ada, manager, employee, key, session, ids, usage } = world;
+  const people = [ada, manager, employee].flatMap(({ userId, email }) => [userId, email]);
+  const secrets = [marker, ada.organizationId, ...people, key.id, session, ...Object.values(ids), ...usage];
   const leaked = secrets.filter((secret) => answer.text.includes(secret) && !question.includes(secret));
   expect({ question, status: answer.status, leaked, text: leaked.length > 0 ? answer.text : '' }).toMatchObject({
     leaked: [],
   });
+}
+
+const secured = (): Operation[] => operations.filter(({ access }) => access !== 'public');
+
+/** Every operation that wants a credential says 401 to this one, and says nothing else. */
+async function expectRefusedEverywhere(bearer: string | undefined, code?: string): Promise<void> {
+  expect(secured().length).toBeGreaterThan(40);
+  for (const operation of secured()) {
+    const answer = await ask(operation, bearer);
+    expect({ operation: operation.name, status: answer.status, text: answer.text }).toMatchObject({ status: 401 });
+    if (code) expect({ operation: operation.name, code: answer.body.code }).toMatchObject({ code });
+    expectNoLeak(answer, answer.question);
+  }
 }
 
 describe('a credential that is none', () => {
@@ -166,46 +67,47 @@ describe('a credential that is none', () => {
     nobody: () => undefined,
     'no token at all': () => 'token',
     'a key that was never made': () => `waka_${randomUUID()}`,
-    'an unsigned token (alg none)': () => `${base64({ alg: 'none', typ: 'JWT' })}.${ada.accessToken.split('.')[1]}.`,
-    'a token signed by somebody else under the same key id': async () => {
-      const { keys } = expectStatus(await call(product.url, 'get', '/.well-known/jwks.json'), 200);
-      const unsigned = `${base64({ alg: 'EdDSA', kid: keys[0].kid })}.${ada.accessToken.split('.')[1]}`;
-      const signature = sign(null, Buffer.from(unsigned), generateKeyPairSync('ed25519').privateKey);
-      return `${unsigned}.${signature.toString('base64url')}`;
-    },
+    'an unsigned token (alg none)': () =>
+      `${base64({ alg: 'none', typ: 'JWT' })}.${world.ada.accessToken.split('.')[1]}.`,
+    'a token signed by somebody else under the same key id': () =>
+      signed(claimsOf(world.ada.accessToken), generateKeyPairSync('ed25519').privateKey),
     'a token signed with the public key as a shared secret (HS256)': async () => {
-      const { keys } = expectStatus(await call(product.url, 'get', '/.well-known/jwks.json'), 200);
+      const { keys } = expectStatus(await call(world.product.url, 'get', '/.well-known/jwks.json'), 200);
       const secret = createPublicKey({ key: keys[0], format: 'jwk' }).export({ type: 'spki', format: 'pem' });
-      const unsigned = `${base64({ alg: 'HS256', kid: keys[0].kid })}.${ada.accessToken.split('.')[1]}`;
+      const unsigned = `${base64({ alg: 'HS256', kid: keys[0].kid })}.${world.ada.accessToken.split('.')[1]}`;
       return `${unsigned}.${createHmac('sha256', secret).update(unsigned).digest('base64url')}`;
     },
     'a token whose organisation was changed': async () => {
-      const eve = await register(product.url);
+      const eve = await register(world.product.url);
       const [header, , signature] = eve.accessToken.split('.');
-      return `${header}.${base64({ ...claimsOf(eve.accessToken), org: ada.organizationId })}.${signature}`;
+      const claims = { ...claimsOf(eve.accessToken), org: world.ada.organizationId };
+      return `${header}.${base64(claims)}.${signature}`;
     },
   };
 
   test.each(Object.keys(forged))('%s: 401 on every operation', async (name) => {
-    const bearer = await forged[name]!();
-    const secured = operations.filter((operation) => operation.secured);
-    expect(secured.length).toBeGreaterThan(5);
-    for (const operation of secured) {
-      const path = pathOf(operation, {});
-      const answer = await call(product.url, operation.method, path, { bearer, body: bodyOf(operation) });
-      expect({ operation: operation.id, status: answer.status, text: answer.text }).toMatchObject({ status: 401 });
-      expectNoLeak(answer, path);
-    }
+    await expectRefusedEverywhere(await forged[name]!());
+  });
+
+  test('an expired token, signed by the right key: 401 TOKEN_EXPIRED on every operation', async () => {
+    const claims = claimsOf(world.ada.accessToken);
+    const now = Math.floor(Date.now() / 1000);
+    await expectRefusedEverywhere(await signed({ ...claims, exp: now - 1 }, world.signingKey), 'TOKEN_EXPIRED');
+    // The same but for its end is good, so it was the end that was refused.
+    const good = await signed({ ...claims, exp: now + 60 }, world.signingKey);
+    expectStatus(await call(world.product.url, 'get', '/api/v1/auth/me', { bearer: good }), 200);
   });
 
   test('internal routes take no credential but their own', async () => {
+    const { ada, key, product } = world;
     const internal = [
-      ['post', '/internal/credentials/resolve', { key: adasKey.key }],
+      ['post', '/internal/credentials/resolve', { key: key.key }],
       ['get', '/internal/revocations', undefined],
       ['get', `/internal/users/${ada.organizationId}/${ada.userId}`, undefined],
+      ['get', `/internal/organizations/${ada.organizationId}`, undefined],
     ] as const;
     for (const [method, path, body] of internal) {
-      for (const bearer of [undefined, 'token', adasKey.key, ada.accessToken]) {
+      for (const bearer of [undefined, 'token', key.key, ada.accessToken]) {
         const answer = await call(product.url, method, path, { bearer, body });
         expect({ path, status: answer.status }).toEqual({ path, status: 401 });
         expectNoLeak(answer, path);
@@ -214,69 +116,235 @@ describe('a credential that is none', () => {
   });
 });
 
+describe('a credential that was good a moment ago: 401 on every operation of every service within seconds', () => {
+  /** Services learn of it on their own: the gateway, reports, entries and tasks each answer for themselves. */
+  async function untilRefused(bearer: string): Promise<void> {
+    const { url } = world.product;
+    const date = new Date(yesterdayNoon()).toISOString().slice(0, 10);
+    for (const path of [`/api/v1/reports/apps?date=${date}`, '/api/v1/tasks', '/api/v1/organization']) {
+      await until(`401 at ${path}`, async () => (await call(url, 'get', path, { bearer })).status === 401);
+    }
+    for (const path of ['/api/v1/pings']) {
+      const body = ping('Late');
+      await until(`401 at ${path}`, async () => (await call(url, 'post', path, { bearer, body })).status === 401);
+    }
+    const range = `from=${date}T00:00:00.000Z&to=${date}T23:00:00.000Z`;
+    const usage = `/api/v1/usage?${range}`;
+    await until('401 at /usage', async () => (await call(url, 'get', usage, { bearer })).status === 401);
+  }
+
+  /** Used once everywhere, so that what refuses it is not that nobody knew it. */
+  async function guest(): Promise<{ admin: Person; person: Person; key: string; keyId: string }> {
+    const admin = await register(world.product.url);
+    const person = await invite(world.product, admin, 'manager');
+    const { key, id } = await makeAgentKey(world.product.url, person);
+    await post(world.product.url, key, ping('Used'));
+    await usageOf(world.product.url, person.accessToken);
+    return { admin, person, key, keyId: id };
+  }
+
+  test('a suspended user, token and key; and in again when active, by a new log-in', async () => {
+    const { admin, person, key } = await guest();
+    const path = `/api/v1/users/${person.userId}`;
+    const patch = (status: string) =>
+      call(world.product.url, 'patch', path, { bearer: admin.accessToken, body: { status } });
+    expectStatus(await patch('suspended'), 200);
+    await untilRefused(person.accessToken);
+    await until(
+      'the key is out',
+      async () =>
+        (await call(world.product.url, 'post', '/api/v1/pings', { bearer: key, body: ping('Late') })).status === 401,
+    );
+    await expectRefusedEverywhere(person.accessToken);
+    await expectRefusedEverywhere(key);
+    const login = { body: { email: person.email, password: person.password } };
+    expect((await call(world.product.url, 'post', '/api/v1/auth/login', login)).status).toBe(401);
+
+    expectStatus(await patch('active'), 200);
+    const again = expectStatus(await call(world.product.url, 'post', '/api/v1/auth/login', login), 200);
+    expectStatus(await call(world.product.url, 'get', '/api/v1/tasks', { bearer: again.accessToken }), 200);
+    await until(
+      'the key is in',
+      async () =>
+        (await call(world.product.url, 'post', '/api/v1/pings', { bearer: key, body: ping('Again') })).status === 202,
+      { seconds: 20 },
+    );
+  });
+
+  test('a session that was logged out', async () => {
+    const { person } = await guest();
+    expectStatus(await call(world.product.url, 'post', '/api/v1/auth/logout', { bearer: person.accessToken }), 204);
+    await untilRefused(person.accessToken);
+    await expectRefusedEverywhere(person.accessToken);
+  });
+
+  test('a revoked key', async () => {
+    const { person, key, keyId } = await guest();
+    const path = `/api/v1/auth/agent-keys/${keyId}`;
+    expectStatus(await call(world.product.url, 'delete', path, { bearer: person.accessToken }), 204);
+    await untilRefused(key);
+    await expectRefusedEverywhere(key);
+  });
+
+  test('a deleted user', async () => {
+    const { admin, person } = await guest();
+    const path = `/api/v1/users/${person.userId}`;
+    expectStatus(await call(world.product.url, 'delete', path, { bearer: admin.accessToken }), 204);
+    await untilRefused(person.accessToken);
+    await expectRefusedEverywhere(person.accessToken);
+  });
+
+  test('a role that was taken away: what it allowed is 403 everywhere, with the same token', async () => {
+    const { admin, person } = await guest();
+    const { url } = world.product;
+    const colleague = `userId=${admin.userId}`;
+    const date = new Date(yesterdayNoon()).toISOString().slice(0, 10);
+    const paths = [
+      '/api/v1/users',
+      `/api/v1/reports/apps?date=${date}&${colleague}`,
+      `/api/v1/usage?from=${date}T00:00:00.000Z&to=${date}T23:00:00.000Z&${colleague}`,
+    ];
+    const statusOf = async (path: string): Promise<number> =>
+      (await call(url, 'get', path, { bearer: person.accessToken })).status;
+    for (const path of paths) expect([path, await statusOf(path)]).toEqual([path, 200]);
+    const demotion = { bearer: admin.accessToken, body: { role: 'employee' } };
+    expectStatus(await call(url, 'patch', `/api/v1/users/${person.userId}`, demotion), 200);
+    for (const path of paths) await until(`403 at ${path}`, async () => (await statusOf(path)) === 403);
+  });
+});
+
 describe('the admin of another organisation', () => {
+  test('reads and changes nothing by any operation with ids of this one', async () => {
+    for (const operation of operations) await askAsStranger(operation, {});
+    const takes = (name: string) => operations.filter(({ parameters }) => parameters.some((p) => p.name === name));
+    expect(takes('userId').length).toBeGreaterThanOrEqual(4);
+    const { ada, ids } = world;
+    const foreign = { userId: ada.userId, deviceId: device, assigneeId: ada.userId, creatorId: ada.userId };
+    for (const [name, value] of Object.entries({ ...foreign, projectId: ids.project })) {
+      for (const operation of takes(name).filter((o) =>
+        o.parameters.some((p) => p.name === name && p.in === 'query'),
+      )) {
+        await askAsStranger(operation, { [name]: value });
+      }
+    }
+    // Whatever was posted with her ids in it belongs to who posted it.
+    expect(await world.state()).toEqual(before);
+  }, 120_000);
+
   /** Somebody new for each operation, since some of them end the session that calls. */
-  async function askAs(operation: Operation, query: Record<string, string>): Promise<void> {
-    const eve = await register(product.url);
-    const evesKey = await makeAgentKey(product.url, eve);
-    const path = pathOf(operation, query);
-    const body = bodyOf(operation);
-    const question = `${operation.method} ${path} ${JSON.stringify(body)}`;
-    const takesHerId = path.includes(ada.userId) || operation.route.includes('{');
+  async function askAsStranger(operation: Operation, query: Record<string, string>): Promise<void> {
+    const eve = await register(world.product.url);
+    const evesKey = await makeAgentKey(world.product.url, eve);
+    const takesHerId = takesPath(operation) || query.userId !== undefined;
+    const ids = takesPath(operation) ? hers(world, operation) : {};
+    const body = bodyOf(world, operation);
     for (const bearer of [evesKey.key, eve.accessToken]) {
-      const answer = await call(product.url, operation.method, path, { bearer, body });
+      const path = pathOf(operation, ids, query);
+      const question = `${operation.method} ${path} ${JSON.stringify(body)}`;
+      const answer = await call(world.product.url, operation.method, path, { bearer, body });
       expectNoLeak(answer, question);
       // An object elsewhere does not exist; an agent key is not allowed everywhere.
       const allowed = takesHerId
-        ? [404, ...(bearer === evesKey.key ? [403] : [])]
-        : [200, 201, 202, 204, 401, 403, 409];
+        ? [404, ...(bearer === evesKey.key && operation.access === 'session' ? [403] : [])]
+        : [200, 201, 202, 204, 400, 401, 403, 409];
       expect({
         question,
         status: answer.status,
         allowed: allowed.includes(answer.status),
         text: answer.text,
-      }).toMatchObject({
-        allowed: true,
-      });
+      }).toMatchObject({ allowed: true });
+      if (answer.status !== 404) continue;
+      // What does not exist anywhere is answered in the same words.
+      const nowhere = Object.fromEntries(Object.keys(ids).map((name) => [name, randomUUID()]));
+      const other = pathOf(operation, nowhere, query.userId ? { ...query, userId: randomUUID() } : query);
+      const absent = await call(world.product.url, operation.method, other, { bearer, body });
+      const words = ({ status, body: { code, message, details } }: Answer) => ({ status, code, message, details });
+      expect({ question, ...words(absent) }).toEqual({ question, ...words(answer) });
     }
   }
 
-  test('reads and changes nothing by any operation with ids of this one', async () => {
-    for (const operation of operations) await askAs(operation, {});
-    const takes = (name: string) => operations.filter(({ parameters }) => parameters.some((p) => p.name === name));
-    expect(takes('userId').length).toBeGreaterThanOrEqual(4);
-    for (const operation of takes('userId')) await askAs(operation, { userId: ada.userId });
-    for (const operation of takes('deviceId')) await askAs(operation, { deviceId: device });
-    // Whatever was posted with her ids in it belongs to who posted it.
-    expect(await stateOfAda()).toEqual(before);
-  });
-
-  test("gets nothing by a cursor out of this organisation's list", async () => {
-    const eve = await register(product.url);
+  test('gets nothing by a cursor out of a list of this organisation', async () => {
+    const eve = await register(world.product.url);
+    const { url } = world.product;
     const noon = yesterdayNoon();
     const iso = (ms: number): string => new Date(ms).toISOString();
-    const range = new URLSearchParams({ from: iso(noon - 3_600_000), to: iso(noon + 3_600_000), limit: '1' });
-    const first = await call(product.url, 'get', `/api/v1/usage?${range}`, { bearer: ada.accessToken });
-    const { nextCursor } = expectStatus(first, 200);
-    expect(nextCursor).toEqual(expect.any(String));
-    range.set('cursor', nextCursor);
-    const answer = await call(product.url, 'get', `/api/v1/usage?${range}`, { bearer: eve.accessToken });
-    expectNoLeak(answer, '');
-    expect([200, 400]).toContain(answer.status);
-    if (answer.status === 200) expect(answer.body.items).toEqual([]);
+    const range = `from=${iso(noon - 3_600_000)}&to=${iso(noon + 3_600_000)}`;
+    await makeAgentKey(url, world.ada, 'second');
+    const lists = [`/api/v1/usage?${range}`, '/api/v1/users?', '/api/v1/auth/agent-keys?'];
+    for (const list of lists) {
+      const first = await call(url, 'get', `${list}&limit=1`, { bearer: world.ada.accessToken });
+      const { nextCursor } = expectStatus(first, 200);
+      expect([list, nextCursor]).toEqual([list, expect.any(String)]);
+      const cursor = encodeURIComponent(nextCursor);
+      const answer = await call(url, 'get', `${list}&limit=500&cursor=${cursor}`, { bearer: eve.accessToken });
+      expectNoLeak(answer, '');
+      expect([200, 400]).toContain(answer.status);
+    }
   });
 
   test('sees their own of what they did with ids of this one', async () => {
-    const eve = await register(product.url);
-    const { key } = await makeAgentKey(product.url, eve, device);
-    await post(product.url, key, ping('Mine', { userId: ada.userId, organizationId: ada.organizationId }));
+    const eve = await register(world.product.url);
+    const { url } = world.product;
+    const { ada } = world;
+    const { key } = await makeAgentKey(url, eve, device);
+    await post(url, key, ping('Mine', { userId: ada.userId, organizationId: ada.organizationId }));
     const items = await until('the entry', async () => {
-      const found = await usageOf(product.url, eve.accessToken);
+      const found = await usageOf(url, eve.accessToken);
       return found.length > 0 && found;
     });
     expect(items.map(({ userId, deviceId, app }) => ({ userId, deviceId, app }))).toEqual([
       { userId: eve.userId, deviceId: device, app: 'Mine' },
     ]);
-    expect(await stateOfAda()).toEqual(before);
+  });
+});
+
+describe('roles within an organisation', () => {
+  const people = { employee: () => world.employee, manager: () => world.manager, admin: () => world.ada };
+  const names = Object.keys(people) as (keyof typeof people)[];
+
+  test.each(names)('%s: what the role may not is 403, whatever the ids', async (role) => {
+    for (const operation of secured().filter(({ roles }) => roles && !roles.includes(role))) {
+      const answer = await ask(operation, people[role]().accessToken);
+      expect({ operation: operation.name, status: answer.status, text: answer.text }).toMatchObject({ status: 403 });
+      expectNoLeak(answer, answer.question);
+    }
+  });
+
+  test.each(names)('%s: reads what the role may', async (role) => {
+    for (const operation of secured().filter(
+      ({ method, roles }) => method === 'get' && (roles?.includes(role) ?? true),
+    )) {
+      const answer = await ask(operation, people[role]().accessToken);
+      expect({ operation: operation.name, status: answer.status, text: answer.text }).toMatchObject({ status: 200 });
+    }
+  });
+
+  test('an employee reads no colleague', async () => {
+    const { employee, ada, product } = world;
+    for (const operation of secured()) {
+      if (operation.method !== 'get' || !operation.parameters.some(({ name }) => name === 'userId')) continue;
+      if (takesPath(operation)) continue;
+      const answer = await ask(operation, employee.accessToken, { userId: ada.userId });
+      expect({ operation: operation.name, status: answer.status }).toEqual({ operation: operation.name, status: 403 });
+    }
+    const other = await call(product.url, 'get', `/api/v1/users/${ada.userId}`, { bearer: employee.accessToken });
+    expect(other.status).toBe(403);
+  });
+
+  test("an agent's key is for agents: what needs a log-in is 403", async () => {
+    for (const operation of secured().filter(({ access }) => access === 'session')) {
+      const answer = await ask(operation, world.key.key);
+      expect({ operation: operation.name, status: answer.status, text: answer.text }).toMatchObject({ status: 403 });
+    }
+  });
+
+  test("a colleague's devices and keys are not there, whatever the role", async () => {
+    const { ada, manager, key, session, product } = world;
+    const boss = await invite(product, ada, 'admin');
+    for (const { accessToken: bearer } of [manager, boss]) {
+      for (const path of [`/api/v1/auth/agent-keys/${key.id}`, `/api/v1/auth/sessions/${session}`]) {
+        expect((await call(product.url, 'delete', path, { bearer })).status).toBe(404);
+      }
+    }
   });
 });

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { uuidv7 } from '@worktide/runtime';
 import { call, expectStatus } from './http.ts';
+import { tokenTo } from './mail.ts';
+import type { Product } from './product.ts';
 
 /** A registered admin with an organisation of their own. */
 export interface Person {
@@ -22,6 +24,27 @@ export async function register(
   const email = `${marker}@example.com`;
   const body = { email, password: passwordOfAll, name: `Name ${marker}`, organizationName: `Org ${marker}`, timezone };
   const made = expectStatus(await call(origin, 'post', '/api/v1/auth/register', { body }), 201);
+  return {
+    email,
+    password: passwordOfAll,
+    userId: made.user.id,
+    organizationId: made.organization.id,
+    accessToken: made.accessToken,
+  };
+}
+
+/** A colleague who was invited and has accepted. */
+export async function invite(
+  product: Pick<Product, 'url' | 'data'>,
+  admin: Person,
+  role: 'admin' | 'manager' | 'employee',
+  marker = randomBytes(4).toString('hex'),
+): Promise<Person> {
+  const email = `${marker}@example.com`;
+  const invitation = { bearer: admin.accessToken, body: { email, role } };
+  expectStatus(await call(product.url, 'post', '/api/v1/invitations', invitation), 201);
+  const body = { token: await tokenTo(product, email), name: `Name ${marker}`, password: passwordOfAll };
+  const made = expectStatus(await call(product.url, 'post', '/api/v1/invitations/accept', { body }), 201);
   return {
     email,
     password: passwordOfAll,

@@ -8,6 +8,7 @@ const groups = [
   { group: 'session-writer', topic: 'pings', service: 'session-writer' },
   { group: 'analytics-pings', topic: 'pings', service: 'analytics' },
   { group: 'analytics-usage', topic: 'usage', service: 'analytics' },
+  { group: 'analytics-audit', topic: 'audit', service: 'analytics' },
 ] as const;
 
 /** Where the metrics of a service's replicas are. */

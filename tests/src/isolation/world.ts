@@ -1,0 +1,188 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { call, expectStatus, type Json } from '../support/http.ts';
+import {
+  type AgentKey,
+  appsReport,
+  invite,
+  makeAgentKey,
+  type Person,
+  ping,
+  post,
+  register,
+  usageOf,
+  yesterdayNoon,
+} from '../support/people.ts';
+import { type Product, startProduct, temporaryFolder } from '../support/product.ts';
+import { until } from '../support/until.ts';
+import type { Operation } from './operations.ts';
+
+/** Stands in everything that Ada's organisation stores; an answer to anybody else that holds it is a leak. */
+export const marker = 'ada7b1d';
+export const device = `device-${marker}`;
+
+/** An organisation with one of everything, and those who work there. */
+export interface World {
+  product: Product;
+  /** With which the product signs: what expired can be made without waiting for it. */
+  signingKey: KeyObject;
+  ada: Person;
+  manager: Person;
+  employee: Person;
+  key: AgentKey;
+  session: string;
+  ids: { project: string; team: string; task: string; deletedTask: string; invitation: string };
+  usage: string[];
+  /** What Ada sees of her organisation, without the marks that her own looking leaves. */
+  state(): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export const claimsOf = (token: string): Record<string, unknown> =>
+  JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
+
+export async function startWorld(): Promise<World> {
+  const folder = await temporaryFolder();
+  const signingKey = generateKeyPairSync('ed25519').privateKey;
+  const product = await startProduct(folder.dir, {
+    AUTH_SIGNING_KEY: signingKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    BILLING_WEBHOOK_SECRET: 'billing-secret-of-the-isolation-test',
+    LOGIN_LIMIT_PER_MINUTE: '10000',
+    MAIL_LIMIT_PER_MINUTE: '10000',
+  });
+  const { url } = product;
+  const ada = await register(url, marker);
+  const manager = await invite(product, ada, 'manager', `manager-${marker}`);
+  const employee = await invite(product, ada, 'employee', `employee-${marker}`);
+  const key = await makeAgentKey(url, ada, device);
+  await post(url, key.key, [
+    ping(`App ${marker}`, { seconds: 60, url: `https://${marker}.example.com/`, title: `Title ${marker}` }),
+    ping(`Other ${marker}`, { at: yesterdayNoon() + 600_000, seconds: 60 }),
+  ]);
+  await until('the report has both', async () => Object.keys(await appsReport(url, ada.accessToken)).length === 2);
+
+  const make = async (path: string, body: object): Promise<string> =>
+    expectStatus(await call(url, 'post', `/api/v1${path}`, { bearer: ada.accessToken, body }), 201).id;
+  const project = await make('/projects', { name: `Project ${marker}`, description: `About ${marker}` });
+  const team = await make(`/projects/${project}/teams`, { name: `Team ${marker}` });
+  const member = { bearer: ada.accessToken, body: { userId: ada.userId } };
+  expectStatus(await call(url, 'post', `/api/v1/teams/${team}/members`, member), 201);
+  const task = await make('/tasks', { projectId: project, title: `Task ${marker}`, assigneeId: ada.userId });
+  const deletedTask = await make('/tasks', { projectId: project, title: `Deleted ${marker}` });
+  expectStatus(await call(url, 'delete', `/api/v1/tasks/${deletedTask}`, { bearer: ada.accessToken }), 204);
+  const invitation = await make('/invitations', { email: `guest-${marker}@example.com`, role: 'employee' });
+
+  const world: World = {
+    product,
+    signingKey,
+    ada,
+    manager,
+    employee,
+    key,
+    session: claimsOf(ada.accessToken).sid as string,
+    ids: { project, team, task, deletedTask, invitation },
+    usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
+    state: () => stateOf(world),
+    async close() {
+      await product.process.stop();
+      await folder.remove();
+    },
+  };
+  return world;
+}
+
+async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> {
+  const get = async (path: string): Promise<Json> =>
+    expectStatus(await call(url, 'get', `/api/v1${path}`, { bearer: ada.accessToken }), 200);
+  const without = (items: Json[], ...fields: string[]): Json[] =>
+    items.map((item) => ({ ...item, ...Object.fromEntries(fields.map((field) => [field, null])) }));
+  const { user, organization } = await get('/auth/me');
+  return {
+    user: { ...user, lastSeenAt: null },
+    organization,
+    keys: without((await get('/auth/agent-keys')).items, 'lastUsedAt'),
+    users: without((await get('/users')).items, 'lastSeenAt'),
+    invitations: await get('/invitations'),
+    projects: await get('/projects'),
+    team: await get(`/teams/${ids.team}`),
+    members: await get(`/teams/${ids.team}/members`),
+    tasks: await get('/tasks'),
+    usage: await usageOf(url, ada.accessToken),
+    apps: await appsReport(url, ada.accessToken),
+  };
+}
+
+type Ids = Record<string, string>;
+
+/**
+ * What the path parameters of a route name: one of Ada's. A route that takes a parameter needs a line here.
+ * @returns values by parameter name.
+ */
+export function hers(world: World, operation: Operation): Ids {
+  const { ada, employee, key, session, ids } = world;
+  const lines: [prefix: string, ids: Ids][] = [
+    ['/api/v1/auth/agent-keys/{id}', { id: key.id }],
+    ['/api/v1/auth/sessions/{id}', { id: session }],
+    ['/api/v1/users/{id}', { id: employee.userId }],
+    ['/api/v1/invitations/{id}', { id: ids.invitation }],
+    ['/api/v1/projects/{id}', { id: ids.project }],
+    ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
+    ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
+  ];
+  const line = lines.find(([prefix]) => operation.route.startsWith(prefix));
+  const named = operation.parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
+  if (!line || named.some((name) => line[1][name] === undefined)) {
+    throw new Error(`isolation: no object of another organisation is known for ${operation.name}: make one`);
+  }
+  return line[1];
+}
+
+/** A lawful body that would do something to Ada, were the ids in it believed. A new operation with a body needs a line here. */
+export function bodyOf(world: World, operation: Operation): unknown {
+  if (!operation.hasBody) return undefined;
+  const { ada, ids, session } = world;
+  const ofAda = { userId: ada.userId, organizationId: ada.organizationId, user: ada.userId, org: ada.organizationId };
+  const bodies: Record<string, object> = {
+    'post /api/v1/auth/register': { email: ada.email, password: 'x'.repeat(12), name: 'B', organizationName: 'B' },
+    'post /api/v1/auth/login': { email: ada.email, password: 'not the password' },
+    'post /api/v1/auth/refresh': { refreshToken: session },
+    'post /api/v1/auth/logout': { refreshToken: session, sessionId: session },
+    'post /api/v1/auth/logout-all': {},
+    'patch /api/v1/auth/me': { id: ada.userId, name: 'B' },
+    'post /api/v1/auth/agent-keys': { name: 'B', deviceId: device },
+    'post /api/v1/auth/password/change': { currentPassword: 'not the password', newPassword: 'x'.repeat(12) },
+    'post /api/v1/auth/password/forgot': { email: 'nobody-at-all@example.com' },
+    'post /api/v1/auth/password/reset': { token: session, password: 'x'.repeat(12) },
+    'post /api/v1/invitations': { email: `guest-${marker}@example.com`, role: 'employee' },
+    'post /api/v1/invitations/accept': { token: ids.invitation, name: 'B', password: 'x'.repeat(12) },
+    'patch /api/v1/users/{id}': { role: 'manager', status: 'suspended' },
+    'patch /api/v1/organization': { id: ada.organizationId, name: 'B', settings: { minimumBlurLevel: 1 } },
+    'post /api/v1/billing/webhook': { id: 'x', type: 'subscription.updated', status: 'free' },
+    'post /api/v1/pings': ping('B', { ...ofAda, deviceId: device, seconds: 3_600 }),
+    'post /api/v1/projects': { name: 'B' },
+    'patch /api/v1/projects/{id}': { name: 'B' },
+    'post /api/v1/projects/{id}/tasks': { title: 'B' },
+    'post /api/v1/projects/{id}/teams': { name: 'B' },
+    'patch /api/v1/teams/{id}': { name: 'B' },
+    'post /api/v1/teams/{id}/members': { userId: ada.userId },
+    'post /api/v1/tasks': { projectId: ids.project, title: 'B', assigneeId: ada.userId },
+    'patch /api/v1/tasks/{id}': { title: 'B', version: 1 },
+  };
+  const body = bodies[operation.name];
+  if (!body) throw new Error(`isolation: no body is known for ${operation.name}: write one`);
+  return { ...ofAda, ...body };
+}
+
+/** The path with these ids in it, and something valid in every query parameter that is required. */
+export function pathOf(operation: Operation, ids: Ids, query: Record<string, string> = {}): string {
+  const date = new Date(yesterdayNoon()).toISOString().slice(0, 10);
+  const filled = new URLSearchParams(query);
+  for (const { name, in: where, required, schema } of operation.parameters) {
+    if (where === 'path' || !required || filled.has(name)) continue;
+    if (schema.format === 'date') filled.set(name, date);
+    else filled.set(name, name === 'to' ? `${date}T23:59:59.000Z` : `${date}T00:00:00.000Z`);
+  }
+  const path = operation.route.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
+  return filled.size > 0 ? `${path}?${filled}` : path;
+}
+
+export const takesPath = (operation: Operation): boolean => operation.route.includes('{');
