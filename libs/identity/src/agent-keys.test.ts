@@ -10,10 +10,10 @@ const minute = 60_000;
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
 afterEach(() => void jest.useRealTimers());
 
-/** Auth with one key, which can be taken away; the clock is the test's. */
+/** Auth that knows any key, or none; it can be taken away or made to wait; the clock is the test's. */
 function withAuth() {
   const key = `waka_${randomUUID()}`;
-  const state = { away: false, asked: 0 };
+  const state = { away: false, unknown: false, asked: 0, held: undefined as Promise<void> | undefined };
   const credential: ResolvedAgentKey = {
     agentKeyId: uuidv7(),
     organizationId: uuidv7(),
@@ -26,6 +26,8 @@ function withAuth() {
     async resolveAgentKey() {
       state.asked++;
       if (state.away) throw unavailable('auth');
+      await state.held;
+      if (state.unknown) return undefined;
       return credential;
     },
   } as unknown as AuthClient;
@@ -76,8 +78,39 @@ describe('agent keys while auth is away', () => {
       at: Date.now(),
     } as const;
     agentKeys.forget(revocations.add([item]));
-    await expect(agentKeys.resolve(key)).rejects.toMatchObject({ statusCode: 503 });
-    state.away = false;
     await expect(agentKeys.resolve(key)).rejects.toMatchObject({ statusCode: 401 });
+  });
+});
+
+describe('known agents while strangers try keys', () => {
+  test('are served without a wait, and refreshed again later', async () => {
+    const { key, state, credential, agentKeys, pass } = withAuth();
+    await agentKeys.resolve(key);
+    // As many lookups as are allowed at once, and auth answers none of them.
+    let answer = (): void => {};
+    state.held = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const strangers = Array.from({ length: 256 }, () => agentKeys.resolve(`waka_${randomUUID()}`).catch(() => {}));
+    // Each time a refresh is due, and there is no room for it.
+    for (let at = 0; at < 20; at++) {
+      await pass(at === 0 ? 11 * minute : minute);
+      expect(await agentKeys.resolve(key)).toEqual(credential);
+    }
+    answer();
+    state.held = undefined;
+    await Promise.all(strangers);
+    const before = state.asked;
+    await agentKeys.resolve(key);
+    expect(state.asked).toBe(before + 1);
+  });
+
+  test('are not forgotten for keys that do not exist', async () => {
+    const { key, state, credential, agentKeys } = withAuth();
+    await agentKeys.resolve(key);
+    state.unknown = true;
+    for (let at = 0; at < 300; at++) await agentKeys.resolve(`waka_${randomUUID()}`).catch(() => {});
+    state.away = true;
+    expect(await agentKeys.resolve(key)).toEqual(credential);
   });
 });

@@ -15,18 +15,19 @@ const refreshAfterMs = 600_000;
 const refusedMs = 5_000;
 /** Requests to auth at once; beyond it 503. A restarted gateway with 10,000 agents gets through in seconds. */
 const maxInFlight = 256;
+const maxRefused = 10_000;
 const maxBackground = 16;
 const maxAttempts = 3;
 
 interface Known {
-  caller: Caller | undefined;
+  caller: Caller;
   until: number;
   refreshAt: number;
 }
 
 export interface AgentKeys {
   resolve(credential: string): Promise<Caller>;
-  /** Drops what new revocations make wrong. */
+  /** Drops what changes of users make wrong; revoked keys are looked for in the list. */
   forget(items: readonly Revocation[]): void;
   readonly size: number;
 }
@@ -42,6 +43,8 @@ export function createAgentKeys(options: {
     'outcome',
   ]);
   const cache: Cache<Known> = createCache(options.maxEntries);
+  /** Until when, apart from the known: whoever tries keys must not push them out. */
+  const refused: Cache<number> = createCache(maxRefused);
   const inFlight = new Map<string, Promise<Caller | undefined>>();
   let background = 0;
   /** Rises with every change of a user: an answer that was on its way meanwhile may be from before. */
@@ -59,10 +62,14 @@ export function createAgentKeys(options: {
       const good = found !== undefined && !revocations.isRefusedKey(found.agentKeyId);
       lookups.inc({ outcome: good ? 'known' : 'refused' });
       const now = Date.now();
-      const caller = good ? { ...found } : undefined;
+      if (!good) {
+        cache.delete(keyHash);
+        refused.set(keyHash, outdated ? 0 : now + refusedMs);
+        return undefined;
+      }
+      const caller = { ...found };
       // Where revocations keep pouring in the answer serves this request alone.
-      const believed = outdated ? 0 : good ? believedMs : refusedMs;
-      cache.set(keyHash, { caller, until: now + believed, refreshAt: now + refreshAfterMs });
+      cache.set(keyHash, { caller, until: outdated ? 0 : now + believedMs, refreshAt: now + refreshAfterMs });
       return caller;
     }
   }
@@ -79,7 +86,7 @@ export function createAgentKeys(options: {
   }
 
   function refreshInBackground(keyHash: string, known: Known, now: number): void {
-    if (background >= maxBackground) return;
+    if (background >= maxBackground || inFlight.size >= maxInFlight) return;
     // Also after a failure: an auth that is away is not asked at every request.
     known.refreshAt = now + 30_000;
     background++;
@@ -95,24 +102,22 @@ export function createAgentKeys(options: {
       const now = Date.now();
       const known = cache.get(keyHash);
       if (known && known.until > now) {
-        if (!known.caller) throw unauthorized();
+        // Kept, not forgotten, so that it is refused also while auth cannot be asked.
+        if (revocations.isRefusedKey(known.caller.agentKeyId ?? '')) throw unauthorized();
         if (known.refreshAt <= now) refreshInBackground(keyHash, known, now);
         return known.caller;
       }
+      if ((refused.get(keyHash) ?? 0) > now) throw unauthorized();
       const caller = await askOnce(keyHash);
       if (!caller) throw unauthorized();
       return caller;
     },
     forget(items) {
-      const keys = new Set<string>();
       const users = new Set<string>();
-      for (const item of items) {
-        if (item.kind === 'agent-key') keys.add(item.id);
-        if (item.kind === 'user') users.add(item.id);
-      }
-      if (keys.size + users.size === 0) return;
+      for (const item of items) if (item.kind === 'user') users.add(item.id);
+      if (users.size === 0) return;
       generation++;
-      cache.deleteWhere(({ caller }) => !!caller && (keys.has(caller.agentKeyId ?? '') || users.has(caller.userId)));
+      cache.deleteWhere(({ caller }) => users.has(caller.userId));
     },
     get size() {
       return cache.size;

@@ -5,13 +5,16 @@ import { type CryptoKey, decodeProtectedHeader, errors, importJWK, type JWK, jwt
 /** Public keys by their id. */
 export interface KeySet {
   /**
-   * The key, after a new load of the set where the id is unknown.
+   * The key, after a new load of the set where the id is unknown. A set older than a minute is loaded again in the
+   * background, so that a key that was retired goes.
    * @throws what `load` throws (503) where the set cannot be had; resolves undefined where it does not hold the key.
    */
   find(kid: string): Promise<CryptoKey | undefined>;
   /** Loads the set if it never was. */
   prepare(): Promise<void>;
 }
+
+const maxAgeMs = 60_000;
 
 /**
  * @param load gives the current JWKS; called at the first need, and again for an unknown key id, but one at a time and
@@ -20,6 +23,7 @@ export interface KeySet {
 export function createKeySet(load: () => Promise<JWK[]>, minIntervalMs = 1_000): KeySet {
   let keys = new Map<string, CryptoKey>();
   let triedAt = Number.NEGATIVE_INFINITY;
+  let loadedAt = Number.NEGATIVE_INFINITY;
   let failure: unknown;
   let loading: Promise<void> | undefined;
 
@@ -45,6 +49,7 @@ export function createKeySet(load: () => Promise<JWK[]>, minIntervalMs = 1_000):
       next.set(jwk.kid, (await importJWK(jwk, 'EdDSA')) as CryptoKey);
     }
     keys = next;
+    loadedAt = performance.now();
   }
 
   const reloadOnce = (): Promise<void> => {
@@ -57,7 +62,11 @@ export function createKeySet(load: () => Promise<JWK[]>, minIntervalMs = 1_000):
   return {
     async find(kid) {
       const known = keys.get(kid);
-      if (known) return known;
+      if (known) {
+        const now = performance.now();
+        if (now - Math.max(loadedAt, triedAt) > maxAgeMs) reloadOnce().catch(() => {});
+        return known;
+      }
       // A load under way may have begun before the key was made; its answer is taken, the next request asks again.
       await reloadOnce();
       return keys.get(kid);

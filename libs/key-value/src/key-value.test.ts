@@ -172,6 +172,20 @@ test('memory holds so many keys at most: what has expired goes first, then what 
   expect(await store.get('k10')).toBe('x');
 });
 
+test('memory holds so much text at most: what has expired goes first, then what is oldest', async () => {
+  const store = memoryKeyValue({ log: silentLogger(), maxCharacters: 100 });
+  const fifteen = 'x'.repeat(15);
+  await store.set('e0', fifteen, 1);
+  for (let i = 0; i < 4; i++) await store.set(`k${i}`, fifteen, minute);
+  await store.set('k3', fifteen, minute);
+  await until(async () => (await store.get('e0')) === undefined);
+  await store.set('k4', fifteen, minute);
+  expect(await store.get('k0')).toBe(fifteen);
+  await store.set('k5', fifteen, minute);
+  expect(await store.get('k0')).toBeUndefined();
+  for (let i = 2; i < 6; i++) expect(await store.get(`k${i}`)).toBe(fifteen);
+});
+
 test('two stores in memory share nothing', async () => {
   const options = { log: silentLogger(), metrics: createMetrics() };
   const [one, two] = [openKeyValue('memory:', options), openKeyValue('memory:', options)];

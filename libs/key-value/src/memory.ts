@@ -11,15 +11,18 @@ interface Entry {
 
 /** Keys at most; past it what has expired goes first, then what was set longest ago. */
 const defaultMaxKeys = 100_000;
+/** Characters of keys and values together: what has expired is otherwise kept until there are many keys. */
+const defaultMaxCharacters = 64 * 1024 * 1024;
 
 /** What those who share a store share. */
 interface Space {
   /** A Map keeps the order of insertion. */
   entries: Map<string, Entry>;
+  characters: number;
   /** Of each who has it open. */
   listeners: Set<Listeners>;
 }
-const newSpace = (): Space => ({ entries: new Map(), listeners: new Set() });
+const newSpace = (): Space => ({ entries: new Map(), characters: 0, listeners: new Set() });
 
 /** What a name means is the process's, as it is Redis's elsewhere. */
 const spaces = new Map<string, Space>();
@@ -41,10 +44,10 @@ export function namedMemoryKeyValue(name: string, options: Pick<KeyValueOptions,
 
 /** A store of this instance alone, unless it is given what others have too. */
 export function memoryKeyValue(
-  options: Pick<KeyValueOptions, 'log'> & { maxKeys?: number },
+  options: Pick<KeyValueOptions, 'log'> & { maxKeys?: number; maxCharacters?: number },
   space: Space = newSpace(),
 ): KeyValue {
-  const { log, maxKeys = defaultMaxKeys } = options;
+  const { log, maxKeys = defaultMaxKeys, maxCharacters = defaultMaxCharacters } = options;
   const { entries } = space;
   const listeners = createListeners(log);
   space.listeners.add(listeners);
@@ -57,23 +60,32 @@ export function memoryKeyValue(
   function find(key: string): Entry | undefined {
     const entry = entries.get(key);
     if (!entry || entry.expiresAt > performance.now()) return entry;
-    entries.delete(key);
+    remove(key);
     return undefined;
   }
 
-  function put(key: string, value: string, ttlMs: number): void {
+  function remove(key: string): void {
+    const entry = entries.get(key);
+    if (!entry) return;
+    space.characters -= key.length + entry.value.length;
     entries.delete(key);
-    if (entries.size >= maxKeys) makeRoom();
-    entries.set(key, { value, expiresAt: performance.now() + ttlMs });
   }
 
-  function makeRoom(): void {
+  function put(key: string, value: string, ttlMs: number): void {
+    remove(key);
+    const size = key.length + value.length;
+    if (entries.size >= maxKeys || space.characters + size > maxCharacters) makeRoom(size);
+    entries.set(key, { value, expiresAt: performance.now() + ttlMs });
+    space.characters += size;
+  }
+
+  function makeRoom(size: number): void {
     const now = performance.now();
-    for (const [key, entry] of entries) if (entry.expiresAt <= now) entries.delete(key);
+    for (const [key, entry] of entries) if (entry.expiresAt <= now) remove(key);
     // A tenth more than needed, so that a full store is not walked through at every call.
     for (const key of entries.keys()) {
-      if (entries.size <= maxKeys * 0.9) break;
-      entries.delete(key);
+      if (entries.size <= maxKeys * 0.9 && space.characters + size <= maxCharacters * 0.9) break;
+      remove(key);
     }
   }
 
@@ -93,7 +105,7 @@ export function memoryKeyValue(
     async delete(key) {
       open();
       checkKey(key);
-      entries.delete(key);
+      remove(key);
     },
     async increment(key, by, ttlMs) {
       open();
@@ -104,8 +116,10 @@ export function memoryKeyValue(
       // As Redis does: no spaces, no leading zeros, no exponent.
       if (entry && !/^(0|-?[1-9]\d{0,18})$/.test(entry.value)) throw notACounter();
       const sum = BigInt(entry?.value ?? 0) + BigInt(by);
-      if (entry) entry.value = String(sum);
-      else put(key, String(sum), ttlMs);
+      if (entry) {
+        space.characters += String(sum).length - entry.value.length;
+        entry.value = String(sum);
+      } else put(key, String(sum), ttlMs);
       return Number(sum);
     },
     async publish(channel, message) {
@@ -129,7 +143,9 @@ export function memoryKeyValue(
       closed = true;
       listeners.clear();
       space.listeners.delete(listeners);
-      if (space.listeners.size === 0) entries.clear();
+      if (space.listeners.size > 0) return;
+      entries.clear();
+      space.characters = 0;
     },
   };
 }

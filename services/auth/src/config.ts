@@ -21,7 +21,7 @@ export const configSchema = z.object({
   LOGIN_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(5),
   /** New organisations a minute for each address. */
   REGISTER_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(60),
-  /** Requests a minute that send mail or take a token from one, for each account and for each address. */
+  /** Requests a minute that send mail or take a token from one, for each mailbox and for each address. */
   MAIL_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(5),
   /** Invitations a minute for each user who sends them. */
   INVITE_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(60),

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { authDatabase, newPerson, type Running, startAuth, type TestDatabase } from './testing.ts';
+import { authDatabase, newPerson, type Running, signUp, startAuth, type TestDatabase } from './testing.ts';
 
 let database: TestDatabase;
 let auth: Running;
@@ -67,6 +67,18 @@ describe('limits (U8)', () => {
     for (let i = 0; i < 3; i++)
       statuses.push((await auth.call('POST', '/api/v1/auth/register', { body: newPerson() })).status);
     expect(statuses).toEqual([201, 201, 429]);
+  });
+
+  test('invitations are limited per mailbox, whoever sends them', async () => {
+    auth = await startAuth(database.url, { MAIL_LIMIT_PER_MINUTE: '2' });
+    const tokens = [(await signUp(auth)).accessToken, (await signUp(auth)).accessToken];
+    const invite = async (token: string | undefined, email: string): Promise<number> =>
+      (await auth.call('POST', '/api/v1/invitations', { token, body: { email, role: 'employee' } })).status;
+    const statuses = [];
+    for (let i = 0; i < 4; i++)
+      statuses.push(await invite(tokens[i % 2], i < 2 ? 'bombed@example.com' : 'BOMBED@example.com'));
+    expect(statuses).toEqual([201, 201, 429, 429]);
+    expect(await invite(tokens[0], 'other@example.com')).toBe(201);
   });
 
   test('everything that people call is limited per address, health and internal routes are not', async () => {

@@ -10,7 +10,7 @@ export interface AuthLimits {
   register: WindowLimit;
   /** Calls that send mail or take a token from one. */
   mailAddress: WindowLimit;
-  /** By `accountSubject`. */
+  /** By `accountSubject`; also for who is invited, by whomever. */
   mailAccount: WindowLimit;
   /** By `userSubject`: whole teams are invited one after the other. */
   invite: WindowLimit;

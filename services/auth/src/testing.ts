@@ -2,9 +2,8 @@ import { argon2Sync } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freshDatabase } from '@worktide/backends';
+import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { openEventLog } from '@worktide/event-log';
-import { createPool, type Pool, prepareServiceDatabase } from '@worktide/postgres';
 import {
   createLifecycle,
   createMetrics,
@@ -129,27 +128,9 @@ async function callUrl(url: string, method: string, path: string, options: CallO
   return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
 }
 
-export interface TestDatabase {
-  url: string;
-  /** As the administrator, to look and to turn clocks. */
-  admin: Pool;
-  drop(): Promise<void>;
-}
+export type { TestDatabase };
 
-export async function authDatabase(): Promise<TestDatabase> {
-  const log = silentLogger();
-  const { adminUrl, drop } = await freshDatabase();
-  const url = await prepareServiceDatabase({ adminUrl, database, password: 'secret', log });
-  const admin = createPool(adminUrl, { applicationName: 'auth-test', log });
-  return {
-    url,
-    admin,
-    async drop() {
-      await admin.end();
-      await drop();
-    },
-  };
-}
+export const authDatabase = (): Promise<TestDatabase> => freshServiceDatabase(database);
 
 /** What the log has been told of an organisation, in order; it may lag behind the answers: poll. */
 export async function auditEventsOf(eventLogUrl: string, organizationId: string): Promise<AuditEvent[]> {

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freshDatabase } from '@worktide/backends';
+import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type EventLog, openEventLog } from '@worktide/event-log';
-import { createOutbox, createPool, type Pool, prepareServiceDatabase } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool } from '@worktide/postgres';
 import { createLifecycle, createMetrics, type Lifecycle, type Metrics, silentLogger } from '@worktide/runtime';
 import {
   allTopics,
@@ -23,28 +23,9 @@ import type { StreamIdentity } from './store/streams.ts';
 
 /** Helpers of this service's tests: the store on a real PostgreSQL and a real log. */
 
-export interface TestDatabase {
-  /** As the service's role. */
-  url: string;
-  /** As the administrator, to look from outside. */
-  admin: Pool;
-  drop(): Promise<void>;
-}
+export type { TestDatabase };
 
-export async function trackingDatabase(): Promise<TestDatabase> {
-  const log = silentLogger();
-  const { adminUrl, drop } = await freshDatabase();
-  const url = await prepareServiceDatabase({ adminUrl, database, password: 'secret', log });
-  const admin = createPool(adminUrl, { applicationName: 'test', log });
-  return {
-    url,
-    admin,
-    async drop() {
-      await admin.end();
-      await drop();
-    },
-  };
-}
+export const trackingDatabase = (): Promise<TestDatabase> => freshServiceDatabase(database);
 
 /** One writer: a pool, an outbox and a log of its own, as a process would have. */
 export interface TestWriter extends MergeOptions {

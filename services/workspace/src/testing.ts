@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAudit } from '@worktide/audit';
-import { freshDatabase } from '@worktide/backends';
+import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type EventLog, openEventLog, type Producer } from '@worktide/event-log';
 import { type KeyValue, openKeyValue } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool, prepareServiceDatabase } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool } from '@worktide/postgres';
 import {
   type AnyRoute,
   type Caller,
@@ -41,28 +41,9 @@ import { createStore, type Store } from './store/store.ts';
 
 /** Helpers of this service's tests: its routes on a real PostgreSQL and a real log, spoken to over HTTP. */
 
-export interface TestDatabase {
-  /** As the service's role. */
-  url: string;
-  /** As the administrator, to look from outside. */
-  admin: Pool;
-  drop(): Promise<void>;
-}
+export type { TestDatabase };
 
-export async function workspaceDatabase(): Promise<TestDatabase> {
-  const log = silentLogger();
-  const { adminUrl, drop } = await freshDatabase();
-  const url = await prepareServiceDatabase({ adminUrl, database, password: 'secret', log });
-  const admin = createPool(adminUrl, { applicationName: 'workspace-test', log });
-  return {
-    url,
-    admin,
-    async drop() {
-      await admin.end();
-      await drop();
-    },
-  };
-}
+export const workspaceDatabase = (): Promise<TestDatabase> => freshServiceDatabase(database);
 
 export interface Answer {
   status: number;

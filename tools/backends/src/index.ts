@@ -9,3 +9,4 @@ export { type RedisOptions, startRedis } from './engines/redis.ts';
 export { type RegistryOptions, startRegistry } from './engines/registry.ts';
 export { type BackendName, backendNames } from './names.ts';
 export { freePort } from './ports.ts';
+export * from './service-database.ts';

@@ -34,6 +34,14 @@ export interface StandaloneOptions {
   onStep?: (text: string) => void;
 }
 
+/** Nobody from outside can call: a simulated fleet registers, and its managers read, from one address. */
+const limitsOfOnePerson = {
+  REGISTER_LIMIT_PER_MINUTE: '10000',
+  MAIL_LIMIT_PER_MINUTE: '10000',
+  IP_LIMIT_PER_MINUTE: '100000',
+};
+const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$|\[::1\]$)/.test(host);
+
 const databaseServices = [auth, sessionWriter, workspace];
 
 /**
@@ -99,10 +107,7 @@ export async function startStandalone(
   onStep('Starting the services …');
   const origin = `http://${config.WORKTIDE_HOST === '0.0.0.0' ? '127.0.0.1' : config.WORKTIDE_HOST}:${port}`;
   const environment: Record<string, string | undefined> = {
-    // One person's laptop: a simulated fleet registers, and its managers read, from one address.
-    REGISTER_LIMIT_PER_MINUTE: '10000',
-    MAIL_LIMIT_PER_MINUTE: '10000',
-    IP_LIMIT_PER_MINUTE: '100000',
+    ...(isLoopback(config.WORKTIDE_HOST) ? limitsOfOnePerson : {}),
     SMTP_URL: `file:${path.join(data.path, 'mail')}`,
     PUBLIC_URL: origin,
     // What a person sets, e.g. BILLING_WEBHOOK_SECRET or a real SMTP_URL …

@@ -3,6 +3,7 @@ import { type AnyRoute, addressGroup, route, takeLimit } from '@worktide/runtime
 import * as schemas from '@worktide/schemas';
 import { deviceOf, signedInReply } from '../accounts/routes.ts';
 import type { AuthContext } from '../context.ts';
+import { accountSubject } from '../limits.ts';
 import { acceptInvitation } from './accept.ts';
 import { invite, listInvitations, revokeInvitation } from './invitations.ts';
 
@@ -28,10 +29,12 @@ export function invitationRoutes(context: AuthContext): AnyRoute[] {
       body: schemas.newInvitation,
       responses: { 201: { description: 'Made or renewed; the mail is on its way.', schema: schemas.invitation } },
       alsoAnswers: { 409: '`ALREADY_MEMBER`, `SEAT_LIMIT` or `TOO_MANY_INVITATIONS`.' },
-      handler: async ({ req, requestId, caller, body }) => ({
-        status: 201,
-        body: await invite(context, caller, body, auditSource({ req, requestId }, caller)),
-      }),
+      handler: async ({ req, res, requestId, caller, body }) => {
+        // Renewing sends another mail: nobody's mailbox is to be filled, by however many who invite.
+        await takeLimit(res, limits.mailAccount, accountSubject(body.email));
+        const invitation = await invite(context, caller, body, auditSource({ req, requestId }, caller));
+        return { status: 201, body: invitation };
+      },
     }),
     route({
       method: 'get',

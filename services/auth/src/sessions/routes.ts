@@ -27,7 +27,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
     });
   }
 
-  // By the access token where it is good, else by the refresh token: logging out must work after the former expired.
+  // By the refresh token where there is one: logging out must work after the access token expired.
   async function sessionToEnd(req: Request, refreshToken: string | undefined): Promise<Owner & { sessionId: string }> {
     if (refreshToken !== undefined) {
       const owner = await ownerOfToken(pool, refreshToken);
