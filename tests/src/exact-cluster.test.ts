@@ -221,9 +221,10 @@ test('more than the log takes: 503 with Retry-After, flat memory, and nothing ac
         while (turn < 1_000) await flood(turn++);
       };
       await Promise.all(Array.from({ length: 400 }, lane));
-      // 400 requests of 180 kB at a time where the queue takes 1 MB: unbounded, it grows by 400 MB (tried).
+      // 400 requests of 180 kB at a time where the queue takes 1 MB: unbounded, it grows by 400 MB (tried); the young
+      // generation of the heap alone may come to 100, more on a busy machine.
       expect(refused).toBeGreaterThan(900);
-      expect((await residentMb(gateway.pid)) - before).toBeLessThan(180);
+      expect((await residentMb(gateway.pid)) - before).toBeLessThan(250);
       expect(await metric(gateway.url, 'worktide_pings_backpressure_total')).toBeGreaterThan(100);
     });
     await until('pings are taken again', async () => {
