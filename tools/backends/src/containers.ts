@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { s3Account, s3Url } from './engines/s3.ts';
 import type { BackendName } from './names.ts';
 import { freePort } from './ports.ts';
 import type { Running } from './supervisor.ts';
@@ -8,6 +9,8 @@ interface Image {
   /** The port inside the container. */
   port: number;
   environment(hostPort: number): Record<string, string>;
+  /** A shell line to start with instead of the image's own. */
+  shell?: string;
   url(host: string, hostPort: number): string;
   ready: { log: RegExp } | { path: string };
 }
@@ -64,6 +67,15 @@ const images: Record<BackendName, Image> = {
     url: (host, port) => `http://${host}:${port}/apis/ccompat/v7`,
     ready: { path: '/apis/ccompat/v7/subjects' },
   },
+  s3: {
+    image: 'quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z',
+    port: 9000,
+    environment: () => ({ MINIO_ROOT_USER: s3Account.key, MINIO_ROOT_PASSWORD: s3Account.secret }),
+    // A folder that is there at the start is a bucket.
+    shell: `mkdir -p /data/${s3Account.bucket} && exec minio server /data`,
+    url: s3Url,
+    ready: { path: '/minio/health/ready' },
+  },
 };
 
 /** Whether a Docker engine answers at its usual socket, or at a `unix://` or `tcp://` `DOCKER_HOST`, within a second. */
@@ -90,7 +102,9 @@ export async function startContainer(name: BackendName): Promise<Running> {
   const { GenericContainer, Wait } = await import('testcontainers');
   const hostPort = await freePort();
   const ready = 'log' in spec.ready ? Wait.forLogMessage(spec.ready.log) : Wait.forHttp(spec.ready.path, spec.port);
-  const container = await new GenericContainer(spec.image)
+  const image = new GenericContainer(spec.image);
+  if (spec.shell) image.withEntrypoint(['sh', '-c']).withCommand([spec.shell]);
+  const container = await image
     .withExposedPorts({ container: spec.port, host: hostPort })
     .withEnvironment(spec.environment(hostPort))
     .withWaitStrategy(ready)

@@ -7,6 +7,7 @@ export { type KafkaOptions, startKafka } from './engines/kafka.ts';
 export { type PostgresOptions, startPostgres } from './engines/postgres.ts';
 export { type RedisOptions, startRedis } from './engines/redis.ts';
 export { type RegistryOptions, startRegistry } from './engines/registry.ts';
+export { type S3Options, startS3 } from './engines/s3.ts';
 export { type BackendName, backendNames } from './names.ts';
 export { freePort } from './ports.ts';
 export * from './service-database.ts';

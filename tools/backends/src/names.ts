@@ -1,5 +1,5 @@
 /** The engines that tests can ask for. */
-export const backendNames = ['kafka', 'postgres', 'clickhouse', 'redis', 'registry'] as const;
+export const backendNames = ['kafka', 'postgres', 'clickhouse', 'redis', 'registry', 's3'] as const;
 export type BackendName = (typeof backendNames)[number];
 
 /** The variable that names an engine which already runs, e.g. `TEST_KAFKA_URL`. */

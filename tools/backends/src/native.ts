@@ -5,6 +5,7 @@ import { prepareKafka, startKafka } from './engines/kafka.ts';
 import { startPostgres } from './engines/postgres.ts';
 import { prepareRedis, startRedis } from './engines/redis.ts';
 import { prepareRegistry, startRegistry } from './engines/registry.ts';
+import { prepareS3, startS3 } from './engines/s3.ts';
 import type { BackendName } from './names.ts';
 
 const starters: Record<BackendName, (options: { dir: string }) => Promise<Engine>> = {
@@ -13,6 +14,7 @@ const starters: Record<BackendName, (options: { dir: string }) => Promise<Engine
   clickhouse: startClickHouse,
   redis: startRedis,
   registry: startRegistry,
+  s3: startS3,
 };
 
 /** Everything that has to be downloaded before an engine can start. PostgreSQL and ClickHouse came with `npm ci`. */
@@ -20,6 +22,7 @@ export const preparations: Partial<Record<BackendName, () => Promise<unknown>>> 
   kafka: prepareKafka,
   redis: prepareRedis,
   registry: prepareRegistry,
+  s3: prepareS3,
 };
 
 /**

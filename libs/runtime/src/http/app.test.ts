@@ -1,11 +1,12 @@
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { notFound, unauthorized, unavailable } from '../errors.ts';
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
 import { silentLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
-import { type Caller, route, type Service } from './route.ts';
+import { type Caller, type RawRoute, route, type Service } from './route.ts';
 import { serve } from './serve.ts';
 
 const caller: Caller = { organizationId: 'o', userId: 'u', role: 'employee', timezone: 'UTC', agentKeyId: 'k' };
@@ -30,7 +31,7 @@ const echo = route({
   handler: ({ body, query, params }) => ({ status: 200, body: { text: params.name + body.text.repeat(query.times) } }),
 });
 
-async function start(service: Partial<Service>, options: { handlerTimeoutMs?: number } = {}) {
+async function start(service: Partial<Service>, options: { handlerTimeoutMs?: number; bodyTimeoutMs?: number } = {}) {
   const log = silentLogger();
   lifecycle = createLifecycle({ log });
   const whole: Service = { name: 'test', routes: [], checks: {}, ...service };
@@ -216,7 +217,7 @@ describe('what every service has', () => {
     ]);
     expect(operation.requestBody.content['application/json'].schema).toEqual({ $ref: '#/components/schemas/EchoBody' });
     expect(document.components.schemas.EchoBody.properties.text).toEqual({ type: 'string' });
-    expect(Object.keys(operation.responses)).toEqual(['200', '400', '404', '409', '413', '415', '500', '503']);
+    expect(Object.keys(operation.responses)).toEqual(['200', '400', '404', '408', '409', '413', '415', '500', '503']);
 
     const docs = (await call('GET', '/api/docs')).body as string;
     expect(docs).not.toMatch(/https?:\/\//);
@@ -266,6 +267,86 @@ describe('what every service has', () => {
       'application/json',
       'application/x-ndjson',
     ]);
+  });
+
+  test('a body that does not come is answered 408 and cut, at every kind of route', async () => {
+    const handle: RawRoute['handle'] = async (req, res) => {
+      for await (const _ of req);
+      res.end();
+    };
+    const spec = { operationId: 'slow', summary: 'Slow', tag: 'test', access: 'public', responses: {} } as const;
+    const { port } = await start(
+      {
+        routes: [echo],
+        rawRoutes: [
+          { spec: { ...spec, method: 'post', path: '/raw' }, handle },
+          { spec: { ...spec, method: 'post', path: '/patient' }, handle, bodyTimeoutMs: 60_000 },
+        ],
+      },
+      { bodyTimeoutMs: 100 },
+    );
+    const begin = (target: string): Socket & { received: string } => {
+      const socket = Object.assign(connect(port, '127.0.0.1'), { received: '' });
+      socket.setEncoding('utf8').on('data', (text) => {
+        socket.received += text;
+      });
+      socket.write(
+        `POST ${target} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{`,
+      );
+      return socket;
+    };
+    const patient = begin('/patient');
+    for (const target of ['/raw', '/api/v1/echo/a']) {
+      const socket = begin(target);
+      await once(socket, 'close');
+      expect(socket.received).toMatch(/^HTTP\/1\.1 408 /);
+      expect(socket.received).toContain('"code":"REQUEST_TOO_SLOW"');
+    }
+    patient.end('"a":1234');
+    await once(patient, 'close');
+    expect(patient.received).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test('what only some operations need is shown, and the service is ready without it', async () => {
+    const down = async (): Promise<void> => {
+      throw new Error('gone');
+    };
+    const { call } = await start({ checks: { log: async () => {} }, sideChecks: { store: down } });
+    const answer = await call('GET', '/health/ready');
+    expect(answer.status).toBe(200);
+    expect(answer.body).toEqual({
+      status: 'ready',
+      dependencies: { log: { status: 'up' }, store: { status: 'down', message: 'gone' } },
+    });
+  });
+
+  test('a raw route with a wildcard takes what begins alike, slashes and all, and nothing else', async () => {
+    const { call } = await start({
+      rawRoutes: [
+        {
+          spec: {
+            method: 'get',
+            path: '/files/*key',
+            operationId: 'file',
+            summary: 'File',
+            tag: 'test',
+            access: 'public',
+            params: z.object({ key: z.string() }),
+            responses: { 200: { description: 'It.' } },
+          },
+          handle: async (req, res) => void res.end(req.url),
+        },
+      ],
+    });
+    expect((await call('GET', '/files/a/b%20c?x=1')).body).toBe('/files/a/b%20c?x=1');
+    expect((await call('GET', '/files')).status).toBe(404);
+    expect((await call('GET', '/other/files/a')).status).toBe(404);
+    const wrong = await call('POST', '/files/a/b');
+    expect(wrong.status).toBe(405);
+    expect(wrong.headers.get('allow')).toBe('GET');
+    expect((await call('GET', '/metrics')).body).toContain('route="/files/*key",status="200"} 1');
+    const document = (await call('GET', '/api/docs/openapi.json')).body;
+    expect(document.paths['/files/{key}'].get.parameters).toMatchObject([{ name: 'key', in: 'path' }]);
   });
 
   test('a port in use is a clear message', async () => {

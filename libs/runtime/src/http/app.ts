@@ -14,6 +14,7 @@ import { createReadiness } from './health.ts';
 import { addressGroup, limitHeaderNames, takeLimit, userSubject } from './limits.ts';
 import { openApiDocument } from './openapi.ts';
 import { type AnyRoute, type Caller, isLimitedByAddress, type RawRoute, type Service } from './route.ts';
+import { boundBody, defaultBodyMs } from './slow-body.ts';
 import { requireJson, validatePart } from './validate.ts';
 
 export interface HttpAppOptions {
@@ -26,6 +27,8 @@ export interface HttpAppOptions {
   trustedProxies?: number;
   /** A handler that takes longer is answered 503 `TIMEOUT`; 30 s unless said. */
   handlerTimeoutMs?: number;
+  /** A body that takes longer to arrive is answered 408 `REQUEST_TOO_SLOW` and cut; 60 s unless said. */
+  bodyTimeoutMs?: number;
   /** Origins whose pages may read answers and send credentials; none unless said. */
   corsOrigins?: readonly string[];
 }
@@ -155,7 +158,8 @@ function mountDocs(app: Express, services: readonly Service[]): void {
 
 /**
  * The HTTP face of some services: their routes, `/health/*`, `/metrics`, `/api/docs`, request ids, security
- * headers, limits, timeouts and the one error shape. Raw routes are matched first, by exact method and path.
+ * headers, limits, timeouts and the one error shape. Raw routes are matched first, by exact method and path, or by
+ * what their path begins with.
  */
 export function createHttpApp(options: HttpAppOptions): RequestListener {
   const { services, log, metrics, stopping } = options;
@@ -185,6 +189,9 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
     const startedAt = performance.now();
     const requestId = requestIdOf(req);
     res.locals.requestId = requestId;
+    boundBody(req, res, options.bodyTimeoutMs ?? defaultBodyMs, (error) =>
+      sendError(res, error, { path: pathOf(req.originalUrl), requestId, report }),
+    );
     res.setHeader('x-request-id', requestId);
     res.setHeader('cache-control', 'no-store');
     res.once('finish', () => {
@@ -204,7 +211,10 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
   if (allowOrigins) app.use(allowOrigins);
 
   app.get('/health/live', (_req, res) => sendJson(res, 200, { status: 'live' }));
-  const readiness = createReadiness(services.map((s) => s.checks));
+  const readiness = createReadiness(
+    services.map((s) => s.checks),
+    services.map((s) => s.sideChecks ?? {}),
+  );
   app.get('/health/ready', async (_req, res) => {
     const answer = await readiness();
     const ready = answer.status === 'ready' && !stopping.aborted;
@@ -221,9 +231,13 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
     methodsOf.set(path, (methodsOf.get(path) ?? new Set()).add(method.toUpperCase()));
   };
   const rawRoutes = new Map<string, RawRoute>();
+  const rawPrefixes: { start: string; raw: RawRoute }[] = [];
   for (const service of services) {
     for (const raw of service.rawRoutes ?? []) {
-      rawRoutes.set(`${raw.spec.method.toUpperCase()} ${raw.spec.path}`, raw);
+      const start = `${raw.spec.method.toUpperCase()} ${raw.spec.path}`;
+      const wildcard = /\*\w+$/.exec(start);
+      if (wildcard) rawPrefixes.push({ start: start.slice(0, wildcard.index), raw });
+      else rawRoutes.set(start, raw);
       know(raw.spec.path, raw.spec.method);
     }
     for (const route of service.routes) {
@@ -247,7 +261,8 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
 
   return (req, res) => {
     const path = pathOf(req.url);
-    const raw = rawRoutes.get(`${req.method} ${path}`);
+    const asked = `${req.method} ${path}`;
+    const raw = rawRoutes.get(asked) ?? rawPrefixes.find(({ start }) => asked.startsWith(start))?.raw;
     if (!raw) return void app(req, res);
     const startedAt = performance.now();
     const requestId = requestIdOf(req);
@@ -257,6 +272,9 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
     res.once('finish', () => count(raw.spec.method.toUpperCase(), raw.spec.path, res.statusCode, startedAt));
     // Never a preflight, which has another method: it only sets headers.
     allowOrigins?.(req, res, () => {});
+    boundBody(req, res, raw.bodyTimeoutMs ?? options.bodyTimeoutMs ?? defaultBodyMs, (error) =>
+      sendError(res, error, { path, requestId, report }),
+    );
     raw
       .handle(req, res, { requestId, log })
       .catch((error: unknown) => sendError(res, error, { path, requestId, report }));

@@ -28,18 +28,23 @@ async function runCheck(check: () => Promise<unknown>): Promise<{ status: 'up' |
 /**
  * Runs all checks at once and names each dependency; the answer is kept for a second.
  * Services that share a process and name a dependency alike share its line: it is up when all of them find it so.
+ * @param sideChecks are shown, and say nothing about being ready.
  */
-export function createReadiness(checksOfServices: Record<string, ReadinessCheck>[]): () => Promise<Readiness> {
+export function createReadiness(
+  checksOfServices: Record<string, ReadinessCheck>[],
+  sideChecks: Record<string, ReadinessCheck>[] = [],
+): () => Promise<Readiness> {
   const checks = new Map<string, ReadinessCheck[]>();
-  for (const [name, check] of checksOfServices.flatMap((c) => Object.entries(c))) {
+  for (const [name, check] of [...checksOfServices, ...sideChecks].flatMap((c) => Object.entries(c))) {
     checks.set(name, [...(checks.get(name) ?? []), check]);
   }
+  const needed = new Set(checksOfServices.flatMap((c) => Object.keys(c)));
   let last: { at: number; answer: Promise<Readiness> } | undefined;
   const ask = async (): Promise<Readiness> => {
     const entries = await Promise.all(
       [...checks].map(async ([name, all]) => [name, await runCheck(() => Promise.all(all.map((c) => c())))] as const),
     );
-    const ready = entries.every(([, outcome]) => outcome.status === 'up');
+    const ready = entries.every(([name, outcome]) => outcome.status === 'up' || !needed.has(name));
     return { status: ready ? 'ready' : 'not_ready', dependencies: Object.fromEntries(entries) };
   };
   return () => {

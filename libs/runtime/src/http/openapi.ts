@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { limitHeaderNames } from './limits.ts';
-import { type AnyRoute, isLimitedByAddress, type Service } from './route.ts';
+import { type AnyRoute, isLimitedByAddress, type RawRoute, type Service } from './route.ts';
 
 type Json = Record<string, unknown>;
-type Spec = Omit<AnyRoute, 'handler'> & { contentTypes?: string[] };
+type Spec = Omit<AnyRoute, 'handler'> & Pick<RawRoute['spec'], 'contentTypes' | 'multipart'>;
 
 const errorSchema = z
   .object({
@@ -94,6 +94,7 @@ function errorAnswers(spec: Spec, { limited, namesUser }: { limited: boolean; na
   if (spec.params || namesUser) texts[404] = 'Not there, or of another organisation.';
   if (spec.method !== 'get') texts[409] = 'The state of the object forbids it.';
   if (spec.body) {
+    texts[408] = 'The body took too long to arrive.';
     texts[413] = 'The body is too large.';
     texts[415] = 'The content type or encoding is not taken.';
   }
@@ -108,6 +109,7 @@ function errorAnswers(spec: Spec, { limited, namesUser }: { limited: boolean; na
 
 function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): Json {
   const bodySchema = spec.body && schemaOf(spec.body, components, 'input');
+  const ownType = spec.multipart ? 'multipart/form-data' : 'application/json';
   const queryParameters = parametersOf(spec.query, 'query', components);
   const responses: Json = errorAnswers(spec, {
     limited: limitedByAddress || spec.userLimit !== undefined,
@@ -142,9 +144,9 @@ function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): J
           requestBody: {
             required: true,
             content: Object.fromEntries(
-              ['application/json', ...(spec.contentTypes ?? [])].map((type) => [
+              [ownType, ...(spec.contentTypes ?? [])].map((type) => [
                 type,
-                { schema: type === 'application/json' ? bodySchema : { type: 'string' } },
+                { schema: type === ownType ? bodySchema : { type: 'string' } },
               ]),
             ),
           },
@@ -161,7 +163,7 @@ export function openApiDocument(services: readonly Service[]): Json {
   const paths: Record<string, Json> = {};
   const add = (spec: Spec, limitedByAddress: boolean): void => {
     if (spec.access === 'internal') return;
-    const path = spec.path.replace(/:(\w+)/g, '{$1}');
+    const path = spec.path.replace(/[:*](\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [spec.method]: operationOf(spec, limitedByAddress, components) };
   };
   for (const service of services) {

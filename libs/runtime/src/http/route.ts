@@ -88,7 +88,8 @@ export interface Route<
 }
 
 /**
- * A hot route that is matched by exact method and path before Express and reads its own body.
+ * A hot route that is matched by exact method and path before Express and reads its own body. A path that ends in
+ * `/*name` takes all that begins with what is before the asterisk.
  * It is documented like any other (`spec`), but owns its whole request, limits
  * included (`takeLimit`); those by address do not apply.
  */
@@ -96,7 +97,11 @@ export interface RawRoute {
   spec: Omit<Route, 'handler'> & {
     /** Other content types of the body than JSON, e.g. `application/x-ndjson`. */
     contentTypes?: string[];
+    /** The body is no JSON but a multipart form with the fields of `body`, files among them as `z.file()`. */
+    multipart?: boolean;
   };
+  /** How long the body may be on its way, in ms, where it is not as for all others; no more than 120 s. */
+  bodyTimeoutMs?: number;
   handle: (req: IncomingMessage, res: ServerResponse, context: { requestId: string; log: Logger }) => Promise<void>;
 }
 
@@ -117,6 +122,8 @@ export interface Service {
   rawRoutes?: RawRoute[];
   /** Dependencies by the name shown in `/health/ready`. */
   checks: Record<string, ReadinessCheck>;
+  /** Shown there as well, but the service is ready without them: what only some of its operations need. */
+  sideChecks?: Record<string, ReadinessCheck>;
   /** Absent only where every route is public or internal. */
   authenticate?: Authenticate;
   /** The secret of `internal` routes; absent where there are none. */

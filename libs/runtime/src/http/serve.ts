@@ -7,7 +7,8 @@ import type { Metrics } from '../metrics.ts';
 import { createHttpApp, type HttpAppOptions } from './app.ts';
 import type { Service } from './route.ts';
 
-export interface ServeOptions extends Pick<HttpAppOptions, 'trustedProxies' | 'handlerTimeoutMs' | 'corsOrigins'> {
+export interface ServeOptions
+  extends Pick<HttpAppOptions, 'trustedProxies' | 'handlerTimeoutMs' | 'bodyTimeoutMs' | 'corsOrigins'> {
   services: readonly Service[];
   lifecycle: Lifecycle;
   log: Logger;
@@ -25,8 +26,9 @@ export interface ServeOptions extends Pick<HttpAppOptions, 'trustedProxies' | 'h
 export async function serve(options: ServeOptions): Promise<{ url: string; port: number }> {
   const { lifecycle, log, host, port } = options;
   const server = createServer(
-    // Slow clients: headers within 15 s, the whole request within 60 s (uploads have a route of their own).
-    { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 65_000 },
+    // Slow clients: headers within 15 s. Bodies have their own bounds (`bodyTimeoutMs`), 120 s at most; what gets past
+    // them ends here.
+    { headersTimeout: 15_000, requestTimeout: 130_000, keepAliveTimeout: 65_000 },
     createHttpApp({ ...options, stopping: lifecycle.signal }),
   );
   await new Promise<void>((resolve, reject) => {

@@ -1,0 +1,10 @@
+export { maxKeyBytes } from './keys.ts';
+export { openObjectStore } from './open.ts';
+export type {
+  ListedObject,
+  ObjectStore,
+  ObjectStoreOptions,
+  OpenedObject,
+  PutOptions,
+  StoredObject,
+} from './types.ts';
