@@ -97,6 +97,8 @@ export async function openArea(context: Context, name: string, log = name): Prom
     LOGIN_LIMIT_PER_MINUTE: '1000000000',
     REGISTER_LIMIT_PER_MINUTE: '1000000000',
     QUOTA_TRIAL: 'unlimited',
+    OBJECT_STORE_URL: `file:${path.join(dir, name, 'objects')}`,
+    SYNC_LIMIT_PER_MINUTE: '1000000000',
   };
 
   async function start(service: ServiceName): Promise<Service> {

@@ -10,8 +10,10 @@ import { gateway } from './parts/gateway.ts';
 import { growth } from './parts/growth.ts';
 import { latency } from './parts/latency.ts';
 import { people } from './parts/people.ts';
+import { pictures } from './parts/pictures.ts';
 import { reports } from './parts/reports.ts';
 import { tasks } from './parts/tasks.ts';
+import { uploads } from './parts/uploads.ts';
 import { writer } from './parts/writer.ts';
 import { createReport, table } from './report.ts';
 
@@ -25,6 +27,8 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   reports,
   people,
   tasks,
+  pictures,
+  uploads,
 };
 
 const given = process.argv.slice(2);

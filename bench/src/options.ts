@@ -10,6 +10,8 @@ export const partNames = [
   'reports',
   'people',
   'tasks',
+  'pictures',
+  'uploads',
 ] as const;
 export type PartName = (typeof partNames)[number];
 

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type EventLog, openEventLog } from '@worktide/event-log';
 import { type FleetResult, runFleet } from '@worktide/fleet';
+import { openObjectStore } from '@worktide/object-store';
 import { createMetrics, silentLogger } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, pingsEnvelope, topics } from '@worktide/schemas';
 import { startTestCluster, type TestCluster } from './support/cluster.ts';
@@ -12,6 +13,7 @@ import { residentMb, runToEnd, suspended } from './support/processes.ts';
 import { repository } from './support/product.ts';
 import { replayAll } from './support/replay.ts';
 import { usageRows } from './support/rows.ts';
+import { pictureOf, settled, uploadStubbornly } from './support/screenshots.ts';
 import { until } from './support/until.ts';
 
 let cluster: TestCluster;
@@ -75,6 +77,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
       await cluster.untilNotReady({
         'ingest-gateway': 'event log',
         'session-writer': 'event log',
+        'screenshot-processor': 'screenshots consumer',
         analytics: 'event log',
       });
       const refused = await pings();
@@ -84,7 +87,12 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
 
     await accepted(cluster.originsOf('ingest-gateway'), 100);
     await postgres.kill9();
-    await cluster.untilNotReady({ auth: 'postgres', workspace: 'postgres', 'session-writer': 'postgres' });
+    await cluster.untilNotReady({
+      auth: 'postgres',
+      workspace: 'postgres',
+      'session-writer': 'postgres',
+      'screenshot-processor': 'postgres',
+    });
     await until('a writer says that it tries again', async () => {
       const retrying = cluster
         .originsOf('session-writer')
@@ -281,6 +289,57 @@ test('Redis away: log-ins and pings go on; limits are local for now, hold, and s
     return (await local()).every((value) => value === 0);
   });
 }, 90_000);
+
+test('500 uploads through kills of gateway and processor, S3 and Kafka hanging: all acknowledged are there once, blurred', async () => {
+  const store = openObjectStore(cluster.engines.s3.url, { log: silentLogger(), metrics: createMetrics() });
+  const people = await Promise.all(Array.from({ length: 10 }, () => register(cluster.url)));
+  const pictures = await Promise.all([1, 2, 3, 4].map(pictureOf));
+  const acknowledged: { bearer: string; id: string; blurLevel: number }[] = [];
+  // Fifty each: below the sixty a minute that a user may send.
+  const lanes = people.map(async ({ accessToken: bearer }) => {
+    for (let n = 0; n < 50; n++) {
+      const blurLevel = n % 4;
+      const id = await uploadStubbornly(cluster.url, bearer, pictures[n % pictures.length]!, blurLevel);
+      acknowledged.push({ bearer, id, blurLevel });
+    }
+  });
+  const reached = (count: number) => until(`${count} uploads`, () => acknowledged.length >= count, { seconds: 120 });
+  const happen = async (): Promise<void> => {
+    for (const [count, victim] of [
+      [50, 'ingest-gateway-1'],
+      [120, 'screenshot-processor-1'],
+      [190, 'screenshot-processor-2'],
+    ] as const) {
+      await reached(count);
+      await cluster.service(victim).kill9();
+      await cluster.service(victim).restart();
+    }
+    for (const [count, engine] of [
+      [260, cluster.engines.s3],
+      [330, cluster.engines.kafka],
+    ] as const) {
+      await reached(count);
+      await suspended(engine.pid, () => new Promise((resolve) => setTimeout(resolve, 3_000)));
+    }
+    await reached(400);
+    await cluster.engines.s3.kill9();
+    await cluster.engines.s3.restart();
+  };
+  await Promise.all([happen(), ...lanes]);
+  expect(acknowledged).toHaveLength(500);
+  for (const { bearer, id, blurLevel } of acknowledged) {
+    const found = await until(`${id} is settled`, () => settled(cluster.url, bearer, id), { seconds: 120 });
+    expect(found).toMatchObject({ id, status: 'ready', blurLevel, width: 640, height: 360 });
+  }
+  for (const { accessToken: bearer } of people) {
+    const { items } = expectStatus(await call(cluster.url, 'get', '/api/v1/screenshots?limit=500', { bearer }), 200);
+    expect(new Set(items.map((item: { id: string }) => item.id)).size).toBe(50);
+    expect(items).toHaveLength(50);
+  }
+  // Nothing sharp is left: neither an upload, nor a claim for one.
+  await until('the uploads are gone', async () => (await store.list('uploads/', { limit: 10 })).items.length === 0);
+  await store.close();
+}, 400_000);
 
 test('every record from the first one on once more, into the same stores: equal, and no row is written', async () => {
   const before = await usageRows(cluster.engines.postgres.url);

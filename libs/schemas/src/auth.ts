@@ -75,6 +75,8 @@ export const organizationSettings = z
     overlapPolicy: z.enum(['reject', 'merge']).default('reject'),
     minimumBlurLevel: z.int().min(0).max(3).default(0),
     weekStart: z.enum(['monday', 'saturday', 'sunday']).default('monday'),
+    /** Older screenshots are deleted. */
+    screenshotRetentionDays: z.int().min(1).max(3_650).default(90),
   })
   .meta({ id: 'OrganizationSettings' });
 export type OrganizationSettings = z.output<typeof organizationSettings>;
@@ -231,6 +233,7 @@ export const organizationChange = z
         overlapPolicy: settingsShape.overlapPolicy.unwrap().optional(),
         minimumBlurLevel: settingsShape.minimumBlurLevel.unwrap().optional(),
         weekStart: settingsShape.weekStart.unwrap().optional(),
+        screenshotRetentionDays: settingsShape.screenshotRetentionDays.unwrap().optional(),
       })
       .optional(),
   })

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { auditRecord } from './audit.ts';
 import { pingsRecord } from './ping-events.ts';
+import { screenshotReadyRecord, screenshotRecord } from './screenshots.ts';
 import { usageRecord } from './usage.ts';
 import { workspaceRecord } from './workspace-events.ts';
 
@@ -38,6 +39,22 @@ export const topics = {
     retentionMs: days(7),
     schema: usageRecord,
     writer: 'session-writer',
+  },
+  screenshots: {
+    name: 'screenshots',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: screenshotRecord,
+    writer: 'ingest-gateway',
+  },
+  'screenshots-ready': {
+    name: 'screenshots-ready',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: screenshotReadyRecord,
+    writer: 'screenshot-processor',
   },
   'workspace-events': {
     name: 'workspace-events',

@@ -2,7 +2,12 @@ import { expect, test } from '@jest/globals';
 import { loadConfig } from '@worktide/runtime';
 import { configSchema } from './config.ts';
 
-const required = { EVENT_LOG_URL: 'kafka://k:9092', AUTH_URL: 'http://auth:8080', INTERNAL_TOKEN: 'x'.repeat(32) };
+const required = {
+  EVENT_LOG_URL: 'kafka://k:9092',
+  AUTH_URL: 'http://auth:8080',
+  INTERNAL_TOKEN: 'x'.repeat(32),
+  OBJECT_STORE_URL: 's3://bucket',
+};
 
 test('the public limits are the defaults', () => {
   expect(loadConfig(configSchema, required)).toMatchObject({
@@ -14,6 +19,9 @@ test('the public limits are the defaults', () => {
     PINGS_MAX_DURATION_SECONDS: 86_400,
     PINGS_MAX_AGE_DAYS: 90,
     PINGS_MAX_FUTURE_SECONDS: 300,
+    SCREENSHOT_MAX_BYTES: 50_000_000,
+    UPLOAD_TIMEOUT_SECONDS: 120,
+    SYNC_LIMIT_PER_MINUTE: 60,
   });
 });
 

@@ -1,5 +1,5 @@
 import { httpConfig } from '@worktide/runtime';
-import { defaultPingLimits, pingEventBounds } from '@worktide/schemas';
+import { defaultPingLimits, maxScreenshotBytes, pingEventBounds } from '@worktide/schemas';
 import { z } from 'zod';
 import { quotaOf } from './pings/quota.ts';
 
@@ -7,7 +7,7 @@ const positive = z.coerce.number().int().positive();
 const characters = (fallback: number, bound: number) =>
   positive.max(bound / 2, 'larger than the log takes').default(fallback);
 
-/** The gateway's environment. It knows no database: only the log, the schema registry and auth. */
+/** The gateway's environment. It knows no database: only the log, the schema registry, the object store and auth. */
 export const configSchema = z.object({
   ...httpConfig(8081),
   EVENT_LOG_URL: z.string(),
@@ -15,6 +15,12 @@ export const configSchema = z.object({
   KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url(),
   INTERNAL_TOKEN: z.string().min(32),
+  /** `s3://…` or `file:/folder`, see libs/object-store. */
+  OBJECT_STORE_URL: z.string(),
+  /** Signs the URLs of a folder, which only we can serve; the same for every service that opens it. */
+  OBJECT_SIGNING_SECRET: z.string().min(32).optional(),
+  /** Where people reach this system: what the signed URLs of a folder begin with. */
+  PUBLIC_URL: z.url().optional(),
 
   /** Limits of `POST /pings`; the defaults are the public interface's. */
   PINGS_MAX_PER_REQUEST: positive.max(10_000).default(1_000),
@@ -34,6 +40,14 @@ export const configSchema = z.object({
   QUOTA_TRIAL: quotaOf('trial'),
   QUOTA_PRO: quotaOf('pro'),
   QUOTA_ENTERPRISE: quotaOf('enterprise'),
+
+  SCREENSHOT_MAX_BYTES: positive.default(maxScreenshotBytes),
+  /** How long one upload may take. */
+  UPLOAD_TIMEOUT_SECONDS: z.coerce.number().positive().max(120).default(120),
+  /** Uploads at once, of which one user gets a quarter; each may hold 24 MB. Over it they are answered 503 unread. */
+  UPLOADS_MAX: positive.default(16),
+  /** Requests of one user to `/sync/*`, all replicas together. */
+  SYNC_LIMIT_PER_MINUTE: positive.default(60),
 
   /** Bytes that may wait for the log; over it requests are answered 503. */
   QUEUE_MAX_BYTES: positive.default(64 * 1024 * 1024),

@@ -1,11 +1,16 @@
 import { openEventLog } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
+import { openObjectStore } from '@worktide/object-store';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { postPings } from './pings/post-pings.ts';
 import { createPingQuota } from './pings/quota.ts';
+import { createAnnouncer, createUploadMetrics } from './uploads/announce.ts';
+import { postScreenshot } from './uploads/post-screenshot.ts';
+import { signedUploads } from './uploads/signed.ts';
+import { createSlots } from './uploads/slots.ts';
 
 /** Builds the gateway top to bottom; what is built first is closed last. */
 export async function run(
@@ -41,16 +46,42 @@ export async function run(
   const quotas = { free, trial, pro, enterprise };
   const quota = createPingQuota({ limits, quotas, planOf: identity.planOf, metrics });
 
+  const store = openObjectStore(config.OBJECT_STORE_URL, {
+    log,
+    metrics,
+    ...(config.OBJECT_SIGNING_SECRET ? { signingSecret: config.OBJECT_SIGNING_SECRET } : {}),
+    ...(config.PUBLIC_URL ? { publicUrl: config.PUBLIC_URL } : {}),
+  });
+  lifecycle.onClose('object store', () => store.close());
+  const screenshotCodec = createCodec(registry, topics.screenshots);
+  screenshotCodec.prepare().catch(() => {});
+  const uploading = {
+    config,
+    store,
+    announcer: createAnnouncer({ producer, codec: screenshotCodec }),
+    limit: limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 }),
+    uploads: createUploadMetrics(metrics),
+  };
+  const slots = createSlots(config.UPLOADS_MAX, metrics);
+  const { authenticate } = identity;
+
   return {
     name: 'ingest-gateway',
-    routes: [],
-    rawRoutes: [postPings({ config, producer, codec, authenticate: identity.authenticate, quota, metrics })],
+    routes: signedUploads(uploading),
+    rawRoutes: [
+      postPings({ config, producer, codec, authenticate, quota, metrics }),
+      postScreenshot({ ...uploading, authenticate, slots }),
+      // Where the store is a folder: its signed URLs are served here, with the time that an upload has.
+      ...store.routes.map((own) => ({ ...own, bodyTimeoutMs: config.UPLOAD_TIMEOUT_SECONDS * 1_000 })),
+    ],
     checks: {
       'event log': () => eventLog.check(),
       'schema registry': () => codec.prepare(),
       auth: identity.check,
     },
-    authenticate: identity.authenticate,
+    // Without it no screenshot is taken (503), but pings are: a gateway out of rotation would take neither.
+    sideChecks: { 'object store': () => store.check() },
+    authenticate,
     ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }

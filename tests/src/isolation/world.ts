@@ -13,6 +13,7 @@ import {
   yesterdayNoon,
 } from '../support/people.ts';
 import { type Product, startProduct, temporaryFolder } from '../support/product.ts';
+import { uploadScreenshot } from '../support/screenshots.ts';
 import { until } from '../support/until.ts';
 import type { Operation } from './operations.ts';
 
@@ -30,7 +31,7 @@ export interface World {
   employee: Person;
   key: AgentKey;
   session: string;
-  ids: { project: string; team: string; task: string; deletedTask: string; invitation: string };
+  ids: { project: string; team: string; task: string; deletedTask: string; invitation: string; screenshot: string };
   usage: string[];
   /** What Ada sees of her organisation, without the marks that her own looking leaves. */
   state(): Promise<unknown>;
@@ -71,6 +72,12 @@ export async function startWorld(): Promise<World> {
   expectStatus(await call(url, 'delete', `/api/v1/tasks/${deletedTask}`, { bearer: ada.accessToken }), 204);
   const invitation = await make('/invitations', { email: `guest-${marker}@example.com`, role: 'employee' });
 
+  const screenshot = await uploadScreenshot(url, key.key, marker);
+  await until('the screenshot is ready', async () => {
+    const found = await call(url, 'get', `/api/v1/screenshots/${screenshot}`, { bearer: ada.accessToken });
+    return found.body?.status === 'ready';
+  });
+
   const world: World = {
     product,
     signingKey,
@@ -79,7 +86,7 @@ export async function startWorld(): Promise<World> {
     employee,
     key,
     session: claimsOf(ada.accessToken).sid as string,
-    ids: { project, team, task, deletedTask, invitation },
+    ids: { project, team, task, deletedTask, invitation, screenshot },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
     async close() {
@@ -106,6 +113,8 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     team: await get(`/teams/${ids.team}`),
     members: await get(`/teams/${ids.team}/members`),
     tasks: await get('/tasks'),
+    // Links are signed anew each time.
+    screenshots: without((await get('/screenshots')).items, 'url', 'thumbnailUrl'),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
   };
@@ -126,6 +135,8 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/invitations/{id}', { id: ids.invitation }],
     ['/api/v1/projects/{id}', { id: ids.project }],
     ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
+    ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
+    ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];
   const line = lines.find(([prefix]) => operation.route.startsWith(prefix));
@@ -158,6 +169,8 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'patch /api/v1/organization': { id: ada.organizationId, name: 'B', settings: { minimumBlurLevel: 1 } },
     'post /api/v1/billing/webhook': { id: 'x', type: 'subscription.updated', status: 'free' },
     'post /api/v1/pings': ping('B', { ...ofAda, deviceId: device, seconds: 3_600 }),
+    'post /api/v1/sync/screenshots/presign': { contentType: 'image/png', size: 100 },
+    'post /api/v1/sync/screenshots/confirm': { screenshotId: ids.screenshot },
     'post /api/v1/projects': { name: 'B' },
     'patch /api/v1/projects/{id}': { name: 'B' },
     'post /api/v1/projects/{id}/tasks': { title: 'B' },
@@ -167,6 +180,9 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/tasks': { projectId: ids.project, title: 'B', assigneeId: ada.userId },
     'patch /api/v1/tasks/{id}': { title: 'B', version: 1 },
   };
+  // A form, which is no JSON: tests/src/screenshots.test.ts uploads under the ids of others.
+  if (operation.name === 'post /api/v1/sync/screenshots') return ofAda;
+  if (operation.route.startsWith('/objects/')) return 'bytes';
   const body = bodies[operation.name];
   if (!body) throw new Error(`isolation: no body is known for ${operation.name}: write one`);
   return { ...ofAda, ...body };

@@ -13,12 +13,14 @@ import {
   startPostgres,
   startRedis,
   startRegistry,
+  startS3,
 } from '@worktide/backends';
 import { migrateClickHouse } from '@worktide/clickhouse';
 import { openEventLog } from '@worktide/event-log';
 import { prepareServiceDatabase } from '@worktide/postgres';
 import { createMetrics, describeError, type Lifecycle, type Logger } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
+import { database as screenshotsDatabase } from '@worktide/screenshot-processor';
 import { database as writerDatabase } from '@worktide/session-writer';
 import { database as workspaceDatabase } from '@worktide/workspace';
 import { startIngress } from './ingress.ts';
@@ -36,7 +38,7 @@ export interface ClusterOptions {
   onStep?: (text: string) => void;
 }
 
-export type EngineName = 'kafka' | 'postgres' | 'clickhouse' | 'redis' | 'registry';
+export type EngineName = 'kafka' | 'postgres' | 'clickhouse' | 'redis' | 'registry' | 's3';
 
 export interface Cluster {
   url: string;
@@ -57,7 +59,7 @@ export async function startCluster(
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o711);
 
-  onStep('Starting Kafka, PostgreSQL, ClickHouse, Redis and the schema registry …');
+  onStep('Starting Kafka, PostgreSQL, ClickHouse, Redis, S3 and the schema registry …');
   const engines = await startEngines(dir, lifecycle);
   onStep('Preparing tables and topics …');
   const postgresUrls: Record<string, string> = {};
@@ -65,6 +67,7 @@ export async function startCluster(
     ['auth', authDatabase],
     ['session-writer', writerDatabase],
     ['workspace', workspaceDatabase],
+    ['screenshot-processor', screenshotsDatabase],
   ] as const) {
     const password = randomBytes(24).toString('hex');
     postgresUrls[service] = await prepareServiceDatabase({ adminUrl: engines.postgres.url, database, password, log });
@@ -95,6 +98,7 @@ export async function startCluster(
     IP_LIMIT_PER_MINUTE: '100000',
     SMTP_URL: `file:${path.join(dir, 'mail')}`,
     PUBLIC_URL: origin,
+    OBJECT_STORE_URL: engines.s3.url,
     // The ingress.
     TRUSTED_PROXIES: '1',
     ...options.env,
@@ -126,6 +130,7 @@ export async function startCluster(
     ...replicas('ingest-gateway', options.gateways),
     ...replicas('session-writer', options.writers),
     ...replicas('workspace', 1),
+    ...replicas('screenshot-processor', 2),
     ...replicas('analytics', options.analytics),
   ]);
 
@@ -137,6 +142,8 @@ export async function startCluster(
       port: ingressPort,
       rules: [
         { prefix: '/api/v1/pings', targets: targets('ingest-gateway') },
+        { prefix: '/api/v1/sync/screenshots', targets: targets('ingest-gateway') },
+        { prefix: '/api/v1/screenshots', targets: targets('screenshot-processor') },
         { prefix: '/api/v1/usage', targets: targets('session-writer') },
         ...['projects', 'teams', 'tasks'].map((name) => ({
           prefix: `/api/v1/${name}`,
@@ -161,6 +168,7 @@ async function startEngines(dir: string, lifecycle: Lifecycle): Promise<Cluster[
     clickhouse: () => startClickHouse({ dir: path.join(dir, 'clickhouse') }),
     redis: () => startRedis({ dir: path.join(dir, 'redis') }),
     registry: () => startRegistry({ dir: path.join(dir, 'registry') }),
+    s3: () => startS3({ dir: path.join(dir, 's3') }),
   };
   const started = await Promise.all(
     Object.entries(starters).map(async ([name, start]) => {

@@ -1,3 +1,4 @@
+export { drawScreenshot, type ScreenshotOptions } from './draw-screenshot.ts';
 export { type FleetResult, runFleet } from './fleet.ts';
 export type { FleetOptions, Origins } from './options.ts';
 export { dayBounds, localDate } from './oracle/days.ts';

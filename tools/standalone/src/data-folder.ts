@@ -8,6 +8,8 @@ export interface Secrets {
   internalToken: string;
   postgresPassword: string;
   clickhousePassword: string;
+  /** Signs the links to pictures. */
+  objectSigningSecret: string;
 }
 
 export interface DataFolder {
@@ -71,9 +73,17 @@ async function readSecrets(file: string): Promise<Secrets> {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (existing !== undefined) return JSON.parse(existing) as Secrets;
+  const known = existing === undefined ? {} : (JSON.parse(existing) as Partial<Secrets>);
   const secret = (): string => randomBytes(24).toString('hex');
-  const secrets: Secrets = { internalToken: secret(), postgresPassword: secret(), clickhousePassword: secret() };
+  const secrets: Secrets = {
+    internalToken: secret(),
+    postgresPassword: secret(),
+    clickhousePassword: secret(),
+    objectSigningSecret: secret(),
+    // A folder of an earlier version lacks the later ones.
+    ...known,
+  };
+  if (Object.keys(known).length === Object.keys(secrets).length) return secrets;
   // By a rename: a kill between creation and the last byte must not leave half a file.
   await writeFile(`${file}.new`, JSON.stringify(secrets), { mode: 0o600 });
   await rename(`${file}.new`, file);

@@ -17,6 +17,7 @@ import {
   serve,
 } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
+import * as screenshotProcessor from '@worktide/screenshot-processor';
 import * as sessionWriter from '@worktide/session-writer';
 import * as workspace from '@worktide/workspace';
 import type { ZodObject } from 'zod';
@@ -42,7 +43,7 @@ const limitsOfOnePerson = {
 };
 const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$|\[::1\]$)/.test(host);
 
-const databaseServices = [auth, sessionWriter, workspace];
+const databaseServices = [auth, sessionWriter, workspace, screenshotProcessor];
 
 /**
  * The whole product in this process on embedded engines: PostgreSQL and ClickHouse as children, the log in-process,
@@ -110,6 +111,8 @@ export async function startStandalone(
     ...(isLoopback(config.WORKTIDE_HOST) ? limitsOfOnePerson : {}),
     SMTP_URL: `file:${path.join(data.path, 'mail')}`,
     PUBLIC_URL: origin,
+    OBJECT_STORE_URL: `file:${path.join(data.path, 'objects')}`,
+    OBJECT_SIGNING_SECRET: data.secrets.objectSigningSecret,
     // What a person sets, e.g. BILLING_WEBHOOK_SECRET or a real SMTP_URL …
     ...options.env,
     // … but not where the engines are.
@@ -124,7 +127,7 @@ export async function startStandalone(
     INTERNAL_TOKEN: data.secrets.internalToken,
   };
   const services: Service[] = [];
-  for (const service of [auth, workspace, gateway, sessionWriter, analytics]) {
+  for (const service of [auth, workspace, gateway, sessionWriter, screenshotProcessor, analytics]) {
     const env = { ...environment, POSTGRES_URL: postgresUrls.get(service.serviceName) };
     const child = log.child({ part: service.serviceName });
     services.push(await start(service, env, { lifecycle, log: child, metrics }));

@@ -86,6 +86,7 @@ afterEach(async () => {
 async function start(env: Record<string, string> = {}, send?: () => Promise<void>) {
   const config = loadConfig(configSchema, {
     EVENT_LOG_URL: 'unused',
+    OBJECT_STORE_URL: 'unused',
     AUTH_URL: 'http://127.0.0.1:1',
     INTERNAL_TOKEN: 'x'.repeat(32),
     ...env,

@@ -1,0 +1,102 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ObjectStore } from '@worktide/object-store';
+import {
+  AppError,
+  type Authenticate,
+  type RawRoute,
+  type RequestLimit,
+  sendJson,
+  takeLimit,
+  userSubject,
+} from '@worktide/runtime';
+import { screenshotForm, takenScreenshot } from '@worktide/schemas';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import type { Announcer, UploadMetrics } from './announce.ts';
+import { receive } from './receive.ts';
+import type { Slots } from './slots.ts';
+
+export interface UploadDependencies {
+  config: Config;
+  store: ObjectStore;
+  announcer: Announcer;
+  /** Requests of one user to `/sync/*`. */
+  limit: RequestLimit;
+  uploads: UploadMetrics;
+}
+
+/** For how long the rest of a refused body is thrown away: a client that still sends would not hear the answer. */
+const lingerMs = 5_000;
+/** Past every UPLOAD_TIMEOUT_SECONDS, which bounds the body here. */
+const bodyTimeoutMs = 125_000;
+
+/**
+ * `POST /api/v1/sync/screenshots`: credential, limit, a free place, the picture into the store, the event on the log,
+ * 202. A raw route because it reads its body as it comes.
+ */
+export function postScreenshot(deps: UploadDependencies & { authenticate: Authenticate; slots: Slots }): RawRoute {
+  const { config, store, announcer, limit, uploads, authenticate, slots } = deps;
+  const spec: RawRoute['spec'] = {
+    method: 'post',
+    path: '/api/v1/sync/screenshots',
+    operationId: 'postScreenshot',
+    summary: 'Take a screenshot',
+    description:
+      'JPEG, PNG, WebP or AVIF; the first bytes decide, not the declared type. Answered once the picture and the word of it are durable. ' +
+      'Sending it again with the same `screenshotId` is harmless: the first counts. Fields may stand before or behind the file; ' +
+      'a `screenshotId` before it saves a copy.',
+    tag: 'ingest',
+    access: 'user',
+    agents: true,
+    userLimit: limit,
+    multipart: true,
+    body: screenshotForm.extend({ file: z.file().meta({ description: 'The picture, 50 MB at most.' }) }),
+    responses: { 202: { description: 'It is durable and will be processed.', schema: takenScreenshot } },
+    alsoAnswers: {
+      408: 'The upload took longer than two minutes.',
+      413: 'The picture is too large.',
+      415: 'It is none of the four kinds of picture, or the body is no multipart form.',
+      503: 'Too many uploads at once, or not at the moment; try again.',
+    },
+  };
+
+  async function take(req: IncomingMessage, res: ServerResponse, log: Parameters<RawRoute['handle']>[2]['log']) {
+    const caller = await authenticate(req.headers.authorization);
+    await takeLimit(res, limit, userSubject(caller));
+    const giveBack = slots.take(caller);
+    try {
+      await announcer.prepare();
+      const picture = await receive(req, caller, { config, store, log });
+      await announcer.announce(caller, picture);
+      uploads.accepted('form', picture.size);
+      sendJson(res, 202, { screenshotId: picture.screenshotId });
+    } finally {
+      giveBack();
+    }
+  }
+
+  return {
+    spec,
+    bodyTimeoutMs,
+    async handle(req, res, { log, requestId }) {
+      try {
+        await take(req, res, log.child({ requestId }));
+      } catch (error) {
+        uploads.refused(error);
+        if (error instanceof AppError && error.code === 'UPLOAD_TOO_SLOW') res.setHeader('connection', 'close');
+        else linger(req);
+        throw error;
+      }
+    },
+  };
+}
+
+function linger(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return;
+  req.resume();
+  const timer = setTimeout(() => {
+    if (!req.complete) req.socket.destroy();
+  }, lingerMs);
+  timer.unref();
+  req.once('close', () => clearTimeout(timer));
+}

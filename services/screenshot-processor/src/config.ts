@@ -1,0 +1,28 @@
+import { httpConfig } from '@worktide/runtime';
+import { z } from 'zod';
+
+/** The environment of this service; `loadConfig` reports every problem at once. */
+export const configSchema = z
+  .object({
+    ...httpConfig(8086),
+    POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+    EVENT_LOG_URL: z.string(),
+    SCHEMA_REGISTRY_URL: z.string().default('local:'),
+    KEY_VALUE_URL: z.string().default('memory:'),
+    AUTH_URL: z.url({ protocol: /^https?$/ }),
+    INTERNAL_TOKEN: z.string().min(32),
+    /** `s3://…` or `file:…`; see libs/object-store. */
+    OBJECT_STORE_URL: z.string(),
+    /** Signs the links of a folder, alike in every service. S3 signs its own. */
+    OBJECT_SIGNING_SECRET: z.string().min(32).optional(),
+    /** Where people reach the system, for the links of a folder. */
+    PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+    /** Pictures in work at a time. */
+    SCREENSHOT_CONCURRENCY: z.coerce.number().int().min(1).max(32).default(5),
+  })
+  .refine((config) => !config.OBJECT_STORE_URL.startsWith('file:') || config.OBJECT_SIGNING_SECRET !== undefined, {
+    message: 'a folder cannot give out links without it',
+    path: ['OBJECT_SIGNING_SECRET'],
+  });
+
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,97 @@
+import { createAudit } from '@worktide/audit';
+import { openEventLog } from '@worktide/event-log';
+import { createIdentity } from '@worktide/identity';
+import { openKeyValue, openLimits } from '@worktide/key-value';
+import { openObjectStore } from '@worktide/object-store';
+import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
+import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import type { Config } from './config.ts';
+import { openPictures } from './picture/index.ts';
+import { screenshotRoutes } from './screenshots/routes.ts';
+import { createSweeper, sweepForEver } from './sweep/sweeper.ts';
+import { consumeUploads } from './uploads/consume.ts';
+import { workMetrics } from './work/metrics.ts';
+import { createWork } from './work/work-on.ts';
+import { startWorkers } from './work/workers.ts';
+
+export const serviceName = 'screenshot-processor';
+
+/**
+ * Blurs screenshots, keeps them and shows them (I6, S1–S3).
+ *
+ * `uploads/` follows the log and only notes what there is to do; `work/` does it, `SCREENSHOT_CONCURRENCY` at a time, out
+ * of the table; `sweep/` settles what neither could; `screenshots/` is the HTTP side; `picture/` knows pictures and
+ * nothing else. An upload is removed after what was made of it is durable, and no link ever leads to it.
+ *
+ * Starts while everything else is away, says so in `checks`, and goes on when it is back.
+ */
+export async function run(
+  config: Config,
+  deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
+): Promise<Service> {
+  const { lifecycle, log, metrics } = deps;
+  const concurrency = config.SCREENSHOT_CONCURRENCY;
+
+  const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, max: concurrency + 6, log, metrics });
+  lifecycle.onClose('screenshots postgres', () => pool.end());
+  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('screenshots key-value', () => keyValue.close());
+  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
+  lifecycle.onClose('screenshots limits', () => limits.close());
+  const store = openObjectStore(config.OBJECT_STORE_URL, {
+    log,
+    metrics,
+    ...(config.OBJECT_SIGNING_SECRET === undefined ? {} : { signingSecret: config.OBJECT_SIGNING_SECRET }),
+    ...(config.PUBLIC_URL === undefined ? {} : { publicUrl: config.PUBLIC_URL }),
+  });
+  lifecycle.onClose('screenshots object store', () => store.close());
+
+  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  lifecycle.onClose('screenshots event log', () => eventLog.close());
+  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
+  const uploadsCodec = createCodec(registry, topics.screenshots);
+  const readyCodec = createCodec(registry, topics['screenshots-ready']);
+  const audit = createAudit({ service: serviceName, registry, log, metrics });
+  const producer = eventLog.producer();
+  const outbox = createOutbox({ schema: 'screenshots', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
+
+  const identity = createIdentity({
+    authUrl: config.AUTH_URL,
+    internalToken: config.INTERNAL_TOKEN,
+    keyValue,
+    lifecycle,
+    log,
+    metrics,
+  });
+
+  const settling = { pool, outbox, readyCodec };
+  const observe = workMetrics(metrics);
+  const workOn = createWork({ ...settling, store, pictures: openPictures(), identity, metrics: observe });
+  const workers = startWorkers({ pool, workOn, concurrency, metrics: observe, log, lifecycle });
+  const { wake } = workers;
+
+  const consumer = await consumeUploads({ pool, eventLog, uploadsCodec, store, onAdded: wake, log, metrics });
+  lifecycle.onClose('screenshots consumer', () => consumer.close());
+  const lag = (): Promise<number> => consumer.lag();
+  sweepForEver(createSweeper({ ...settling, store, identity, lag, onDeleted: wake, log, metrics }), { lifecycle });
+
+  return {
+    name: serviceName,
+    routes: screenshotRoutes({ ...settling, store, identity, audit, onDeleted: wake }),
+    // What leads to results; uploads go to the gateway, which may serve all of them on the same port.
+    rawRoutes: store.routes.filter(({ spec }) => spec.method === 'get'),
+    // What is to be told waits in the outbox; the log is needed for what is to be done.
+    checks: {
+      postgres: checkPostgres(pool),
+      'screenshots consumer': () => consumer.check(),
+      'object store': () => store.check(),
+      'schema registry': async () => {
+        await Promise.all([uploadsCodec.prepare(), readyCodec.prepare(), audit.check()]);
+      },
+      auth: identity.check,
+    },
+    authenticate: identity.authenticate,
+    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+  };
+}

@@ -1,0 +1,102 @@
+import { auditSource } from '@worktide/audit';
+import type { Identity } from '@worktide/identity';
+import type { ObjectStore } from '@worktide/object-store';
+import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
+import { idParams, screenshot, screenshotPage, screenshotQuery } from '@worktide/schemas';
+import { type DeleteOptions, deleteScreenshot } from './delete.ts';
+import { findScreenshot, listScreenshots } from './list.ts';
+import { showScreenshot } from './show.ts';
+
+export interface ScreenshotRoutesOptions extends DeleteOptions {
+  store: Pick<ObjectStore, 'signedGet'>;
+  identity: Pick<Identity, 'findUser'>;
+}
+
+const path = '/api/v1/screenshots';
+const tag = 'screenshots';
+
+export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
+  const { pool, store, identity } = options;
+
+  /** Whose screenshots a list shows; undefined for everybody's. Another organisation's user does not exist. */
+  async function usersOf(caller: Caller, query: { userId?: string | undefined; timeEntryId?: string | undefined }) {
+    const userId = query.userId?.toLowerCase();
+    if (userId === undefined) {
+      return query.timeEntryId !== undefined && caller.role !== 'employee' ? undefined : caller.userId;
+    }
+    if (userId === caller.userId) return userId;
+    if (!(await identity.findUser(caller.organizationId, userId))) throw notFound('There is no such user here.');
+    if (caller.role === 'employee') throw forbidden();
+    return userId;
+  }
+
+  return [
+    route({
+      method: 'get',
+      path,
+      operationId: 'listScreenshots',
+      summary: 'Screenshots, newest first, with links for five minutes',
+      description:
+        'Of the caller unless `userId` is given; another user needs manager or admin. With `timeEntryId` alone managers ' +
+        'and admins see whosever entry it is. `from` and `to` bound `capturedAt` as [from, to).',
+      tag,
+      access: 'user',
+      query: screenshotQuery,
+      responses: { 200: { description: 'A page of screenshots.', schema: screenshotPage } },
+      handler: async ({ query, caller }) => {
+        const from = query.from === undefined ? undefined : Date.parse(query.from);
+        const to = query.to === undefined ? undefined : Date.parse(query.to);
+        if (from !== undefined && to !== undefined && !(from < to)) {
+          throw invalid('INVALID_RANGE', 'from must be before to.');
+        }
+        const { organizationId } = caller;
+        const userId = await usersOf(caller, query);
+        const { status, cursor, limit } = query;
+        const timeEntryId = query.timeEntryId?.toLowerCase();
+        const asked = { organizationId, userId, timeEntryId, from, to, status, cursor, limit };
+        const { rows, nextCursor } = await listScreenshots(pool, asked);
+        const items = await Promise.all(rows.map((row) => showScreenshot(store, row)));
+        return { status: 200, body: { items, nextCursor } };
+      },
+    }),
+    route({
+      method: 'get',
+      path: `${path}/:id`,
+      operationId: 'getScreenshot',
+      summary: 'A screenshot, with links for five minutes',
+      description: 'A colleague’s needs manager or admin.',
+      tag,
+      access: 'user',
+      params: idParams,
+      responses: { 200: { description: 'The screenshot.', schema: screenshot } },
+      handler: async ({ params, caller }) => {
+        const row = await findScreenshot(pool, caller.organizationId, params.id.toLowerCase());
+        if (!row) throw notFound();
+        requireAccess(caller, row);
+        return { status: 200, body: await showScreenshot(store, row) };
+      },
+    }),
+    route({
+      method: 'delete',
+      path: `${path}/:id`,
+      operationId: 'deleteScreenshot',
+      summary: 'Delete a screenshot, picture and all',
+      description: 'Also before it was processed. A colleague’s needs manager or admin.',
+      tag,
+      access: 'user',
+      params: idParams,
+      responses: { 204: { description: 'Deleted.' } },
+      handler: async ({ req, requestId, params, caller }) => {
+        const { organizationId } = caller;
+        const source = auditSource({ req, requestId }, caller);
+        const named = { organizationId, id: params.id.toLowerCase(), source };
+        if (!(await deleteScreenshot(options, named, (row) => requireAccess(caller, row)))) throw notFound();
+        return { status: 204 };
+      },
+    }),
+  ];
+}
+
+function requireAccess(caller: Caller, { userId }: { userId: string }): void {
+  if (userId !== caller.userId && caller.role === 'employee') throw forbidden();
+}
