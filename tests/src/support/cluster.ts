@@ -82,6 +82,7 @@ export async function startTestCluster(): Promise<TestCluster> {
           EVENT_LOG_URL: cluster.eventLogUrl,
           SCHEMA_REGISTRY_URL: cluster.registryUrl,
           KEY_VALUE_URL: engines.redis.url,
+          OBJECT_STORE_URL: engines.s3.url,
           AUTH_URL: service('auth').baseUrl,
           INTERNAL_TOKEN: internalToken,
           ...env,

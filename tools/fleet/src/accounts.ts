@@ -11,6 +11,8 @@ export interface Account {
   organizationId: string;
   timezone: string;
   devices: Device[];
+  /** What its organisation has every screenshot blurred to at least. */
+  minimumBlurLevel: number;
   /** What reads go out with: the access token of a log-in, and after its end an agent key, which lasts. */
   bearer: string;
 }
@@ -45,12 +47,17 @@ export async function inParallel<T, R>(
   return results;
 }
 
-function outgoing(path: string, body: object | undefined, bearer?: string): Outgoing {
+function outgoing(
+  path: string,
+  body: object | undefined,
+  bearer?: string,
+  method: 'POST' | 'PATCH' = 'POST',
+): Outgoing {
   const headers: Record<string, string> = {};
   if (bearer !== undefined) headers.authorization = `Bearer ${bearer}`;
   if (body === undefined) return { method: 'GET', path, headers };
   headers['content-type'] = 'application/json';
-  return { method: 'POST', path, headers, body: JSON.stringify(body) };
+  return { method, path, headers, body: JSON.stringify(body) };
 }
 
 /** The JSON of an answer that must have this status. */
@@ -67,9 +74,12 @@ async function call(ctx: AccountsContext, out: Outgoing, status: number): Promis
 
 interface LoggedIn {
   user: { id: string; timezone: string };
-  organization: { id: string };
+  organization: { id: string; settings?: { minimumBlurLevel?: number } };
   accessToken: string;
 }
+
+const minimumOf = ({ organization }: Pick<LoggedIn, 'organization'>): number =>
+  organization.settings?.minimumBlurLevel ?? 0;
 
 export interface Wanted {
   email: string;
@@ -78,6 +88,8 @@ export interface Wanted {
   organizationName: string;
   timezone: string;
   devices: readonly string[];
+  /** To be set for the organisation. */
+  minimumBlurLevel?: number;
 }
 
 /** Registers an organisation with its admin and makes an agent key for each device. */
@@ -94,6 +106,11 @@ async function register(ctx: AccountsContext, wanted: Wanted): Promise<Account> 
       ? await call(ctx, outgoing('/api/v1/auth/login', { email, password }), 200)
       : expectStatus(answer, 201, 'POST /api/v1/auth/register')
   ) as LoggedIn;
+  const { minimumBlurLevel } = wanted;
+  if (minimumBlurLevel !== undefined) {
+    const settings = { settings: { minimumBlurLevel } };
+    await call(ctx, outgoing('/api/v1/organization', settings, loggedIn.accessToken, 'PATCH'), 200);
+  }
   const devices: Device[] = [];
   for (const deviceId of wanted.devices) {
     const request = outgoing('/api/v1/auth/agent-keys', { name: `fleet ${deviceId}`, deviceId }, loggedIn.accessToken);
@@ -105,6 +122,7 @@ async function register(ctx: AccountsContext, wanted: Wanted): Promise<Account> 
     organizationId: loggedIn.organization.id,
     timezone,
     devices,
+    minimumBlurLevel: minimumBlurLevel ?? minimumOf(loggedIn),
     bearer: loggedIn.accessToken,
   };
 }
@@ -129,6 +147,7 @@ export async function accountsOfKeys(ctx: AccountsContext, keys: readonly string
       organizationId: me.organization.id,
       timezone: me.user.timezone,
       devices: [],
+      minimumBlurLevel: minimumOf(me),
       bearer: agentKey,
     };
     accounts.set(me.user.id, account);

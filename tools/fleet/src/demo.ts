@@ -5,8 +5,10 @@ import { parseArgs } from 'node:util';
 import { type Account, registerAccounts } from './accounts.ts';
 import { createHttpClient, type HttpClient, sendUntilAnswered } from './client.ts';
 import { createPresent, workHistory } from './demo-history.ts';
+import { shotOf, shotsOfHistory } from './demo-screenshots.ts';
 import { localDate } from './oracle/days.ts';
 import type { WirePing } from './oracle/ledger.ts';
+import { requestOf, type Shot } from './screenshots/shots.ts';
 import { createReader } from './verify/read.ts';
 
 const usage = `Usage: npm run demo -- [--url http://127.0.0.1:8080] [--days 14] [--once]
@@ -23,6 +25,12 @@ const password = 'northwind-demo-password';
 const startMs = 120_000;
 const pingsPerRequest = 500;
 const liveEveryMs = 10_000;
+/** A screenshot in so many live pings: two an hour. */
+const livePingsPerShot = 180;
+const shotDays = 3;
+const shotsPerDay = 5;
+/** Layout is to be seen, and text is not to be read. */
+const minimumBlurLevel = 1;
 const dayMs = 86_400_000;
 
 const print = (line = ''): void => void process.stdout.write(`${line}\n`);
@@ -61,6 +69,24 @@ async function post(
   }
 }
 
+async function postShots(
+  client: HttpClient,
+  url: string,
+  agentKey: string,
+  shots: readonly Shot[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const shot of shots) {
+    const { body, contentType } = await requestOf(shot);
+    const headers = { authorization: `Bearer ${agentKey}`, 'content-type': contentType };
+    const request = { method: 'POST', path: '/api/v1/sync/screenshots', headers, body } as const;
+    const answer = await sendUntilAnswered(client, url, request, { deadline: Date.now() + 120_000, signal });
+    if (answer.status !== 202) {
+      throw new Error(`a screenshot was answered ${answer.status}: ${answer.text.slice(0, 300)}`);
+    }
+  }
+}
+
 /** The last whole day before today on which people work. */
 function lastWorkday(zone: string): string {
   let at = Date.now() - dayMs;
@@ -83,6 +109,7 @@ function explain(url: string, zone: string, account: Account): void {
   print(`  curl -s -H "Authorization: Bearer $KEY" '${url}/api/v1/reports/apps?date=${workday}'`);
   print(`  curl -s -H "Authorization: Bearer $KEY" '${url}/api/v1/reports/domains?date=${workday}'`);
   print(`  curl -s -H "Authorization: Bearer $KEY" '${url}/api/v1/reports/daily?from=${weekAgo}&to=${today}'`);
+  print(`  curl -s -H "Authorization: Bearer $KEY" '${url}/api/v1/screenshots?limit=5'`);
   print();
 }
 
@@ -128,11 +155,12 @@ async function main(): Promise<void> {
         organizationName: 'Northwind Studio',
         timezone: zone,
         devices: ['ada-laptop', 'ada-desktop'],
+        minimumBlurLevel,
       },
     ];
     const [account] = await registerAccounts(ctx, people);
     const [laptop, desktop] = account!.devices;
-    const reader = createReader(client, { auth: url, ingest: [url], usage: url, reports: url });
+    const reader = createReader(client, { auth: url, ingest: [url], usage: url, reports: url, screenshots: url });
     if (await reader.hasUsage(account!, Date.now() - 80 * dayMs, Date.now())) {
       print('The demo organisation is there already; going on with it.');
     } else {
@@ -142,17 +170,23 @@ async function main(): Promise<void> {
       const beside = workHistory({ now, days: 3, zone, seed: 'ada at her desktop' });
       await post(client, url, laptop!.agentKey, history, signal);
       await post(client, url, desktop!.agentKey, beside, signal);
-      print(`${history.length + beside.length} pings of ${days} days taken.`);
+      const shots = shotsOfHistory(history, { deviceId: laptop!.deviceId, days: shotDays, perDay: shotsPerDay });
+      await postShots(client, url, laptop!.agentKey, shots, signal);
+      print(`${history.length + beside.length} pings of ${days} days and ${shots.length} screenshots taken.`);
     }
     explain(url, zone, account!);
     if (values.once) return;
 
     print('Live from here: a ping every 10 s, Ctrl-C ends it.');
     const present = createPresent(String(Date.now()));
-    for (let from = Date.now(); !signal.aborted; ) {
+    for (let from = Date.now(), turn = 1; !signal.aborted; turn++) {
       await sleep(liveEveryMs, undefined, { signal }).catch(() => {});
       const to = Date.now();
-      await post(client, url, laptop!.agentKey, present.ping(from, to), signal);
+      const pings = present.ping(from, to);
+      await post(client, url, laptop!.agentKey, pings, signal);
+      if (turn % livePingsPerShot === 0) {
+        await postShots(client, url, laptop!.agentKey, [shotOf(pings[0]!, laptop!.deviceId)], signal);
+      }
       from = to;
     }
   } catch (error) {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createFakeScreenshots, type ShotTreatment } from './fake-screenshots.ts';
 import { createLedger, type WirePing } from './oracle/ledger.ts';
 import { dayReport } from './oracle/reports.ts';
 
@@ -30,17 +31,22 @@ export interface FakeProduct {
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-async function bodyOf(req: IncomingMessage): Promise<string> {
+const bodyOf = async (req: IncomingMessage): Promise<string> => (await bytesOf(req)).toString('utf8');
+
+async function bytesOf(req: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of req) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /**
  * For tests of the fleet's own accounting only: an HTTP server that shows what it has stored, merged by the fleet's
  * own rule, and treats each request as the test says.
  */
-export async function startFakeProduct(fateOf: (request: number) => Fate): Promise<FakeProduct> {
+export async function startFakeProduct(
+  fateOf: (request: number) => Fate,
+  treatmentOf: (screenshot: number) => ShotTreatment = () => 'take',
+): Promise<FakeProduct> {
   const stored = createLedger();
   const credentials = new Map<string, { userId: string; deviceId: string; timezone: string }>();
   const product = { url: '', requests: 0 };
@@ -49,6 +55,8 @@ export async function startFakeProduct(fateOf: (request: number) => Fate): Promi
     void res.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
   const error = (res: ServerResponse, status: number, code: string, headers = {}): void =>
     reply(res, status, { statusCode: status, code, message: code, requestId: 'r' }, headers);
+
+  const screenshots = createFakeScreenshots(reply, treatmentOf);
 
   async function takePings(req: IncomingMessage, res: ServerResponse, who: { userId: string; deviceId: string }) {
     const text = await bodyOf(req);
@@ -111,6 +119,7 @@ export async function startFakeProduct(fateOf: (request: number) => Fate): Promi
       const user = { id: userId, timezone };
       return reply(res, 201, { user, organization: { id: `org-${users}` }, accessToken: `token-${userId}` });
     }
+    if (url.pathname.startsWith('/objects/')) return screenshots.deliver(url, res);
     if (!who) return error(res, 401, 'UNAUTHORIZED');
     if (url.pathname === '/api/v1/auth/agent-keys') {
       const { deviceId } = JSON.parse(await bodyOf(req)) as { deviceId: string };
@@ -119,6 +128,15 @@ export async function startFakeProduct(fateOf: (request: number) => Fate): Promi
       return reply(res, 201, { id: key, key, deviceId });
     }
     if (url.pathname === '/api/v1/pings') return void (await takePings(req, res, who));
+    if (url.pathname === '/api/v1/organization') {
+      const { settings } = JSON.parse(await bodyOf(req)) as { settings: { minimumBlurLevel: number } };
+      screenshots.setMinimum(who.userId, settings.minimumBlurLevel);
+      return reply(res, 200, { settings });
+    }
+    if (url.pathname === '/api/v1/sync/screenshots') {
+      return void (await screenshots.take(req, await bytesOf(req), res, who.userId));
+    }
+    if (url.pathname === '/api/v1/screenshots') return screenshots.list(url, res, `org of ${who.userId}`);
     read(url, res, who);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -11,11 +11,12 @@ import type { FleetOptions, Origins } from './options.ts';
 import { createLedger, type Ledger } from './oracle/ledger.ts';
 import { createStats, increment, progressLine, type Stats } from './progress.ts';
 import { createRandom, type Random } from './random.ts';
+import { type ShotResult, startShots } from './screenshots/run.ts';
 import { createReader, type Reader } from './verify/read.ts';
 import { type Verification, verify } from './verify/verify.ts';
 
 export interface FleetResult {
-  /** Usage and reports are what they must be, no answer was wrong, and the fate of every ping is known. */
+  /** Usage, reports and screenshots are what they must be, no answer was wrong, and the fate of all that was sent is known. */
   equal: boolean;
   verification: Verification;
   stats: Stats;
@@ -25,6 +26,8 @@ export interface FleetResult {
   complaints: ReadonlyMap<string, number>;
   /** Pings sent whose fate is unknown: without an answer to the end. By user. */
   unknown: ReadonlyMap<string, number>;
+  /** Undefined where none were sent. */
+  screenshots: ShotResult | undefined;
   seed: number;
   runId: string;
   now: number;
@@ -49,6 +52,7 @@ const originsOf = (options: FleetOptions): Origins => ({
   ingest: options.origins?.ingest ?? [options.url],
   usage: options.origins?.usage ?? options.url,
   reports: options.origins?.reports ?? options.url,
+  screenshots: options.origins?.screenshots ?? options.url,
 });
 
 /** Devices per user: everyone one, most two or three; more only where agents are left over. */
@@ -60,7 +64,7 @@ function devicesPerUser(agents: number, users: number, random: Random): number[]
   return counts;
 }
 
-function wantedAccounts(counts: readonly number[], seed: number, runId: string): Wanted[] {
+function wantedAccounts(counts: readonly number[], seed: number, runId: string, screenshots: number): Wanted[] {
   const random = createRandom(seed, 'accounts');
   return counts.map((count, i) => ({
     email: `fleet-${runId}-${i}@example.com`,
@@ -69,6 +73,8 @@ function wantedAccounts(counts: readonly number[], seed: number, runId: string):
     organizationName: `Fleet ${runId} ${i}`,
     timezone: zones[i % zones.length]!,
     devices: Array.from({ length: count }, (_, d) => `${random.pick(['laptop', 'desktop', 'Büro – PC'])}-${i}-${d}`),
+    // Every third demands more than most of its agents ask for.
+    ...(screenshots > 0 && i % 3 === 1 ? { minimumBlurLevel: 2 } : {}),
   }));
 }
 
@@ -81,10 +87,13 @@ async function requireAnswer({ client, origin, signal }: AccountsContext): Promi
 }
 
 /** The ledger begins empty, and so must the users: what they had before would all be differences. */
-async function requireNoUsage(reader: Reader, accounts: readonly Account[]): Promise<void> {
+async function requireNoUsage(reader: Reader, accounts: readonly Account[], norScreenshots: boolean): Promise<void> {
   for (const account of accounts) {
     if (await reader.hasUsage(account, Date.now() - 90 * dayMs, Date.now())) {
       throw new Error(`user ${account.userId} of the keys has usage already; the fleet needs users without any`);
+    }
+    if (norScreenshots && (await reader.screenshots(account)).length > 0) {
+      throw new Error(`user ${account.userId} of the keys has screenshots already; the fleet needs users without any`);
     }
   }
 }
@@ -103,6 +112,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   if (now < Date.now() - 5 * dayMs) throw new Error('"now" is more than five days ago: its pings would be too old');
   const hostile = options.hostile ?? 0;
   const settle = options.settle ?? 60;
+  const screenshots = options.screenshots ?? 0;
   const origins = originsOf(options);
   const maxSockets = options.maxSockets ?? 256;
   const clientOptions = options.requestTimeoutMs === undefined ? {} : { timeoutMs: options.requestTimeoutMs };
@@ -116,13 +126,13 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     await requireAnswer(ctx);
     if (options.keys) {
       accounts = await accountsOfKeys(ctx, options.keys);
-      await requireNoUsage(createReader(client, origins), accounts);
+      await requireNoUsage(createReader(client, origins), accounts, screenshots > 0);
     } else {
       const users = Math.min(options.users ?? Math.ceil(options.agents / 2), options.agents);
       const counts = devicesPerUser(options.agents, users, createRandom(seed, 'devices'));
       const all = [...counts, ...new Array<number>(Math.ceil(hostile / hostilePerUser)).fill(1)];
       print(`seed ${seed}, run ${runId}, now ${new Date(now).toISOString()}: registering ${all.length} organisations`);
-      const made = await registerAccounts(ctx, wantedAccounts(all, seed, runId));
+      const made = await registerAccounts(ctx, wantedAccounts(all, seed, runId, screenshots));
       accounts = made.slice(0, users);
       hostileAccounts = made.slice(users);
     }
@@ -180,12 +190,32 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
 
   print(`${lawful.length} agents of ${accounts.length} users, ${hostile} hostile, for ${options.seconds} s`);
   const line = progressLine(stats, Date.now());
+  const photographer =
+    screenshots > 0
+      ? startShots({
+          client,
+          origins: origins.ingest,
+          // The hostile ones come last.
+          agents: agents.map((agent, i) => ({ ...agent, hostile: i >= lawful.length })),
+          perAgent: screenshots,
+          seconds: options.seconds,
+          now,
+          seed,
+          runId,
+          complain,
+        })
+      : undefined;
   const ticker = setInterval(() => print(line(driver.pending())), 1000);
   try {
     const time = AbortSignal.timeout(options.seconds * 1000);
     await driver.run(AbortSignal.any([signal, time]));
-    await driver.drain({ deadline: Date.now() + settle * 1000, rest: !signal.aborted });
+    const rest = !signal.aborted;
+    await Promise.all([
+      driver.drain({ deadline: Date.now() + settle * 1000, rest }),
+      photographer?.finish({ settleSeconds: settle, rest }),
+    ]);
   } finally {
+    photographer?.stop();
     clearInterval(ticker);
   }
   print(line(driver.pending()));
@@ -201,9 +231,12 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
       onProgress: (equal, users) => print(`comparing: ${equal} of ${users} users equal`),
     });
   const verification = await check(settle);
+  if (photographer) print('comparing screenshots');
+  const shots = await photographer?.verify({ reader, accounts: everyone, settleSeconds: settle });
   const unknown = driver.unknown();
   return {
-    equal: verification.equal && complaints.size === 0 && unknown.size === 0,
+    equal: verification.equal && complaints.size === 0 && unknown.size === 0 && (shots?.equal ?? true),
+    screenshots: shots,
     verification,
     stats,
     ledger,

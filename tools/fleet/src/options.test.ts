@@ -14,6 +14,11 @@ describe('the command line', () => {
     expect(parseCommandLine(['--help']).help).toBe(true);
   });
 
+  test('takes how many screenshots, and where they are read', () => {
+    const argv = ['--url', 'http://a', '--screenshots', '3', '--screenshots-url', 'http://b:1/'];
+    expect(parseCommandLine(argv).options).toMatchObject({ screenshots: 3, origins: { screenshots: 'http://b:1' } });
+  });
+
   test('takes several gateways and a file of keys', () => {
     const file = path.join(mkdtempSync(path.join(tmpdir(), 'worktide-fleet-')), 'keys');
     writeFileSync(file, '# two\nwaka_1\n\n waka_2 \n');
@@ -34,6 +39,7 @@ describe('the command line', () => {
     [['--url', 'http://a', '--agents', '3x'], '--agents must be a whole number'],
     [['--url', 'http://a', '--agents', '0'], '--agents must be a whole number'],
     [['--url', 'http://a', '--days', '81'], '--days must be a whole number from 1 to 80'],
+    [['--url', 'http://a', '--screenshots', '-1'], '--screenshots'],
     [['--url', 'http://a', '--now', 'noon'], '--now is not an instant'],
     [['--url', 'http://a', '--run-id', 'A B'], '--run-id takes'],
     [['--url', 'http://a', '--keys', '/no/such/file'], '--keys /no/such/file cannot be read'],

@@ -8,6 +8,7 @@ export interface Origins {
   ingest: readonly string[];
   usage: string;
   reports: string;
+  screenshots: string;
 }
 
 export interface FleetOptions {
@@ -27,6 +28,8 @@ export interface FleetOptions {
   rate?: number;
   /** Agents that send what must be refused; 0 unless said. */
   hostile?: number;
+  /** Screenshots that each agent sends, broken ones where it is hostile; 0 unless said. */
+  screenshots?: number;
   /** Days back that the agents' work lies in; 3 unless said. At most 80. */
   days?: number;
   seed?: number;
@@ -55,6 +58,7 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --pings <n>             each agent stops after about n pings
   --rate <n>              pings a second, all agents together (10 per agent)
   --hostile <n>           agents that send what must be refused (0)
+  --screenshots <n>       screenshots of each agent, hostile ones send broken files (0)
   --days <n>              days of work back from now (3)
   --seed <n>              the same seed makes the same agents (1)
   --run-id <text>         part of addresses and ids (random)
@@ -62,7 +66,7 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --keys <file>           agent keys, one a line, instead of registering; their users must have no usage yet
   --settle <n>            seconds to wait for equal results (60)
   --sockets <n>           connections per origin (256)
-  --ingest-url <a,b,…> --auth-url --usage-url --reports-url    services that are reached apart
+  --ingest-url <a,b,…> --auth-url --usage-url --reports-url --screenshots-url    services that are reached apart
   --json                  the summary as one line of JSON at the end
   --help
 
@@ -123,6 +127,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         pings: text,
         rate: text,
         hostile: text,
+        screenshots: text,
         days: text,
         seed: text,
         'run-id': text,
@@ -134,6 +139,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         'auth-url': text,
         'usage-url': text,
         'reports-url': text,
+        'screenshots-url': text,
         json: { type: 'boolean' },
         help: { type: 'boolean' },
       },
@@ -169,11 +175,13 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
           ingest: ingest?.map((each) => origin(each, 'ingest-url')),
           usage: at('usage-url'),
           reports: at('reports-url'),
+          screenshots: at('screenshots-url'),
         }),
         users: number('users', 1, 100_000),
         pingsPerAgent: number('pings', 1, 10_000_000),
         rate: number('rate', 1, 10_000_000),
         hostile: number('hostile', 0, 10_000),
+        screenshots: number('screenshots', 0, 10_000),
         days: number('days', 1, 80),
         seed: number('seed', 0, Number.MAX_SAFE_INTEGER),
         runId,

@@ -1,5 +1,6 @@
 import type { FleetResult } from './fleet.ts';
 import { sumOf } from './progress.ts';
+import type { ShotResult } from './screenshots/run.ts';
 
 const usersShown = 10;
 const complaintsShown = 20;
@@ -7,6 +8,26 @@ const complaintsShown = 20;
 const grouped = (n: number): string => n.toLocaleString('en-US');
 const counts = (map: ReadonlyMap<string, number>): string =>
   [...map].map(([name, n]) => `${name} ${grouped(n)}`).join(', ');
+
+const withCounts = (map: ReadonlyMap<string, number>): string =>
+  `${grouped(sumOf(map))}${map.size > 0 ? ` (${counts(map)})` : ''}`;
+
+function screenshotRows({ stats, acknowledged, unknown, verification }: ShotResult): [string, string][] {
+  const megabytes = `${(stats.bytes / 1e6).toFixed(1)} MB`;
+  return [
+    ['screenshots sent', `${grouped(stats.requests)} (${megabytes}, ${grouped(stats.again)} once more)`],
+    ['screenshots acknowledged', grouped(acknowledged)],
+    ['screenshots refused', withCounts(stats.refused)],
+    ['screenshots retried', withCounts(stats.retried)],
+    ['screenshots of unknown fate', grouped(unknown)],
+    [
+      'screenshots ready and right',
+      `${grouped(verification.ready)} (at levels 0 to 3: ${verification.levels.join(', ')})`,
+    ],
+    ['screenshots failed as they must', grouped(verification.failed)],
+    ['looking at them took', `${verification.tookSeconds.toFixed(1)} s`],
+  ];
+}
 
 /** The end of a run for people: a table, what is wrong if anything, and the verdict as the last line. */
 export function verdictLines(result: FleetResult): string[] {
@@ -16,9 +37,9 @@ export function verdictLines(result: FleetResult): string[] {
   const rows: [string, string][] = [
     ['pings sent', grouped(stats.sent)],
     ['pings acknowledged', grouped(stats.acknowledged)],
-    ['pings rejected', `${grouped(sumOf(stats.rejected))}${stats.rejected.size ? ` (${counts(stats.rejected)})` : ''}`],
+    ['pings rejected', withCounts(stats.rejected)],
     ['requests', `${grouped(stats.requests)} (${latency})`],
-    ['requests retried', `${grouped(sumOf(stats.retried))}${stats.retried.size ? ` (${counts(stats.retried)})` : ''}`],
+    ['requests retried', withCounts(stats.retried)],
     ['pings of unknown fate', grouped(sumOf(unknown))],
     ['wrong answers', grouped(sumOf(complaints))],
     ['usage entries expected', grouped(verification.entries)],
@@ -26,6 +47,7 @@ export function verdictLines(result: FleetResult): string[] {
     ['users equal', `${grouped(equalUsers)} of ${grouped(verification.users)}`],
     ['comparing took', `${verification.tookSeconds.toFixed(1)} s`],
   ];
+  if (result.screenshots) rows.push(...screenshotRows(result.screenshots));
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = ['', ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`), ''];
 
@@ -36,6 +58,10 @@ export function verdictLines(result: FleetResult): string[] {
   }
   const more = verification.differences.length - usersShown;
   if (more > 0) lines.push(`  and ${grouped(more)} more users`);
+  for (const user of result.screenshots?.verification.differences.slice(0, usersShown) ?? []) {
+    lines.push(`  screenshots of user ${user.userId}: ${grouped(user.count)} differences`);
+    for (const difference of user.first) lines.push(`    ${difference}`);
+  }
   for (const [userId, n] of [...unknown].slice(0, usersShown)) {
     lines.push(`  user ${userId}: ${grouped(n)} pings were sent and never answered for good`);
   }
@@ -66,5 +92,17 @@ export function summaryOf(result: FleetResult): object {
     },
     wrongAnswers: Object.fromEntries(result.complaints),
     verification,
+    ...(result.screenshots ? { screenshots: screenshotSummary(result.screenshots) } : {}),
   };
 }
+
+const screenshotSummary = ({ stats, acknowledged, unknown, verification }: ShotResult): object => ({
+  sent: stats.requests,
+  bytes: stats.bytes,
+  again: stats.again,
+  acknowledged,
+  refused: Object.fromEntries(stats.refused),
+  retried: Object.fromEntries(stats.retried),
+  unknown,
+  verification,
+});

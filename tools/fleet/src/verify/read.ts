@@ -33,6 +33,21 @@ export interface DailyItem {
   productivityScore: number | null;
 }
 
+/** As `GET /screenshots` lists. */
+export interface ScreenshotItem {
+  id: string;
+  userId: string;
+  capturedAt: string;
+  status: string;
+  blurLevel: number | null;
+  width: number | null;
+  height: number | null;
+  url: string | null;
+  thumbnailUrl: string | null;
+  metadata: Record<string, unknown> | null;
+  failure?: { code: string };
+}
+
 /** The public interface, read as one user. Every call throws an Error that says what was answered instead. */
 export interface Reader {
   usage(account: Account, from: number, to: number): Promise<UsageItem[]>;
@@ -40,10 +55,17 @@ export interface Reader {
   hasUsage(account: Account, from: number, to: number): Promise<boolean>;
   share(account: Account, report: 'apps' | 'domains', query: Record<string, string>): Promise<ShareReport>;
   daily(account: Account, query: Record<string, string>): Promise<DailyItem[]>;
+  /** All of one user, in the order of the list. */
+  screenshots(account: Account): Promise<ScreenshotItem[]>;
+  /** What a signed link delivers. */
+  picture(url: string): Promise<Buffer>;
 }
 
 /** api.md: a list's page is at most 500. */
 const pageSize = 500;
+/** Small, so that lists of a few have pages too. */
+const screenshotsPageSize = 10;
+const pictureTimeoutMs = 30_000;
 /** Past this many pages a list does not end. */
 const maxPages = 10_000;
 
@@ -63,8 +85,22 @@ export function createReader(client: HttpClient, origins: Origins): Reader {
     }
   }
 
-  const usagePage = async (account: Account, query: Record<string, string>) =>
-    (await get(account, origins.usage, '/api/v1/usage', query)) as { items: UsageItem[]; nextCursor: string | null };
+  interface Page<T> {
+    items: T[];
+    nextCursor: string | null;
+  }
+  async function allPages<T>(account: Account, origin: string, path: string, query: Record<string, string>) {
+    const items: T[] = [];
+    let cursor: string | null = null;
+    for (let page = 0; page < maxPages; page++) {
+      const asked = cursor === null ? query : { ...query, cursor };
+      const answer = (await get(account, origin, path, asked)) as Page<T>;
+      items.push(...answer.items);
+      if (answer.nextCursor === null) return items;
+      cursor = answer.nextCursor;
+    }
+    throw new Error(`GET ${path} has no end after ${maxPages} pages`);
+  }
   const rangeOf = (from: number, to: number, limit: number): Record<string, string> => ({
     from: new Date(from).toISOString(),
     to: new Date(to).toISOString(),
@@ -72,18 +108,22 @@ export function createReader(client: HttpClient, origins: Origins): Reader {
   });
 
   return {
-    hasUsage: async (account, from, to) => (await usagePage(account, rangeOf(from, to, 1))).items.length > 0,
-    async usage(account, from, to) {
-      const items: UsageItem[] = [];
-      const range = rangeOf(from, to, pageSize);
-      let cursor: string | null = null;
-      for (let page = 0; page < maxPages; page++) {
-        const answer = await usagePage(account, cursor === null ? range : { ...range, cursor });
-        items.push(...answer.items);
-        if (answer.nextCursor === null) return items;
-        cursor = answer.nextCursor;
-      }
-      throw new Error(`GET /api/v1/usage has no end after ${maxPages} pages`);
+    async hasUsage(account, from, to) {
+      const page = (await get(account, origins.usage, '/api/v1/usage', rangeOf(from, to, 1))) as Page<UsageItem>;
+      return page.items.length > 0;
+    },
+    usage: (account, from, to) =>
+      allPages<UsageItem>(account, origins.usage, '/api/v1/usage', rangeOf(from, to, pageSize)),
+    screenshots(account) {
+      const query = { userId: account.userId, limit: String(screenshotsPageSize) };
+      return allPages<ScreenshotItem>(account, origins.screenshots, '/api/v1/screenshots', query);
+    },
+    async picture(url) {
+      const target = new URL(url, origins.screenshots);
+      const answer = await fetch(target, { signal: AbortSignal.timeout(pictureTimeoutMs) });
+      const bytes = Buffer.from(await answer.arrayBuffer());
+      if (answer.status !== 200) throw new Error(`GET ${target.pathname} was answered ${answer.status}`);
+      return bytes;
     },
     async share(account, report, query) {
       return (await get(account, origins.reports, `/api/v1/reports/${report}`, query)) as ShareReport;
