@@ -51,7 +51,7 @@ export interface Running {
   eventLogUrl: string;
   /** Mails to an address so far, in the order of their sending; SMTP_URL is a folder unless a test says otherwise. */
   mailsTo(address: string): Promise<ReceivedMail[]>;
-  /** Polls until there are so many, and gives the last; fails after ten seconds. */
+  /** Polls until there are so many, and gives the last; fails after half a minute. */
   mailTo(address: string, count?: number): Promise<ReceivedMail>;
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   close(): Promise<void>;
@@ -236,10 +236,10 @@ export async function addColleague(
   return { id, email, password: colleaguePassword, token: body.accessToken ?? '' };
 }
 
-/** Polls until the promise gives true; fails after ten seconds. */
+/** Polls until the promise gives true; fails after half a minute. */
 export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await condition()); ) {
-    if (Date.now() > deadline) throw new Error(`not within ten seconds: ${what}`);
+  for (const deadline = Date.now() + 30_000; !(await condition()); ) {
+    if (Date.now() > deadline) throw new Error(`not within half a minute: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -26,6 +26,9 @@ export function openFolder(root: string, options: ObjectStoreOptions): ObjectSto
     throw new AppError('BAD_CONFIGURATION', 'Bad configuration:\n  object store: its folder cannot be made', { cause });
   }
   void removeLeftovers(temporary, log);
+  // What a killed process left is too young for its restart to remove.
+  const removing = setInterval(() => void removeLeftovers(temporary, log), leftoverMs);
+  removing.unref();
   const signer = signingSecret ? createSigner(signingSecret) : undefined;
 
   /** What cannot be found is absent only where the folder itself is there. */
@@ -106,7 +109,7 @@ export function openFolder(root: string, options: ObjectStoreOptions): ObjectSto
     async check() {
       for (const folder of [objects, temporary]) await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
     },
-    close() {},
+    close: () => clearInterval(removing),
   };
   return createStore(driver, options, signer && ((store) => createRoutes(store, signer)));
 }

@@ -108,7 +108,9 @@ export function createWalk(store: Pick<ObjectStore, 'list' | 'deleteMany'>, rule
   return async (pages: number, count: (kind: string, objects: number) => void): Promise<void> => {
     for (let page = 0; page < pages; page++) {
       const { items, next } = await store.list(rule.prefix, { after, limit: pageSize });
-      for (const [kind, keys] of await rule.choose(items)) {
+      // What others put here is theirs, and may have names that cannot even be asked for, such as a console's `uploads/`.
+      const ours = items.filter(({ key }) => screenshotOfUpload(key) ?? screenshotOfResult(key));
+      for (const [kind, keys] of await rule.choose(ours)) {
         if (keys.length === 0) continue;
         await store.deleteMany(keys);
         count(kind, keys.length);

@@ -17,7 +17,7 @@ const headsAtOnce = 8;
 const believableLosses = 20;
 
 export interface RowRulesOptions extends SettleOptions {
-  store: Pick<ObjectStore, 'head'>;
+  store: Pick<ObjectStore, 'head' | 'check'>;
   identity: Pick<Identity, 'organization'>;
   now: () => number;
 }
@@ -101,9 +101,12 @@ export function createLossFinder(options: RowRulesOptions) {
       const heads = await Promise.all(some.map((row) => store.head(pictureKey(row))));
       gone.push(...some.filter((_, i) => heads[i] === undefined));
     }
+    // Before a loss is believed: a bucket that is not there answers every question after an object like this.
+    if (gone.length > 0) await store.check();
     const last = rows.at(-1);
     after = rows.length === limit && last ? [last.organizationId, last.id] : [noId, noId];
-    if (gone.length > believableLosses) {
+    // All of several as well: it may be another bucket than it was.
+    if (gone.length > believableLosses || (gone.length > 1 && gone.length === rows.length)) {
       throw new AppError(
         'TOO_MANY_LOST',
         `${gone.length} of ${rows.length} pictures are gone: is this the right store?`,

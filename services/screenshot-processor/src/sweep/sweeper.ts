@@ -4,7 +4,7 @@ import { createWalk, objectRules } from './objects.ts';
 import { createLossFinder, createRetention, forgetDeleted, type RowRulesOptions } from './rows.ts';
 
 export interface SweeperOptions extends Omit<RowRulesOptions, 'now' | 'store'> {
-  store: Pick<ObjectStore, 'head' | 'list' | 'deleteMany'>;
+  store: Pick<ObjectStore, 'check' | 'head' | 'list' | 'deleteMany'>;
   /** Records of topic `screenshots` that are not in the database yet. */
   lag: () => Promise<number>;
   /** There are objects to be removed. */

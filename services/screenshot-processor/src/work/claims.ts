@@ -9,7 +9,7 @@ export type Claim = ScreenshotRow & { lease: string };
  * From the so manyth time on that a row's work ended without a word, as when the process dies, the row is worked on
  * alone: its neighbours are not to die of it.
  */
-export const suspectAfter = 3;
+const suspectAfter = 3;
 
 /** How often its work ended without a word. */
 export const silentEnds = ({ takes, postponed }: Pick<Claim, 'takes' | 'postponed'>): number => takes - postponed - 1;

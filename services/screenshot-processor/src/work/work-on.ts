@@ -6,7 +6,7 @@ import { pictureKey, resultKeys, thumbnailKey } from '../keys.ts';
 import { type BlurLevel, isPictureFailure, type Pictures, type ProcessedPicture } from '../picture/index.ts';
 import { createPixelGate } from '../picture/pixel-gate.ts';
 import type { ScreenshotRow } from '../rows.ts';
-import { type Claim, finishClaim, silentEnds, suspectAfter } from './claims.ts';
+import { type Claim, finishClaim, silentEnds } from './claims.ts';
 import type { WorkMetrics } from './metrics.ts';
 import { readUpload } from './read-upload.ts';
 import { type SettleOptions, settle, type Verdict } from './settle.ts';
@@ -20,8 +20,8 @@ export interface WorkOptions extends SettleOptions {
 
 /** Bytes of uploads in memory at a time; one more than this alone cannot be. */
 const maxBytesAtOnce = 64_000_000;
-/** Alone it ended as often without a word as beside others: it is the picture. */
-const giveUpAfter = 2 * suspectAfter;
+/** Deaths of other causes count, too: only a picture that brings down process after process comes this far. */
+const giveUpAfter = 20;
 /** The object was there before its record: where it cannot be seen it is looked for again, not at once given up. */
 const looks = 3;
 

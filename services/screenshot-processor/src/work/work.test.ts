@@ -222,7 +222,7 @@ describe('a process that dies', () => {
     const [poison, good] = [await world.put(person, picture), await world.put(person, picture, { blurLevel: 2 })];
     const first = await startProcessor(world, { works: false });
     await first.handle(await asBatch(poison, good), noDeadLetters);
-    await first.pool.query(`UPDATE screenshots.screenshots SET takes = 6 WHERE id = $1`, [poison.screenshotId]);
+    await first.pool.query(`UPDATE screenshots.screenshots SET takes = 20 WHERE id = $1`, [poison.screenshotId]);
     await first.close();
     await start();
     await settled(poison, good);
