@@ -1,6 +1,6 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
+import { openTimedCursor, sealTimedCursor } from '@worktide/runtime';
 import { columns, type ScreenshotRow } from '../rows.ts';
-import { decodeCursor, encodeCursor } from './cursor.ts';
 
 export interface ListQuery {
   organizationId: string;
@@ -25,7 +25,7 @@ export async function listScreenshots(
 ): Promise<{ rows: ScreenshotRow[]; nextCursor: string | null }> {
   const { organizationId, userId = null, timeEntryId = null, from, to, status = null, limit } = query;
   const list = [organizationId, userId, timeEntryId, from ?? null, to ?? null, status];
-  const before = query.cursor === undefined ? undefined : decodeCursor(query.cursor, list);
+  const before = query.cursor === undefined ? undefined : openTimedCursor(query.cursor, list);
 
   const parameters: unknown[] = [];
   const $ = (value: unknown): string => `$${parameters.push(value)}`;
@@ -38,7 +38,7 @@ export async function listScreenshots(
   if (from !== undefined) conditions.push(`captured_at >= ${instant(from)}`);
   if (to !== undefined) conditions.push(`captured_at < ${instant(to)}`);
   if (status !== null) conditions.push(`status = ${$(status)}`);
-  if (before) conditions.push(`(captured_at, id) < (${instant(before.capturedAt)}, ${$(before.id)}::uuid)`);
+  if (before) conditions.push(`(captured_at, id) < (${instant(before.at)}, ${$(before.id)}::uuid)`);
 
   const { rows } = await tenantTransaction(pool, organizationId, (client) =>
     client.query<ScreenshotRow>(
@@ -52,7 +52,7 @@ export async function listScreenshots(
   const more = last !== undefined && rows.length > limit;
   return {
     rows: page,
-    nextCursor: more ? encodeCursor({ capturedAt: last.capturedAt.getTime(), id: last.id }, list) : null,
+    nextCursor: more ? sealTimedCursor({ at: last.capturedAt.getTime(), id: last.id }, list) : null,
   };
 }
 

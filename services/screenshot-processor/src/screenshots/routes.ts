@@ -1,5 +1,5 @@
 import { auditSource } from '@worktide/audit';
-import type { Identity } from '@worktide/identity';
+import { type Identity, userAsked } from '@worktide/identity';
 import type { ObjectStore } from '@worktide/object-store';
 import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
 import { idParams, screenshot, screenshotPage, screenshotQuery } from '@worktide/schemas';
@@ -20,14 +20,9 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
 
   /** Whose screenshots a list shows; undefined for everybody's. Another organisation's user does not exist. */
   async function usersOf(caller: Caller, query: { userId?: string | undefined; timeEntryId?: string | undefined }) {
-    const userId = query.userId?.toLowerCase();
-    if (userId === undefined) {
-      return query.timeEntryId !== undefined && caller.role !== 'employee' ? undefined : caller.userId;
-    }
-    if (userId === caller.userId) return userId;
-    if (!(await identity.findUser(caller.organizationId, userId))) throw notFound('There is no such user here.');
-    if (caller.role === 'employee') throw forbidden();
-    return userId;
+    const { userId, timeEntryId } = query;
+    const everybodys = userId === undefined && timeEntryId !== undefined && caller.role !== 'employee';
+    return everybodys ? undefined : userAsked(caller, userId, identity.findUser);
   }
 
   return [

@@ -1,8 +1,8 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
+import { openTimedCursor, sealTimedCursor } from '@worktide/runtime';
 import type { UsageItem, UsagePage } from '@worktide/schemas';
 import { monthOf, monthsOf } from '../merge/index.ts';
 import { lookUp } from '../store/plans.ts';
-import { decodeCursor, encodeCursor } from './cursor.ts';
 
 export interface UsageQuery {
   organizationId: string;
@@ -26,7 +26,7 @@ interface Row {
   host: string | null;
 }
 
-const beforeAll = { startedAt: Number.MIN_SAFE_INTEGER, id: '00000000-0000-0000-0000-000000000000' };
+const beforeAll = { at: Number.MIN_SAFE_INTEGER, id: '00000000-0000-0000-0000-000000000000' };
 
 /** Both parts are in the order of the index that they are to use. */
 export const pageQuery = `
@@ -55,7 +55,7 @@ export async function listUsage(pool: Pool, query: UsageQuery): Promise<UsagePag
   const from = Math.max(query.from, 0);
   if (to <= from) return { items: [], nextCursor: null };
   const identity = [organizationId, userId, deviceId, from, to];
-  const after = query.cursor === undefined ? beforeAll : decodeCursor(query.cursor, identity);
+  const after = query.cursor === undefined ? beforeAll : openTimedCursor(query.cursor, identity);
   const parameters = [
     organizationId,
     userId,
@@ -64,7 +64,7 @@ export async function listUsage(pool: Pool, query: UsageQuery): Promise<UsagePag
     monthsOf(from, to),
     from,
     to,
-    after.startedAt,
+    after.at,
     after.id,
     // One more than asked tells whether there is a next page.
     limit + 1,
@@ -75,7 +75,7 @@ export async function listUsage(pool: Pool, query: UsageQuery): Promise<UsagePag
   const more = rows.length > limit && last !== undefined;
   return {
     items: page.map((row) => toItem(row, userId)),
-    nextCursor: more ? encodeCursor({ startedAt: last.started_at, id: last.id }, identity) : null,
+    nextCursor: more ? sealTimedCursor({ at: last.started_at, id: last.id }, identity) : null,
   };
 }
 

@@ -1,7 +1,7 @@
 import { type Audit, auditSource } from '@worktide/audit';
-import type { Identity } from '@worktide/identity';
+import { type Identity, userAsked } from '@worktide/identity';
 import type { Pool } from '@worktide/postgres';
-import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
+import { type AnyRoute, invalid, route } from '@worktide/runtime';
 import { eraseUsageQuery, usagePage, usageQuery } from '@worktide/schemas';
 import { eraseTime } from '../store/erasures.ts';
 import type { MergeOptions } from '../store/merge.ts';
@@ -20,15 +20,6 @@ export interface UsageRoutesOptions {
 }
 
 export function usageRoutes({ readPool, merge, identity, audit }: UsageRoutesOptions): AnyRoute[] {
-  /** Another user's time is for managers and admins of the same organisation; elsewhere there is no such user. */
-  async function resolveUser(caller: Caller, given: string | undefined): Promise<string> {
-    const userId = given?.toLowerCase() ?? caller.userId;
-    if (userId === caller.userId) return userId;
-    if (!(await identity.findUser(caller.organizationId, userId))) throw notFound('There is no such user here.');
-    if (caller.role === 'employee') throw forbidden();
-    return userId;
-  }
-
   return [
     route({
       method: 'get',
@@ -43,7 +34,7 @@ export function usageRoutes({ readPool, merge, identity, audit }: UsageRoutesOpt
       handler: async ({ query, caller }) => {
         const { from, to } = rangeOf(query);
         const { organizationId } = caller;
-        const userId = await resolveUser(caller, query.userId);
+        const userId = await userAsked(caller, query.userId, identity.findUser);
         const { deviceId, cursor, limit } = query;
         return {
           status: 200,
@@ -67,7 +58,7 @@ export function usageRoutes({ readPool, merge, identity, audit }: UsageRoutesOpt
       handler: async ({ req, requestId, query, caller }) => {
         const { from, to } = rangeOf(query);
         const { organizationId } = caller;
-        const userId = await resolveUser(caller, query.userId);
+        const userId = await userAsked(caller, query.userId, identity.findUser);
         const deviceId = query.deviceId ?? null;
         const told = audit.events(organizationId, auditSource({ req, requestId }, caller), [
           {

@@ -1,0 +1,19 @@
+import { type Caller, forbidden, notFound } from '@worktide/runtime';
+import type { Identity } from './identity.ts';
+
+/**
+ * Whose data a caller asks for: their own where nobody is named; a colleague's is for managers and admins.
+ * @throws AppError 404 for a user who is not in the caller's organisation, whoever asks; 403 for a colleague without
+ *   the role; 503 when auth cannot be asked.
+ */
+export async function userAsked(
+  caller: Caller,
+  given: string | undefined,
+  findUser: Identity['findUser'],
+): Promise<string> {
+  const userId = given?.toLowerCase() ?? caller.userId;
+  if (userId === caller.userId) return userId;
+  if (!(await findUser(caller.organizationId, userId))) throw notFound('There is no such user here.');
+  if (caller.role === 'employee') throw forbidden();
+  return userId;
+}
