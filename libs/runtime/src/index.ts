@@ -5,4 +5,5 @@ export * from './ids.ts';
 export * from './lifecycle.ts';
 export * from './log.ts';
 export * from './metrics.ts';
+export * from './shares/index.ts';
 export * from './sleep.ts';

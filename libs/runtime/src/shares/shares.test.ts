@@ -1,0 +1,194 @@
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { AppError } from '../errors.ts';
+import { createMetrics } from '../metrics.ts';
+import { createBudget, type Holding } from './budget.ts';
+import { createTurns } from './turns.ts';
+
+const codeOf = (work: () => unknown): string | undefined => {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return (error as AppError).code;
+  }
+};
+
+describe('a budget', () => {
+  test('one alone has half, and another finds room beside it', () => {
+    const budget = createBudget({ name: 'b', total: 100, metrics: createMetrics(), code: 'QUEUE_FULL' });
+    const first = budget.take('a', 50);
+    expect(codeOf(() => budget.take('a', 1))).toBe('QUEUE_FULL');
+    const second = budget.take('b', 25);
+    expect(codeOf(() => second.grow(1))).toBe('QUEUE_FULL');
+    first.release();
+    first.release();
+    expect(budget.held).toBe(25);
+    second.grow(25);
+    second.release();
+    expect(budget.held).toBe(0);
+  });
+
+  test('whatever many do, a newcomer finds something, and all comes back', () => {
+    const step = fc.record({ who: fc.nat(30), amount: fc.integer({ min: 1, max: 2_000 }), release: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const metrics = createMetrics();
+        const budget = createBudget({ name: 'b', total: 10_000, metrics });
+        const holdings: Holding[] = [];
+        for (const { who, amount, release } of steps) {
+          if (release) holdings.shift()?.release();
+          else codeOf(() => holdings.push(budget.take(String(who), amount)));
+          const free = 10_000 - budget.held;
+          expect(free).toBeGreaterThanOrEqual(10_000 / 32 - 1);
+          expect(codeOf(() => budget.take('newcomer', Math.floor(free / 2)).release())).toBeUndefined();
+        }
+        for (const holding of holdings) holding.release();
+        expect(budget.held).toBe(0);
+      }),
+    );
+  });
+});
+
+/** Works that end when told to. */
+function workshop(options: { places: number; placesEach?: number; maxWaiting?: number; maxWaitingEach?: number }) {
+  const turns = createTurns({ name: 't', metrics: createMetrics(), ...options });
+  const begun: string[] = [];
+  const enders: (() => void)[] = [];
+  const outcomes: Promise<string>[] = [];
+  return {
+    turns,
+    begun,
+    ask(subject: string, cost: number, signal?: AbortSignal): Promise<string> {
+      const outcome = turns
+        .run(
+          subject,
+          () => {
+            begun.push(subject);
+            return new Promise<void>((resolve) => void enders.push(resolve));
+          },
+          { cost, ...(signal ? { signal } : {}) },
+        )
+        .then(
+          () => 'done',
+          (error: unknown) => (error instanceof AppError ? error.code : String(error)),
+        );
+      outcomes.push(outcome);
+      return outcome;
+    },
+    async end(): Promise<void> {
+      await turnOfTheLoop();
+      enders.shift()!();
+      await turnOfTheLoop();
+    },
+    async endAll(): Promise<void> {
+      while (turns.running > 0) await this.end();
+      await Promise.all(outcomes);
+    },
+  };
+}
+
+describe('turns', () => {
+  test('a newcomer comes after what is in a place, not after all that wait', async () => {
+    const shop = workshop({ places: 2, placesEach: 2 });
+    for (let i = 0; i < 50; i++) void shop.ask('greedy', 10);
+    void shop.ask('small', 10);
+    await shop.end();
+    expect(shop.begun).toEqual(['greedy', 'greedy', 'small']);
+    await shop.endAll();
+    expect(shop.begun).toHaveLength(51);
+    expect([shop.turns.running, shop.turns.waiting]).toEqual([0, 0]);
+  });
+
+  test('cost counts, not number: one dear work weighs as many cheap ones', async () => {
+    const shop = workshop({ places: 1 });
+    for (let i = 0; i < 5; i++) void shop.ask('dear', 100);
+    for (let i = 0; i < 30; i++) void shop.ask('cheap', 10);
+    for (let i = 0; i < 22; i++) await shop.end();
+    const dear = shop.begun.slice(0, 22).filter((who) => who === 'dear').length;
+    expect(dear).toBeLessThanOrEqual(3);
+    expect(dear).toBeGreaterThanOrEqual(2);
+    await shop.endAll();
+  });
+
+  test('one subject leaves a place free unless told otherwise', async () => {
+    const shop = workshop({ places: 3 });
+    for (let i = 0; i < 5; i++) void shop.ask('greedy', 1);
+    expect(shop.turns.running).toBe(2);
+    void shop.ask('small', 1);
+    await turnOfTheLoop();
+    expect(shop.begun.at(-1)).toBe('small');
+    await shop.endAll();
+  });
+
+  test('when the line is full, the longest queue pays for the newcomer', async () => {
+    const shop = workshop({ places: 1, maxWaiting: 3, maxWaitingEach: 3 });
+    void shop.ask('greedy', 1);
+    const waiting = [shop.ask('greedy', 1), shop.ask('greedy', 1), shop.ask('greedy', 1)];
+    expect(await shop.ask('greedy', 1)).toBe('BUSY');
+    const small = shop.ask('small', 1);
+    expect(await waiting[2]).toBe('BUSY');
+    await shop.endAll();
+    expect([await small, await waiting[0], await waiting[1]]).toEqual(['done', 'done', 'done']);
+  });
+
+  test('who goes away while waiting, and work that fails, hold nothing', async () => {
+    const shop = workshop({ places: 1 });
+    void shop.ask('a', 1);
+    const gone = new AbortController();
+    const left = shop.ask('b', 1, gone.signal);
+    gone.abort();
+    expect(await left).toBe('REQUEST_ABORTED');
+    expect(shop.turns.waiting).toBe(0);
+    await shop.endAll();
+    await expect(shop.turns.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(await shop.turns.run('a', async () => 1)).toBe(1);
+    expect(shop.turns.running).toBe(0);
+  });
+
+  test('whose turn does not come in time is told so', async () => {
+    const turns = createTurns({ name: 't', places: 1, maxWaitMs: 1, metrics: createMetrics(), code: 'REPORTS_BUSY' });
+    const { promise, resolve: end } = Promise.withResolvers<void>();
+    const first = turns.run('a', () => promise);
+    await expect(turns.run('b', async () => {})).rejects.toMatchObject({ code: 'REPORTS_BUSY', statusCode: 503 });
+    end();
+    await first;
+  });
+
+  test('whoever asks how much: every work is done once, and the cost each gets stays level', async () => {
+    const demand = fc.array(fc.record({ who: fc.constantFrom('a', 'b', 'c'), cost: fc.integer({ min: 1, max: 20 }) }), {
+      minLength: 60,
+      maxLength: 200,
+    });
+    await fc.assert(
+      fc.asyncProperty(demand, fc.integer({ min: 1, max: 3 }), async (works, places) => {
+        const shop = workshop({ places, placesEach: places, maxWaitingEach: 300 });
+        const left = new Map<string, number>();
+        const spent = new Map<string, number>();
+        const costs = new Map<string, number[]>();
+        for (const { who, cost } of works) {
+          void shop.ask(who, cost);
+          left.set(who, (left.get(who) ?? 0) + 1);
+          costs.set(who, [...(costs.get(who) ?? []), cost]);
+        }
+        for (let seen = 0; seen < works.length; ) {
+          await turnOfTheLoop();
+          for (; seen < shop.begun.length; seen++) {
+            const who = shop.begun[seen]!;
+            spent.set(who, (spent.get(who) ?? 0) + costs.get(who)!.shift()!);
+            left.set(who, left.get(who)! - 1);
+          }
+          const waiting = [...left].filter(([, n]) => n > 0).map(([who]) => spent.get(who) ?? 0);
+          // The first ones began before anybody else had asked; from there on, as far apart as works are large.
+          if (waiting.length > 1)
+            expect(Math.max(...waiting) - Math.min(...waiting)).toBeLessThanOrEqual(20 * (places + 1));
+          if (shop.turns.running > 0) await shop.end();
+        }
+        await shop.endAll();
+        expect(shop.begun).toHaveLength(works.length);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
