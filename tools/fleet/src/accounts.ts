@@ -7,6 +7,8 @@ export interface Device {
 
 /** A user of the product and how to act as them. */
 export interface Account {
+  /** How to log in; unknown of users that came as agent keys. */
+  login?: { email: string; password: string };
   userId: string;
   organizationId: string;
   timezone: string;
@@ -118,6 +120,7 @@ async function register(ctx: AccountsContext, wanted: Wanted): Promise<Account> 
     devices.push({ deviceId: made.deviceId, agentKey: made.key });
   }
   return {
+    login: { email, password },
     userId: loggedIn.user.id,
     organizationId: loggedIn.organization.id,
     timezone,

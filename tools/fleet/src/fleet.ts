@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, type AccountsContext, accountsOfKeys, registerAccounts, type Wanted } from './accounts.ts';
 import { zones } from './agents/catalog.ts';
 import { type Agent, createDriver } from './agents/driver.ts';
@@ -9,9 +10,12 @@ import { createWorker } from './agents/worker.ts';
 import { createHttpClient, sendUntilAnswered } from './client.ts';
 import type { FleetOptions, Origins } from './options.ts';
 import { createLedger, type Ledger } from './oracle/ledger.ts';
-import { createStats, increment, progressLine, type Stats } from './progress.ts';
+import { createLatency, createStats, increment, type Latency, progressLine, type Stats } from './progress.ts';
 import { createRandom, type Random } from './random.ts';
 import { type ShotResult, startShots } from './screenshots/run.ts';
+import { attackersNeeded } from './siege/attacks.ts';
+import { bystandersOf } from './siege/bystanders.ts';
+import { type SiegeResult, startSiege } from './siege/siege.ts';
 import { createReader, type Reader } from './verify/read.ts';
 import { type Verification, verify } from './verify/verify.ts';
 
@@ -28,6 +32,8 @@ export interface FleetResult {
   unknown: ReadonlyMap<string, number>;
   /** Undefined where none were sent. */
   screenshots: ShotResult | undefined;
+  /** What the attackers were answered, and what others waited; with `pings`, what agents waited. Undefined without a siege. */
+  siege: (SiegeResult & { pings: { calm: Latency; besieged: Latency } }) | undefined;
   seed: number;
   runId: string;
   now: number;
@@ -122,6 +128,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const ctx = { client, origin: origins.auth, deadline: Date.now() + registrationMs, signal };
   let accounts: Account[];
   let hostileAccounts: Account[] = [];
+  let attackers: Account[] = [];
   try {
     await requireAnswer(ctx);
     if (options.keys) {
@@ -135,6 +142,10 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
       const made = await registerAccounts(ctx, wantedAccounts(all, seed, runId, screenshots));
       accounts = made.slice(0, users);
       hostileAccounts = made.slice(users);
+      if (options.siege) {
+        const more = wantedAccounts(new Array<number>(attackersNeeded).fill(1), seed, `${runId}-siege`, 0);
+        attackers = await registerAccounts(ctx, more);
+      }
     }
   } catch (error) {
     client.close();
@@ -206,15 +217,29 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
         })
       : undefined;
   const ticker = setInterval(() => print(line(driver.pending())), 1000);
+  const waits = { calm: createLatency(), besieged: createLatency() };
+  const bystanders = bystandersOf(accounts[0]!, { client, origins });
+  const siege = options.siege ? startSiege({ origins, attackers, bystanders, complain }) : undefined;
+  if (siege) stats.phase = waits.calm;
+  let siegeResult: SiegeResult | undefined;
   try {
-    const time = AbortSignal.timeout(options.seconds * 1000);
-    await driver.run(AbortSignal.any([signal, time]));
+    const end = AbortSignal.any([signal, AbortSignal.timeout(options.seconds * 1000)]);
+    const running = driver.run(end);
+    if (siege) {
+      await sleep((options.seconds * 1000) / 3, undefined, { signal: end }).catch(() => {});
+      print('the siege begins');
+      stats.phase = waits.besieged;
+      siege.begin();
+    }
+    await running;
+    siegeResult = await siege?.end();
     const rest = !signal.aborted;
     await Promise.all([
       driver.drain({ deadline: Date.now() + settle * 1000, rest }),
       photographer?.finish({ settleSeconds: settle, rest }),
     ]);
   } finally {
+    await siege?.end();
     photographer?.stop();
     clearInterval(ticker);
   }
@@ -237,6 +262,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   return {
     equal: verification.equal && complaints.size === 0 && unknown.size === 0 && (shots?.equal ?? true),
     screenshots: shots,
+    siege: siegeResult && { ...siegeResult, pings: waits },
     verification,
     stats,
     ledger,

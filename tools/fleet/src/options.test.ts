@@ -9,9 +9,14 @@ describe('the command line', () => {
     expect(parseCommandLine(['--url', 'http://127.0.0.1:8080/'])).toEqual({
       help: false,
       json: false,
-      options: { url: 'http://127.0.0.1:8080', agents: 200, seconds: 30, origins: {} },
+      options: { url: 'http://127.0.0.1:8080', agents: 200, seconds: 30, siege: false, origins: {} },
     });
     expect(parseCommandLine(['--help']).help).toBe(true);
+  });
+
+  test('hostile agents bring a siege unless told not to', () => {
+    const siegeOf = (...argv: string[]) => parseCommandLine(['--url', 'http://a', ...argv]).options.siege;
+    expect([siegeOf('--hostile', '3'), siegeOf('--hostile', '3', '--no-siege')]).toEqual([true, false]);
   });
 
   test('takes how many screenshots, and where they are read', () => {

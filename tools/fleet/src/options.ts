@@ -28,6 +28,11 @@ export interface FleetOptions {
   rate?: number;
   /** Agents that send what must be refused; 0 unless said. */
   hostile?: number;
+  /**
+   * Others try to take what belongs to all (memory, places, time of the databases), at a bounded rate, for the last two
+   * thirds of the run; what lawful agents and people wait is told for before and after.
+   */
+  siege?: boolean;
   /** Screenshots that each agent sends, broken ones where it is hostile; 0 unless said. */
   screenshots?: number;
   /** Days back that the agents' work lies in; 3 unless said. At most 80. */
@@ -57,7 +62,8 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --seconds <n>           how long they send (30)
   --pings <n>             each agent stops after about n pings
   --rate <n>              pings a second, all agents together (10 per agent)
-  --hostile <n>           agents that send what must be refused (0)
+  --hostile <n>           agents that send what must be refused (0); with them comes a siege
+  --no-siege              hostile agents alone, nobody who tries to take what belongs to all
   --screenshots <n>       screenshots of each agent, hostile ones send broken files (0)
   --days <n>              days of work back from now (3)
   --seed <n>              the same seed makes the same agents (1)
@@ -140,6 +146,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         'usage-url': text,
         'reports-url': text,
         'screenshots-url': text,
+        'no-siege': { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean' },
       },
@@ -169,6 +176,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       url: at('url')!,
       agents: number('agents', 1, 100_000) ?? 200,
       seconds: number('seconds', 1, 86_400) ?? 30,
+      siege: (number('hostile', 0, 10_000) ?? 0) > 0 && values['no-siege'] !== true && given('keys') === undefined,
       ...defined({
         origins: defined({
           auth: at('auth-url'),

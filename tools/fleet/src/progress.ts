@@ -10,6 +10,8 @@ export interface Stats {
   retried: Map<string, number>;
   /** Milliseconds from sending to the answer of acknowledged requests. */
   latency: Latency;
+  /** The same of the present part of a run that has parts, e.g. before and during a siege. */
+  phase?: Latency;
 }
 
 export interface Latency {

@@ -1,5 +1,5 @@
 import type { FleetResult } from './fleet.ts';
-import { sumOf } from './progress.ts';
+import { type Latency, sumOf } from './progress.ts';
 import type { ShotResult } from './screenshots/run.ts';
 
 const usersShown = 10;
@@ -29,6 +29,19 @@ function screenshotRows({ stats, acknowledged, unknown, verification }: ShotResu
   ];
 }
 
+const waited = (latency: Latency): string =>
+  `p50 ${latency.quantile(0.5).toFixed(1)} ms, p99 ${latency.quantile(0.99).toFixed(1)} ms`;
+
+function siegeRows({ outcomes, bystanders, pings }: NonNullable<FleetResult['siege']>): [string, string][] {
+  return [
+    ...[...outcomes].map(([name, answers]): [string, string] => [`siege: ${name}`, withCounts(answers)]),
+    ...[['pings', pings] as const, ...bystanders].flatMap(([name, { calm, besieged }]): [string, string][] => [
+      [`${name}, in peace`, waited(calm)],
+      [`${name}, besieged`, waited(besieged)],
+    ]),
+  ];
+}
+
 /** The end of a run for people: a table, what is wrong if anything, and the verdict as the last line. */
 export function verdictLines(result: FleetResult): string[] {
   const { verification, stats, complaints, unknown } = result;
@@ -48,6 +61,7 @@ export function verdictLines(result: FleetResult): string[] {
     ['comparing took', `${verification.tookSeconds.toFixed(1)} s`],
   ];
   if (result.screenshots) rows.push(...screenshotRows(result.screenshots));
+  if (result.siege) rows.push(...siegeRows(result.siege));
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = ['', ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`), ''];
 
@@ -93,6 +107,7 @@ export function summaryOf(result: FleetResult): object {
     wrongAnswers: Object.fromEntries(result.complaints),
     verification,
     ...(result.screenshots ? { screenshots: screenshotSummary(result.screenshots) } : {}),
+    ...(result.siege ? { siege: siegeSummary(result.siege) } : {}),
   };
 }
 
@@ -106,3 +121,14 @@ const screenshotSummary = ({ stats, acknowledged, unknown, verification }: ShotR
   unknown,
   verification,
 });
+
+function siegeSummary({ outcomes, bystanders, pings }: NonNullable<FleetResult['siege']>): object {
+  const of = (latency: Latency): object => ({ p50Ms: latency.quantile(0.5), p99Ms: latency.quantile(0.99) });
+  const waits = [['pings', pings] as const, ...bystanders];
+  return {
+    answers: Object.fromEntries([...outcomes].map(([name, answers]) => [name, Object.fromEntries(answers)])),
+    waits: Object.fromEntries(
+      waits.map(([name, { calm, besieged }]) => [name, { calm: of(calm), besieged: of(besieged) }]),
+    ),
+  };
+}

@@ -126,7 +126,11 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
       agent.inFlight.delete(job);
       inFlight--;
     }
-    if (answer?.status === 202) stats.latency.add(performance.now() - sentAt);
+    if (answer?.status === 202) {
+      const ms = performance.now() - sentAt;
+      stats.latency.add(ms);
+      stats.phase?.add(ms);
+    }
     settle(agent, job, answer);
     // Near the bound the next free place belongs to whoever is next in the loop, not to the same agent again.
     if (inFlight < options.maxInFlight / 2) pump(agent);
