@@ -1,9 +1,11 @@
+export { type Authority, type Certificate, makeAuthority } from './certificates.ts';
 export { backend } from './client.ts';
 export { aptInstall, onPath } from './command.ts';
 export { freshClickHouseDatabase, freshDatabase } from './databases.ts';
 export { type Engine, type EngineSpec, startEngine } from './engine.ts';
 export { type ClickHouseOptions, startClickHouse } from './engines/clickhouse.ts';
-export { type KafkaOptions, startKafka } from './engines/kafka.ts';
+export { type KafkaOptions, setKafkaPassword, startKafka } from './engines/kafka.ts';
+export type { KafkaSecurity } from './engines/kafka-security.ts';
 export { type PostgresOptions, startPostgres } from './engines/postgres.ts';
 export { type RedisOptions, startRedis } from './engines/redis.ts';
 export { type RegistryOptions, startRegistry } from './engines/registry.ts';
@@ -11,3 +13,4 @@ export { type S3Options, startS3 } from './engines/s3.ts';
 export { type BackendName, backendNames } from './names.ts';
 export { freePort } from './ports.ts';
 export * from './service-database.ts';
+export { startTlsProxy, type TlsProxy } from './tls-proxy.ts';

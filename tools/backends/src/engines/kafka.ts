@@ -1,10 +1,11 @@
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cached } from '../cache.ts';
 import { run } from '../command.ts';
 import { type Engine, startEngine } from '../engine.ts';
 import { findJava, findMaven } from '../java.ts';
 import { freePort } from '../ports.ts';
+import { formatArguments, type KafkaSecurity, securedListeners } from './kafka-security.ts';
 
 /** 4.4.0 does not resolve from Maven Central. */
 const kafkaVersion = '4.3.1';
@@ -74,9 +75,29 @@ export const prepareKafka = (): Promise<string> =>
     await run(maven, [...options, `-DoutputDirectory=${libs}`], { cwd: folder });
     const config = path.join(folder, 'format.properties');
     await writeFile(config, properties(folder, 9092, 9093));
-    const jvm = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', `${libs}/*`];
-    await run(java, [...jvm, 'kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qk', '-c', config]);
+    await format(java, libs, config);
   });
+
+const smallJvm = (libs: string): string[] => [
+  '-Xmx128m',
+  '-XX:TieredStopAtLevel=1',
+  '-XX:+UseSerialGC',
+  '-cp',
+  `${libs}/*`,
+];
+
+/** Makes the data folder of a configuration. */
+const format = (java: string, libs: string, config: string, options: string[] = []): Promise<string> =>
+  run(java, [
+    ...smallJvm(libs),
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    'MkU3OEVBNTcwNTJENDM2Qk',
+    '-c',
+    config,
+    ...options,
+  ]);
 
 export interface KafkaOptions {
   /** Data, configuration and log of this broker; an existing one is continued. */
@@ -86,19 +107,37 @@ export interface KafkaOptions {
   heap?: string;
   /** Full optimisation takes longer to start and carries more: for benchmarks, not for tests. */
   optimised?: boolean;
+  /** More listeners, beside the plain one: with TLS and passwords, and with TLS and client certificates. */
+  security?: KafkaSecurity;
+}
+
+/**
+ * Gives a user another password (SCRAM-SHA-512) on a running broker, or makes one.
+ * @param port of its plain listener.
+ */
+export async function setKafkaPassword(port: number, user: string, password: string): Promise<void> {
+  const where = ['--bootstrap-server', `127.0.0.1:${port}`, '--entity-type', 'users', '--entity-name', user];
+  const change = ['--alter', '--add-config', `SCRAM-SHA-512=[password=${password}]`];
+  const libs = path.join(await prepareKafka(), 'libs');
+  await run(await findJava(17), [...smallJvm(libs), 'kafka.admin.ConfigCommand', ...where, ...change]);
 }
 
 /** A real Kafka broker on loopback; `url` is `kafka://127.0.0.1:<port>`. */
 export async function startKafka(options: KafkaOptions): Promise<Engine> {
-  const { dir, heap = '512m', optimised = false } = options;
+  const { dir, heap = '512m', optimised = false, security } = options;
   const port = options.port ?? (await freePort());
   const home = await prepareKafka();
   const java = await findJava(17);
   await mkdir(dir, { recursive: true });
-  // An existing data folder stays as it is.
-  await cp(path.join(home, 'data'), path.join(dir, 'data'), { recursive: true, force: false });
   const config = path.join(dir, 'server.properties');
-  await writeFile(config, properties(dir, port, await freePort()));
+  const plain = properties(dir, port, await freePort());
+  await writeFile(config, security ? await securedListeners(plain, dir, security) : plain);
+  const data = path.join(dir, 'data');
+  // An existing data folder stays as it is. The users of a secured one are among what formatting makes.
+  if (!security) await cp(path.join(home, 'data'), data, { recursive: true, force: false });
+  else if (!(await stat(data).catch(() => undefined))) {
+    await format(java, path.join(home, 'libs'), config, formatArguments(security));
+  }
   const speed = optimised ? ['-XX:+UseParallelGC'] : ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
   return startEngine({
     name: 'kafka',

@@ -1,5 +1,6 @@
-import { chown, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Certificate } from '../certificates.ts';
 import { run } from '../command.ts';
 import { accepts, type Engine, startEngine } from '../engine.ts';
 import { freePort } from '../ports.ts';
@@ -13,6 +14,8 @@ export interface PostgresOptions {
   password?: string;
   /** More `-c` settings, e.g. `['max_connections=50']`. */
   settings?: string[];
+  /** Takes connections with TLS too. */
+  certificate?: Certificate;
   onUnexpectedEnd?: (how: string) => void;
 }
 
@@ -30,9 +33,20 @@ async function initialise(bin: string, data: string, password: string, user: Ser
   await rename(partial, data);
 }
 
+/** Copies beside the data: the server takes a key only where it is its own user's and nobody else can read it. */
+async function tlsSettings(certificate: Certificate, data: string, user: ServerUser | undefined): Promise<string[]> {
+  const own = { cert: `${data}.cert`, key: `${data}.key` };
+  for (const part of ['cert', 'key'] as const) {
+    await copyFile(certificate[part], own[part]);
+    await chmod(own[part], 0o600);
+    if (user) await chown(own[part], user.uid, user.gid);
+  }
+  return ['ssl=on', `ssl_cert_file=${own.cert}`, `ssl_key_file=${own.key}`];
+}
+
 /** A real PostgreSQL 18 on loopback; `url` is the superuser's, database `postgres`. */
 export async function startPostgres(options: PostgresOptions): Promise<Engine> {
-  const { dir, password = 'postgres', settings = [] } = options;
+  const { dir, password = 'postgres', settings = [], certificate } = options;
   const port = options.port ?? (await freePort());
   const user = await serverUser();
   const bin = await programsFor(user);
@@ -47,6 +61,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Engine> {
     'max_connections=300',
     'shared_buffers=256MB',
     'max_wal_size=2GB',
+    ...(certificate ? await tlsSettings(certificate, data, user) : []),
     ...settings,
   ];
   return startEngine({

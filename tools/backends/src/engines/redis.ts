@@ -1,3 +1,4 @@
+import type { Certificate } from '../certificates.ts';
 import { aptInstall, onPath } from '../command.ts';
 import { type Engine, startEngine } from '../engine.ts';
 import { freePort } from '../ports.ts';
@@ -14,19 +15,35 @@ export interface RedisOptions {
   /** Data and log of this server; an existing one is continued. */
   dir: string;
   port?: number;
+  /** Takes connections with TLS only. */
+  certificate?: Certificate;
+  /** More settings, e.g. `['--requirepass', 'secret']`. */
+  settings?: string[];
 }
 
-/** A real Redis on loopback; `url` is `redis://127.0.0.1:<port>`. */
+/** A real Redis on loopback; `url` is `redis://127.0.0.1:<port>`, or `rediss://localhost:<port>`. */
 export async function startRedis(options: RedisOptions): Promise<Engine> {
-  const { dir } = options;
+  const { dir, certificate, settings = [] } = options;
   const port = options.port ?? (await freePort());
   const command = await prepareRedis();
-  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes'];
+  const listen = certificate
+    ? [
+        '--port',
+        '0',
+        '--tls-port',
+        String(port),
+        '--tls-cert-file',
+        certificate.cert,
+        '--tls-key-file',
+        certificate.key,
+      ]
+    : ['--port', String(port)];
+  const given = [...listen, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes'];
   return startEngine({
     name: 'redis',
-    url: `redis://127.0.0.1:${port}`,
+    url: certificate ? `rediss://localhost:${port}` : `redis://127.0.0.1:${port}`,
     command,
-    args: [...settings, '--daemonize', 'no'],
+    args: [...given, ...(certificate ? ['--tls-auth-clients', 'no'] : []), ...settings, '--daemonize', 'no'],
     dir,
     ready: (log) => log.includes('Ready to accept connections'),
   });
