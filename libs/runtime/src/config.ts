@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { trustProblems } from './certificates.ts';
 import { AppError } from './errors.ts';
 
 /**
@@ -9,7 +10,11 @@ export function loadConfig<S extends z.ZodObject>(schema: S, env: Record<string,
   // An empty variable is an unset one: that is how compose files and charts express "default".
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const result = schema.safeParse(given);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`);
+  const issues = result.error?.issues ?? [];
+  const problems = [
+    ...issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
+    ...trustProblems(given),
+  ];
+  if (result.success && problems.length === 0) return result.data;
   throw new AppError('BAD_CONFIGURATION', `Bad configuration:\n  ${problems.join('\n  ')}`);
 }
