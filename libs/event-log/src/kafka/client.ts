@@ -1,21 +1,27 @@
 import type { Logger } from '@worktide/runtime';
-import kafkajs, { type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
+import type { KafkaSecurity } from './url.ts';
 
 /**
  * All options are spelled out: kafkajs's defaults differ under test (NODE_ENV) and wait up to 30 s between attempts.
  */
 export function createKafka(
   brokers: string[],
-  options: { clientId: string; log: Logger },
+  options: { clientId: string; log: Logger; security?: KafkaSecurity },
   retry: { retries: number; maxRetryTime: number },
   timeouts: { connectionTimeout: number; requestTimeout: number } = {
     connectionTimeout: 3_000,
     requestTimeout: 10_000,
   },
 ): Kafka {
+  const { tls, sasl } = options.security ?? {};
   const config: KafkaConfig = {
     clientId: options.clientId,
     brokers,
+    // Said, so that NODE_TLS_REJECT_UNAUTHORIZED in the environment cannot turn it off.
+    ...(tls ? { ssl: { ...tls, rejectUnauthorized: true } } : {}),
+    // A copy: kafkajs writes into it.
+    ...(sasl ? { sasl: { ...sasl } as SASLOptions } : {}),
     ...timeouts,
     retry: { initialRetryTime: 100, factor: 0.2, multiplier: 2, ...retry },
     logLevel: kafkajs.logLevel.INFO,
