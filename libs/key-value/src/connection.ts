@@ -1,4 +1,5 @@
-import { describeError, type Logger } from '@worktide/runtime';
+import { isIP } from 'node:net';
+import { AppError, describeError, type Logger } from '@worktide/runtime';
 import { Redis } from 'ioredis';
 
 export interface Connection {
@@ -10,6 +11,24 @@ export interface Connection {
   firstAttempt: Promise<void>;
   end(): void;
 }
+
+/**
+ * ioredis turns TLS on for `rediss://`, but does not tell the server which name it was called by, which those that serve
+ * many under one address need.
+ */
+function tlsOf(url: string): { tls?: { servername?: string; rejectUnauthorized: boolean } } {
+  // Its own complaint would carry the URL, password and all, into the log.
+  if (!URL.canParse(url)) throw badUrl();
+  const { protocol, hostname, search } = new URL(url);
+  // ioredis would take any of its options from there.
+  if (hostname === '' || search !== '') throw badUrl();
+  if (protocol !== 'rediss:') return {};
+  const name = hostname.replace(/^\[|\]$/g, '');
+  return { tls: { ...(isIP(name) ? {} : { servername: name }), rejectUnauthorized: true } };
+}
+
+const badUrl = (): AppError =>
+  new AppError('BAD_CONFIGURATION', 'A Redis URL is redis[s]://[user:password@]host:port[/database].');
 
 /**
  * A connection that comes back by itself, and whose commands fail at once while it is away: nothing queues up.
@@ -28,6 +47,7 @@ export function connect(
 ): Connection {
   const { log, timeoutMs, name } = options;
   const redis = new Redis(url, {
+    ...tlsOf(url),
     connectionName: `worktide-${name}`,
     enableOfflineQueue: false,
     // A command that failed has been reported as failed; sent again it would count twice.

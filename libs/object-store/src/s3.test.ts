@@ -30,6 +30,8 @@ describe('an S3 URL', () => {
     's3://bucket?prefix=a b',
     's3://key@bucket',
     's3://key:hush/hush@bucket',
+    's3://key:12?hush@bucket',
+    's3://key:12?hush=hush@bucket',
     'http://bucket',
     'bucket',
     'file:',

@@ -21,6 +21,8 @@ export function parseS3Url(text: string): S3Address {
     throw badUrl('expected s3://[key:secret@]bucket?…, key and secret percent-encoded');
   }
   const query = url.searchParams;
+  // A secret with a `?` in it: the rest of it looks like parameters.
+  if (url.search.includes('@')) throw badUrl('key and secret are to be percent-encoded');
   const unknown = [...query.keys()].filter((name) => !parameters.includes(name));
   if (unknown.length > 0) throw badUrl(`unknown parameter ${unknown.join(', ')}`);
   const bucket = decodeURIComponent(url.hostname);

@@ -24,7 +24,8 @@ export interface SchemaRegistry {
  */
 export function openSchemaRegistry(url: string, options: { requestTimeoutMs?: number } = {}): SchemaRegistry {
   if (url === 'local:') return localRegistry();
-  if (/^https?:\/\//.test(url)) return confluentRegistry(url, options);
+  // `new URL` would complain with the URL, a password maybe in it.
+  if (/^https?:\/\//.test(url) && URL.canParse(url)) return confluentRegistry(url, options);
   throw new AppError('BAD_CONFIGURATION', 'A schema registry is `local:` or an http(s) URL.');
 }
 
