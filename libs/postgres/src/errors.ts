@@ -24,9 +24,13 @@ const unavailableSystemCodes = new Set([
   'ENOENT',
 ]);
 
+/** No TLS, or not with this server: Node's and OpenSSL's codes, an operator's to put right as a wrong password is. */
+const tlsCode =
+  /^(ERR_(TLS|SSL)_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|EPROTO)/;
+
 // pg reports its own connection trouble as plain errors, without a code.
 const unavailableText =
-  /connection terminated|timeout exceeded when trying to connect|query read timeout|connection error and is not queryable|client was closed|pool after calling end|timeout expired/i;
+  /connection terminated|timeout exceeded when trying to connect|query read timeout|connection error and is not queryable|client was closed|pool after calling end|timeout expired|SSL connection/i;
 
 /** Where in PostgreSQL an error was raised: tells apart what shares a SQLSTATE, in any language. */
 const routineOf = (error: unknown): unknown => (error as { routine?: unknown }).routine;
@@ -40,7 +44,7 @@ export const isRetryable = (error: unknown): boolean => retryable.has(codeOf(err
 export function isConnectionTrouble(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isConnectionTrouble);
   const code = codeOf(error);
-  if (unavailableSystemCodes.has(code)) return true;
+  if (unavailableSystemCodes.has(code) || tlsCode.test(code)) return true;
   // A row that a policy refuses has the code of a missing privilege, but it is a fault of ours: waiting mends nothing.
   if (code === '42501' && routineOf(error) === 'ExecWithCheckOptions') return false;
   // `SET ROLE` to a tenant's role that the migrations have yet to make.

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { AppError, type Logger, sleep } from '@worktide/runtime';
 import pg from 'pg';
 import { mapPostgresError } from './errors.ts';
+import { verifiedUrl } from './url.ts';
 
 export interface MigrateOptions {
   /** A superuser, or a role that may create roles and schemas in this database. */
@@ -40,7 +41,7 @@ const outboxFolder = fileURLToPath(new URL('../migrations/outbox', import.meta.u
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   const { adminUrl, service, folder, outbox = false, log } = options;
   const sets = [...(outbox ? [{ prefix: 'outbox/', folder: outboxFolder }] : []), { prefix: '', folder }];
-  const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: 10_000 });
+  const client = new pg.Client({ connectionString: verifiedUrl(adminUrl), connectionTimeoutMillis: 10_000 });
   client.on('error', (error) => log.warn({ err: error }, 'postgres: connection of the migration lost'));
   const applied: string[] = [];
   try {

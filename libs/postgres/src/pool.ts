@@ -1,6 +1,7 @@
 import { describeError, type Logger, type Metrics, type ReadinessCheck, unavailable } from '@worktide/runtime';
 import pg from 'pg';
 import { mapPostgresError } from './errors.ts';
+import { verifiedUrl } from './url.ts';
 
 export type Pool = pg.Pool;
 export type PoolClient = pg.PoolClient;
@@ -60,7 +61,7 @@ const types: pg.CustomTypesConfig = {
 export function createPool(url: string, options: PoolOptions): Pool {
   const { applicationName, max = 10, statementTimeoutMs = 30_000, log, metrics } = options;
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: verifiedUrl(url),
     application_name: applicationName,
     max,
     connectionTimeoutMillis: connectTimeoutMs,

@@ -28,6 +28,7 @@ export async function prepareServiceDatabase(options: {
   await migrate({ adminUrl, service: { schema, role, password }, ...rest, log });
   const url = new URL(adminUrl);
   url.username = role;
-  url.password = password;
+  // The setter leaves a percent sign as it is.
+  url.password = encodeURIComponent(password);
   return url.href;
 }
