@@ -1,6 +1,6 @@
 import { isNativeError } from 'node:util/types';
 import { ClickHouseError } from '@clickhouse/client';
-import { AppError, unavailable } from '@worktide/runtime';
+import { AppError, storageFull, unavailable } from '@worktide/runtime';
 
 /**
  * ClickHouse's codes (src/Common/ErrorCodes.cpp) that say "not now" rather than "never": load, limits, outages, and
@@ -20,7 +20,6 @@ const passing = new Map([
   [236, 'ABORTED'],
   [241, 'MEMORY_LIMIT_EXCEEDED'],
   [242, 'TABLE_IS_READ_ONLY'],
-  [243, 'NOT_ENOUGH_SPACE'],
   [252, 'TOO_MANY_PARTS'],
   [279, 'ALL_CONNECTION_TRIES_FAILED'],
   [285, 'TOO_FEW_LIVE_REPLICAS'],
@@ -31,13 +30,24 @@ const passing = new Map([
   [999, 'KEEPER_EXCEPTION'],
 ]);
 
+const notEnoughSpace = 243;
+/** What a call of the file system fails with: CANNOT_WRITE_TO_FILE_DESCRIPTOR, CANNOT_OPEN_FILE, STD_EXCEPTION. */
+const fileSystemCodes = new Set([75, 76, 1001]);
+
+function isFull({ code, message }: ClickHouseError): boolean {
+  if (Number(code) === notEnoughSpace) return true;
+  // The text only of those that quote nothing of a statement: data may say anything.
+  return fileSystemCodes.has(Number(code)) && /No space left on device|errno: 28\b/.test(message);
+}
+
 /**
- * What a failed call of the client means: an AppError 503 with the original as its cause where another try later may
+ * What a failed call of the client means: an AppError 503 `STORAGE_FULL` where its disk is full; an AppError 503 with the original as its cause where another try later may
  * succeed (away, overloaded, out of memory, not migrated yet); anything else, such as a syntax error, as it came.
  */
 export function mapClickHouseError(error: unknown): unknown {
   if (error instanceof AppError) return error;
   if (error instanceof ClickHouseError) {
+    if (isFull(error)) return storageFull(error);
     return passing.has(Number(error.code)) ? unavailable('clickhouse', error) : error;
   }
   // Mistakes of ours; everything else the client throws comes from the connection or from a proxy before the server.

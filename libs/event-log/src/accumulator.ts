@@ -119,7 +119,8 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
       await transmit(byTopic(entries));
       for (const entry of entries) entry.resolve();
     } catch (error) {
-      const away = unavailable('event log', error);
+      // A log that is full says so itself.
+      const away = error instanceof AppError && error.statusCode === 503 ? error : unavailable('event log', error);
       refuse(entries, away);
       refuseQueue(away);
     } finally {

@@ -13,19 +13,24 @@ import type { ObjectStore, ObjectStoreOptions } from './types.ts';
  *   machine). Without `endpoint` it is AWS, where `region` (or `AWS_REGION`) says which. `publicEndpoint` is what
  *   signed URLs name, where people reach the store by another address than services do. `prefix` goes before every key
  *   and is not seen by callers, for several systems (or tests) in one bucket.
- * - `file:/folder` or `file:///folder`, embedded; any number of processes of one machine may open it.
+ * - `file:/folder` or `file:///folder`, embedded; any number of processes of one machine may open it. With
+ *   `?reserveBytes=N` it takes nothing (503 `STORAGE_FULL`) while less than N bytes of its disk are free.
  * @throws AppError `BAD_CONFIGURATION` for any other URL, and for a folder that cannot be made; the URL is not repeated.
  */
 export function openObjectStore(url: string, options: ObjectStoreOptions): ObjectStore {
   if (url.startsWith('s3://')) return openS3(url, options);
-  if (url.startsWith('file:')) return openFolder(folderOf(url), options);
+  if (url.startsWith('file:')) return openFolder(folderOf(url), reserveOf(url), options);
   throw badUrl('expected s3://bucket or file:/folder');
 }
 
+const reserve = /\?reserveBytes=(\d{1,15})$/;
+const reserveOf = (url: string): number => Number(reserve.exec(url)?.[1] ?? 0);
+
 function folderOf(url: string): string {
-  const target = url.slice('file:'.length);
+  const plain = url.replace(reserve, '');
+  const target = plain.slice('file:'.length);
   try {
-    const folder = target.startsWith('//') ? fileURLToPath(url) : target;
+    const folder = target.startsWith('//') ? fileURLToPath(plain) : target;
     if (folder !== '') return path.resolve(folder);
   } catch {
     // Said below.

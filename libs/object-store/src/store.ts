@@ -1,4 +1,4 @@
-import { AppError, invalid, unavailable } from '@worktide/runtime';
+import { AppError, invalid, isOutOfSpace, storageFull, unavailable } from '@worktide/runtime';
 import type { Driver, MakeRoutes } from './driver.ts';
 import { checkKey, checkPrefix } from './keys.ts';
 import { openSource, wholeBody } from './source.ts';
@@ -32,7 +32,8 @@ export function createStore(driver: Driver, options: ObjectStoreOptions, makeRou
   function failed(operation: string, error: unknown): AppError {
     if (error instanceof AppError && error.statusCode !== 503) return error;
     failures.inc({ operation });
-    const known = error instanceof AppError ? error : unavailable(name, error);
+    const full = isOutOfSpace(error);
+    const known = error instanceof AppError ? error : full ? storageFull(error) : unavailable(name, error);
     log.debug({ err: known, operation }, 'object store failed');
     return known;
   }

@@ -1,4 +1,4 @@
-import { AppError, unavailable } from '@worktide/runtime';
+import { AppError, storageFull, unavailable } from '@worktide/runtime';
 
 /** SQLSTATEs (PostgreSQL manual, appendix A) after which the same transaction, run again, may succeed. */
 const retryable = new Set(['40001', '40P01']);
@@ -54,11 +54,12 @@ export function isConnectionTrouble(error: unknown): boolean {
 }
 
 /**
- * Connection trouble and what is left after bounded retries become 503 `DEPENDENCY_UNAVAILABLE` with the original
- * as cause; anything else (constraint violations, wrong SQL, AppErrors) stays what it is.
+ * Connection trouble and what is left after bounded retries become 503 `DEPENDENCY_UNAVAILABLE`, a full disk 503
+ * `STORAGE_FULL`, with the original as cause; anything else (constraint violations, wrong SQL, AppErrors) stays what it is.
  */
 export function mapPostgresError(error: unknown): unknown {
   if (error instanceof AppError) return error;
+  if (codeOf(error) === '53100') return storageFull(error);
   return isConnectionTrouble(error) || isRetryable(error) ? unavailable('postgres', error) : error;
 }
 

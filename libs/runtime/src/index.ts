@@ -7,3 +7,4 @@ export * from './log.ts';
 export * from './metrics.ts';
 export * from './shares/index.ts';
 export * from './sleep.ts';
+export * from './space.ts';

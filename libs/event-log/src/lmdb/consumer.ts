@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describeError, type Space } from '@worktide/runtime';
 import { createDelivery, type Delivery, type Source } from '../delivery.ts';
 import type { ConsumerHooks } from '../log.ts';
 import type { ConsumeOptions, Consumer, OpenOptions } from '../types.ts';
@@ -16,13 +17,14 @@ interface Position extends AssignedPartition {
 
 export interface LmdbConsumerDependencies extends ConsumerHooks {
   shared: SharedStore;
+  space: Space;
   prefix: string;
   open: OpenOptions;
 }
 
 /** A group member on the embedded log. */
 export function createLmdbConsumer(options: ConsumeOptions, dependencies: LmdbConsumerDependencies): Consumer {
-  const { shared, prefix, open } = dependencies;
+  const { shared, space, prefix, open } = dependencies;
   const { store, groups } = shared;
   const group = prefix + options.group;
   let positions: Position[] = [];
@@ -75,10 +77,28 @@ export function createLmdbConsumer(options: ConsumeOptions, dependencies: LmdbCo
     return any;
   }
 
+  /** Begins anew at what is committed; the consumer is well again from then on. */
+  function rejoin(): void {
+    if (leaving) return;
+    groups.leave(group, member);
+    groups.join(group, member);
+  }
+
+  /** What we would hand on is stored on the same disk as a rule. */
+  async function waitForRoom(): Promise<void> {
+    const shortage = await space.shortage();
+    if (!shortage) return;
+    open.log.warn({ group: options.group }, `the disk is full, waiting: ${describeError(shortage)}`);
+    delivery.lost(shortage);
+    while (!leaving && (await space.shortage())) await shared.changed(pollMs);
+    rejoin();
+  }
+
   async function fetchForEver(): Promise<void> {
     while (!leaving) {
       const seen = shared.version;
       try {
+        await waitForRoom();
         const any = await fetchRound(positions);
         if (!any && !leaving && seen === shared.version) await shared.changed(pollMs);
         groups.refresh();
@@ -86,8 +106,7 @@ export function createLmdbConsumer(options: ConsumeOptions, dependencies: LmdbCo
         delivery.lost(error);
         open.log.error({ err: error, group: options.group }, 'reading the log failed, trying again');
         await shared.changed(pollMs);
-        groups.leave(group, member);
-        groups.join(group, member);
+        rejoin();
       }
     }
   }

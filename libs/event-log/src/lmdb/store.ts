@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
-import { AppError } from '@worktide/runtime';
-import { open } from 'lmdb';
+import { constants } from 'node:os';
+import { AppError, freeBytes, storageFull, unavailable } from '@worktide/runtime';
+import { open, type RootDatabaseOptionsWithPath } from 'lmdb';
 import type { TopicRecords } from '../accumulator.ts';
 import type { PartitionOffset } from '../delivery.ts';
 import { partitionFor } from '../partition.ts';
@@ -38,10 +39,19 @@ export interface ReadLimit {
 
 /** What a key has room for, see `recordKey`. */
 const maxTopicId = 0xffff;
+/** More than any transaction of ours writes. */
+const roomOfOneWrite = 16 * 1024 * 1024;
 
 export function openStore(folder: string): Store {
   mkdirSync(folder, { recursive: true });
-  const environment = open({ path: folder, noSubdir: false, maxDbs: 8 });
+  // With batches by turn a failed commit rejects a promise of lmdb's own as well, which nobody can handle.
+  const options: RootDatabaseOptionsWithPath & { eventTurnBatching: boolean } = {
+    path: folder,
+    noSubdir: false,
+    maxDbs: 8,
+    eventTurnBatching: false,
+  };
+  const environment = open(options);
   const records = environment.openDB<Buffer, Buffer>({ name: 'records', keyEncoding: 'binary', encoding: 'binary' });
   const ends = environment.openDB<number, Buffer>({ name: 'ends', keyEncoding: 'binary', encoding: 'json' });
   const topics = environment.openDB<StoredTopic, string>({ name: 'topics', encoding: 'json' });
@@ -80,7 +90,7 @@ export function openStore(folder: string): Store {
    */
   async function transact(work: () => void): Promise<void> {
     let failure: unknown;
-    await environment.transaction(() => {
+    const committed = environment.transaction(() => {
       // An error thrown in here would not undo what others put into the same transaction, nor reach our caller as is.
       try {
         work();
@@ -88,8 +98,25 @@ export function openStore(folder: string): Store {
         failure = error;
       }
     });
+    // Asked for now, it is of this transaction. Later it would be the next one's, and never come where that one fails.
+    const flushed = new Promise((resolve, reject) => environment.flushed.then(resolve, reject));
+    flushed.catch(() => {});
+    await committed.catch(async (error: unknown) => {
+      throw await reasonOf(error);
+    });
     if (failure) throw failure;
-    await environment.flushed;
+    await flushed;
+  }
+
+  /** Why a commit failed: lmdb tells it in another promise, which has to be handled besides. */
+  async function reasonOf(error: unknown): Promise<unknown> {
+    const { commitError } = error as { commitError?: Promise<never> };
+    const cause = commitError ? await commitError.catch((reason: unknown) => reason) : error;
+    const { code } = cause as { code?: unknown };
+    const { ENOSPC, EDQUOT, EIO } = constants.errno;
+    // A write that came to an end in the middle is EIO to LMDB, and hardly anything but a full disk does that.
+    const cutShort = code === EIO && (await freeBytes(folder).catch(() => 0)) < roomOfOneWrite;
+    return code === ENOSPC || code === EDQUOT || cutShort ? storageFull(cause) : unavailable('event log', cause);
   }
 
   function nextTopicId(): number {
@@ -154,6 +181,10 @@ export function openStore(folder: string): Store {
       }
       return expired.length;
     },
-    close: () => environment.close(),
+    async close() {
+      // lmdb waits for its last transaction to be flushed; one that failed never is. One of nothing needs no disk.
+      await transact(() => {});
+      await environment.close();
+    },
   };
 }

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { access, constants, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import { AppError, type Logger } from '@worktide/runtime';
+import { AppError, type Logger, openSpace } from '@worktide/runtime';
 import type { Driver } from '../driver.ts';
 import { createStore } from '../store.ts';
 import type { ObjectStore, ObjectStoreOptions } from '../types.ts';
@@ -15,8 +15,12 @@ import { createSigner } from './signature.ts';
 /** After this a temporary file is what a crash left: no upload lasts as long. */
 const leftoverMs = 3_600_000;
 
-/** Objects in a folder of this machine. */
-export function openFolder(root: string, options: ObjectStoreOptions): ObjectStore {
+/**
+ * Objects in a folder of this machine.
+ * @param reserveBytes of its disk are left free: below that nothing is taken.
+ */
+export function openFolder(root: string, reserveBytes: number, options: ObjectStoreOptions): ObjectStore {
+  const space = openSpace(root, reserveBytes);
   const { signingSecret, publicUrl = '', log } = options;
   const [objects, temporary] = [objectsFolder(root), temporaryFolder(root)];
   // Only here: where the disk goes away later, its mount point is not to be filled instead.
@@ -50,6 +54,8 @@ export function openFolder(root: string, options: ObjectStoreOptions): ObjectSto
 
   const driver: Driver = {
     async put(key, source, { contentType, ifAbsent, signal }) {
+      const shortage = await space.shortage();
+      if (shortage) throw shortage;
       const { file, size, etag } = await writeTemporary(temporary, source, contentType);
       try {
         signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import { conflict } from '@worktide/runtime';
+import { conflict, storageFull } from '@worktide/runtime';
 
 interface S3Error {
   name?: string;
@@ -18,14 +18,29 @@ export const isAbsent = (error: unknown): boolean => {
 export const isUndecided = (error: unknown): boolean =>
   (error as S3Error).name === 'ConditionalRequestConflict' || statusOf(error) === 409;
 
+/** What servers call it when a disk or a bucket's share is used up: MinIO, Ceph, and whoever answers 507 (RFC 4918). */
+const fullNames = new Set([
+  'XMinioStorageFull',
+  'XMinioAdminBucketQuotaExceeded',
+  'QuotaExceeded',
+  'InsufficientStorage',
+  'InsufficientCapacity',
+]);
+const isFull = (error: unknown): boolean => fullNames.has((error as S3Error).name ?? '') || statusOf(error) === 507;
+
 /**
  * An error of the client as one that may be logged: the original can carry the request with its access key and
- * signature. That a condition did not hold becomes `OBJECT_EXISTS`.
+ * signature. That a condition did not hold becomes `OBJECT_EXISTS`, that there is no room `STORAGE_FULL`.
  */
 export function fromS3(error: unknown): unknown {
-  const { name = 'Error', message = '', $metadata } = error as S3Error;
   if (!(error instanceof Error)) return new Error('S3 failed');
   if (statusOf(error) === 412) return conflict('OBJECT_EXISTS', 'There is such an object already.');
+  if (isFull(error)) return storageFull(described(error));
+  return described(error);
+}
+
+function described(error: Error): Error {
+  const { name = 'Error', message = '', $metadata } = error as S3Error;
   if (!$metadata) return Object.assign(new Error(message || name), { name });
   const { httpStatusCode: status, requestId, attempts } = $metadata;
   const facts = [status && `status ${status}`, attempts && `${attempts} attempts`, requestId && `request ${requestId}`];

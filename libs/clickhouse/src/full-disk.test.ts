@@ -1,0 +1,26 @@
+import { expect, test } from '@jest/globals';
+import { smallDisk, startClickHouse } from '@worktide/backends';
+import { silentLogger } from '@worktide/runtime';
+import { createClickHouse } from './index.ts';
+
+test('a full disk is 503 STORAGE_FULL until there is room again; reads go on', async () => {
+  const disk = await smallDisk(64);
+  const server = await startClickHouse({ dir: `${disk.dir}/clickhouse` });
+  const clickhouse = createClickHouse(server.url, { log: silentLogger() });
+  try {
+    await clickhouse.command('CREATE TABLE t (a UInt64, b String) ENGINE = MergeTree ORDER BY a');
+    const write = () => clickhouse.command('INSERT INTO t SELECT number, randomString(1000) FROM numbers(2000)');
+    const count = () => clickhouse.query('SELECT toUInt32(count()) AS n FROM t');
+    await write();
+    await disk.fill();
+    await expect(write()).rejects.toMatchObject({ code: 'STORAGE_FULL', statusCode: 503, retryAfterSeconds: 30 });
+    expect(await count()).toEqual([{ n: 2000 }]);
+    await disk.free();
+    await write();
+    expect(await count()).toEqual([{ n: 4000 }]);
+  } finally {
+    await clickhouse.close();
+    await server.stop();
+    await disk.remove();
+  }
+});
