@@ -4,6 +4,7 @@ export * from './http/index.ts';
 export * from './ids.ts';
 export * from './lifecycle.ts';
 export * from './log.ts';
+export { type LogSink, openLogSink } from './log-sink.ts';
 export * from './metrics.ts';
 export * from './shares/index.ts';
 export * from './sleep.ts';

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+import { openLogSink } from './log-sink.ts';
 
 export type Logger = PinoLogger;
 
@@ -20,7 +21,7 @@ export function createLogger(options: { service: string; level?: string; destina
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: redacted, censor: '[redacted]' },
     },
-    ...(options.destination ? [options.destination] : []),
+    options.destination ?? openLogSink(1),
   );
 }
 

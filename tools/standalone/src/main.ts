@@ -1,19 +1,31 @@
-import { createWriteStream } from 'node:fs';
 import { mkdir, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { AppError, createLogger, describeError, loadConfig, runProcess } from '@worktide/runtime';
+import {
+  AppError,
+  createLogger,
+  describeError,
+  type LogSink,
+  loadConfig,
+  openLogSink,
+  runProcess,
+} from '@worktide/runtime';
 import { configSchema } from './config.ts';
 import { startStandalone } from './start.ts';
 import { welcome } from './welcome.ts';
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
-/** The log of the run before is kept; older ones are not. */
-async function openLogFile(folder: string): Promise<NodeJS.WritableStream> {
+// Where the terminal is a file on a full disk, or has gone, that is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+const maxLogBytes = 50_000_000;
+
+/** The log of the run before is kept, or the 50 MB before these; older ones are not. */
+async function openLogFile(folder: string): Promise<LogSink> {
   await mkdir(folder, { recursive: true, mode: 0o711 });
   const file = path.join(folder, 'worktide.log');
   if (await stat(file).catch(() => undefined)) await rename(file, `${file}.1`);
-  return createWriteStream(file, { flags: 'a', mode: 0o600 });
+  return openLogSink(file, { maxBytes: maxLogBytes });
 }
 
 try {
