@@ -13,6 +13,8 @@ export const configSchema = z.object({
     .string()
     .default('./data')
     .transform((folder) => path.resolve(folder)),
+  /** Bytes of the data folder's disk that are left free; 2 % of it unless said, but 200 MB to 2 GB. */
+  WORKTIDE_MIN_FREE_BYTES: z.coerce.number().int().nonnegative().optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
 });
 

@@ -23,6 +23,7 @@ import * as workspace from '@worktide/workspace';
 import type { ZodObject } from 'zod';
 import type { Config } from './config.ts';
 import { openDataFolder } from './data-folder.ts';
+import { refuseWithoutRoom, watchDisk } from './disk.ts';
 import { endLeftovers } from './leftovers.ts';
 import { supervise } from './supervise.ts';
 
@@ -58,6 +59,9 @@ export async function startStandalone(
   await requireFree(config.WORKTIDE_HOST, port);
   const data = await openDataFolder(config.WORKTIDE_DATA, lifecycle);
   await endLeftovers(data.path, log);
+  const metrics = createMetrics({ processMetrics: true });
+  const disk = await watchDisk(data.path, config.WORKTIDE_MIN_FREE_BYTES, { lifecycle, log, metrics });
+  const watched = { lifecycle, log, disk };
 
   onStep('Starting PostgreSQL and ClickHouse …');
   const [postgres, clickhouse] = await Promise.all([
@@ -70,7 +74,7 @@ export async function startStandalone(
           settings: ['max_connections=100', 'shared_buffers=128MB'],
           onUnexpectedEnd,
         }),
-      options,
+      watched,
     ),
     supervise(
       'clickhouse',
@@ -80,13 +84,12 @@ export async function startStandalone(
           password: data.secrets.clickhousePassword,
           onUnexpectedEnd,
         }),
-      options,
+      watched,
     ),
   ]);
 
   onStep('Preparing tables and topics …');
-  const eventLogUrl = `lmdb:${path.join(data.path, 'log')}`;
-  const metrics = createMetrics({ processMetrics: true });
+  const eventLogUrl = `lmdb:${path.join(data.path, 'log')}?reserveBytes=${disk.floorBytes}`;
   const postgresUrls = new Map<string, string>();
   for (const service of databaseServices) {
     const url = await prepareServiceDatabase({
@@ -111,7 +114,7 @@ export async function startStandalone(
     ...(isLoopback(config.WORKTIDE_HOST) ? limitsOfOnePerson : {}),
     SMTP_URL: `file:${path.join(data.path, 'mail')}`,
     PUBLIC_URL: origin,
-    OBJECT_STORE_URL: `file:${path.join(data.path, 'objects')}`,
+    OBJECT_STORE_URL: `file:${path.join(data.path, 'objects')}?reserveBytes=${disk.floorBytes}`,
     OBJECT_SIGNING_SECRET: data.secrets.objectSigningSecret,
     // What a person sets, e.g. BILLING_WEBHOOK_SECRET or a real SMTP_URL …
     ...options.env,
@@ -130,8 +133,9 @@ export async function startStandalone(
   for (const service of [auth, workspace, gateway, sessionWriter, screenshotProcessor, analytics]) {
     const env = { ...environment, POSTGRES_URL: postgresUrls.get(service.serviceName) };
     const child = log.child({ part: service.serviceName });
-    services.push(await start(service, env, { lifecycle, log: child, metrics }));
+    services.push(refuseWithoutRoom(await start(service, env, { lifecycle, log: child, metrics }), disk));
   }
+  services.push({ name: 'standalone', routes: [], checks: { disk: disk.requireRoom } });
   return serve({
     services,
     lifecycle,
