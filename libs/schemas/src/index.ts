@@ -8,6 +8,7 @@ export * from './ping-events.ts';
 export * from './pings.ts';
 export * from './reports.ts';
 export * from './screenshots.ts';
+export * from './storage.ts';
 export * from './topics.ts';
 export * from './url.ts';
 export * from './usage.ts';

@@ -1,7 +1,8 @@
 import { httpConfig } from '@worktide/runtime';
-import { defaultPingLimits, maxScreenshotBytes, pingEventBounds } from '@worktide/schemas';
+import { defaultPingLimits, maxScreenshotBytes, pingEventBounds, type SubscriptionStatus } from '@worktide/schemas';
 import { z } from 'zod';
 import { quotaOf } from './pings/quota.ts';
+import { type StorageLimits, storageQuotaOf } from './storage/quota.ts';
 
 const positive = z.coerce.number().int().positive();
 const characters = (fallback: number, bound: number) =>
@@ -41,6 +42,12 @@ export const configSchema = z.object({
   QUOTA_PRO: quotaOf('pro'),
   QUOTA_ENTERPRISE: quotaOf('enterprise'),
 
+  /** Bytes that an organisation may store, by its plan, as `<screenshots>/<pings a month>` or `unlimited`. */
+  STORAGE_FREE: storageQuotaOf('free'),
+  STORAGE_TRIAL: storageQuotaOf('trial'),
+  STORAGE_PRO: storageQuotaOf('pro'),
+  STORAGE_ENTERPRISE: storageQuotaOf('enterprise'),
+
   SCREENSHOT_MAX_BYTES: positive.default(maxScreenshotBytes),
   /** How long one upload may take. */
   UPLOAD_TIMEOUT_SECONDS: z.coerce.number().positive().max(120).default(120),
@@ -56,3 +63,11 @@ export const configSchema = z.object({
 });
 
 export type Config = z.output<typeof configSchema>;
+
+/** What may be stored, by plan. */
+export const storageQuotas = (config: Config): Record<SubscriptionStatus, StorageLimits> => ({
+  free: config.STORAGE_FREE,
+  trial: config.STORAGE_TRIAL,
+  pro: config.STORAGE_PRO,
+  enterprise: config.STORAGE_ENTERPRISE,
+});

@@ -4,9 +4,11 @@ import { openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
-import type { Config } from './config.ts';
+import { type Config, storageQuotas } from './config.ts';
 import { postPings } from './pings/post-pings.ts';
 import { createPingQuota } from './pings/quota.ts';
+import { storageRoute } from './storage/route.ts';
+import { createStored } from './storage/stored.ts';
 import { createAnnouncer, createUploadMetrics } from './uploads/announce.ts';
 import { postScreenshot } from './uploads/post-screenshot.ts';
 import { signedUploads } from './uploads/signed.ts';
@@ -46,6 +48,15 @@ export async function run(
   const quotas = { free, trial, pro, enterprise };
   const quota = createPingQuota({ limits, quotas, planOf: identity.planOf, metrics });
 
+  const stored = createStored({
+    keyValue,
+    quotas: storageQuotas(config),
+    planOf: identity.planOf,
+    metrics,
+    lifecycle,
+    log,
+  });
+
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
     metrics,
@@ -61,15 +72,16 @@ export async function run(
     announcer: createAnnouncer({ producer, codec: screenshotCodec }),
     limit: limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 }),
     uploads: createUploadMetrics(metrics),
+    stored,
   };
   const slots = createSlots(config.UPLOADS_MAX, metrics);
   const { authenticate } = identity;
 
   return {
     name: 'ingest-gateway',
-    routes: signedUploads(uploading),
+    routes: [...signedUploads(uploading), storageRoute(stored)],
     rawRoutes: [
-      postPings({ config, producer, codec, authenticate, quota, metrics }),
+      postPings({ config, producer, codec, authenticate, quota, stored, metrics }),
       postScreenshot({ ...uploading, authenticate, slots }),
       // Where the store is a folder: its signed URLs are served here, with the time that an upload has.
       ...store.routes.map((own) => ({ ...own, bodyTimeoutMs: config.UPLOAD_TIMEOUT_SECONDS * 1_000 })),

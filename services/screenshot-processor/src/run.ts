@@ -9,6 +9,7 @@ import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { openPictures } from './picture/index.ts';
 import { screenshotRoutes } from './screenshots/routes.ts';
+import { countStoredForEver, createStoredBytes } from './stored/stored.ts';
 import { createSweeper, sweepForEver } from './sweep/sweeper.ts';
 import { consumeUploads } from './uploads/consume.ts';
 import { workMetrics } from './work/metrics.ts';
@@ -21,7 +22,7 @@ export const serviceName = 'screenshot-processor';
  * Blurs screenshots, keeps them and shows them (I6, S1–S3).
  *
  * `uploads/` follows the log and only notes what there is to do; `work/` does it, `SCREENSHOT_CONCURRENCY` at a time, out
- * of the table; `sweep/` settles what neither could; `screenshots/` is the HTTP side; `picture/` knows pictures and
+ * of the table; `sweep/` settles what neither could; `stored/` counts bytes; `screenshots/` is the HTTP side; `picture/` knows pictures and
  * nothing else. An upload is removed after what was made of it is durable, and no link ever leads to it.
  *
  * Starts while everything else is away, says so in `checks`, and goes on when it is back.
@@ -75,6 +76,7 @@ export async function run(
   lifecycle.onClose('screenshots consumer', () => consumer.close());
   const lag = (): Promise<number> => consumer.lag();
   sweepForEver(createSweeper({ ...settling, store, identity, lag, onDeleted: wake, log, metrics }), { lifecycle });
+  countStoredForEver(createStoredBytes({ pool, keyValue, metrics }), { lifecycle, log });
 
   return {
     name: serviceName,

@@ -143,6 +143,7 @@ export async function startCluster(
       rules: [
         { prefix: '/api/v1/pings', targets: targets('ingest-gateway') },
         { prefix: '/api/v1/sync/screenshots', targets: targets('ingest-gateway') },
+        { prefix: '/api/v1/organization/storage', targets: targets('ingest-gateway') },
         { prefix: '/api/v1/screenshots', targets: targets('screenshot-processor') },
         { prefix: '/api/v1/usage', targets: targets('session-writer') },
         ...['projects', 'teams', 'tasks'].map((name) => ({

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EventLog, openEventLog } from '@worktide/event-log';
-import { openLimits } from '@worktide/key-value';
+import { openKeyValue, openLimits } from '@worktide/key-value';
 import {
   type Caller,
   createLifecycle,
@@ -27,7 +27,8 @@ import {
   type SubscriptionStatus,
   topics,
 } from '@worktide/schemas';
-import { configSchema } from '../config.ts';
+import { configSchema, storageQuotas } from '../config.ts';
+import { createStored } from '../storage/stored.ts';
 import { postPings } from './post-pings.ts';
 import { createPingQuota } from './quota.ts';
 
@@ -100,7 +101,13 @@ async function start(env: Record<string, string> = {}, send?: () => Promise<void
   lifecycle.onClose('limits', () => limits.close());
   const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
   const quota = createPingQuota({ limits, quotas: { free, trial, pro, enterprise }, planOf: () => plan, metrics });
-  const routes = [postPings({ config, producer: failing ?? producer, codec, authenticate, quota, metrics })];
+  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log: silentLogger(), metrics });
+  lifecycle.onClose('key-value', () => keyValue.close());
+  const quotas = storageQuotas(config);
+  const bytes = createStored({ keyValue, quotas, planOf: () => plan, metrics, lifecycle, log: silentLogger() });
+  const routes = [
+    postPings({ config, producer: failing ?? producer, codec, authenticate, quota, stored: bytes, metrics }),
+  ];
   const { url, port } = await serve({
     services: [{ name: 'ingest-gateway', routes: [], rawRoutes: routes, checks: {}, authenticate }],
     lifecycle,
@@ -256,6 +263,23 @@ describe('what is refused, with nothing stored', () => {
     });
     expect((await post(ping())).status).toBe(202);
     expect(await stored()).toHaveLength(1);
+  });
+});
+
+describe('the bytes of an organisation', () => {
+  test('over what its plan stores 409, and nothing of the request is taken; a larger plan takes it', async () => {
+    plan = 'free';
+    const { post, stored } = await start({ STORAGE_FREE: '0/2500' });
+    const more = () => post([ping({ title: 'x'.repeat(500) }), ping({ title: 'y'.repeat(500) })]);
+    expect((await more()).status).toBe(202);
+    // The one that passes the limit is taken whole.
+    expect((await more()).status).toBe(202);
+    expect(await more()).toMatchObject({ status: 409, body: { code: 'STORAGE_QUOTA_EXCEEDED' } });
+    expect(await stored()).toHaveLength(2);
+    expect((await metrics.render()).text).toContain('worktide_storage_quota_refused_total{kind="pings"} 1');
+    plan = 'pro';
+    expect((await more()).status).toBe(202);
+    expect(await stored()).toHaveLength(3);
   });
 });
 

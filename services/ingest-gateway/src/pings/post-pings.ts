@@ -12,6 +12,7 @@ import {
   topics,
 } from '@worktide/schemas';
 import type { Config } from '../config.ts';
+import type { Stored } from '../storage/stored.ts';
 import type { PingQuota } from './quota.ts';
 import { bodyFormat, type Item, readBody, readItems } from './read-items.ts';
 import { encodeRecords } from './records.ts';
@@ -22,6 +23,7 @@ interface Dependencies {
   codec: Codec;
   authenticate: Authenticate;
   quota: PingQuota;
+  stored: Pick<Stored, 'requirePings' | 'addPings'>;
   metrics: Metrics;
 }
 
@@ -39,14 +41,17 @@ const spec: RawRoute['spec'] = {
   body: pingsBody,
   contentTypes: ['application/x-ndjson'],
   responses: { 202: { description: 'The accepted pings are durable.', schema: pingsAnswer } },
-  alsoAnswers: { 429: 'More pings than the plan of the organization takes; nothing of the request was taken.' },
+  alsoAnswers: {
+    409: '`STORAGE_QUOTA_EXCEEDED`: the plan of the organization takes no more pings this month.',
+    429: 'More pings than the plan of the organization takes; nothing of the request was taken.',
+  },
 };
 
 /**
  * `POST /api/v1/pings`: credential, body, quota, verdict per ping, one record on the log, 202. A raw route: this is the
  * path the fleet takes every few seconds, and Express would be a third of its cost.
  */
-export function postPings({ config, producer, codec, authenticate, quota, metrics }: Dependencies): RawRoute {
+export function postPings({ config, producer, codec, authenticate, quota, stored, metrics }: Dependencies): RawRoute {
   const limits: PingLimits = {
     maxAppLength: config.PINGS_MAX_APP_LENGTH,
     maxTitleLength: config.PINGS_MAX_TITLE_LENGTH,
@@ -89,6 +94,7 @@ export function postPings({ config, producer, codec, authenticate, quota, metric
     spec,
     async handle(req, res) {
       const caller = await authenticate(req.headers.authorization);
+      stored.requirePings(caller.organizationId);
       const items = await takeBody(req, caller);
       // Bad pings count too: they cost as much to look at.
       await quota.take(res, caller.organizationId, items.length);
@@ -110,6 +116,10 @@ export function postPings({ config, producer, codec, authenticate, quota, metric
           throw error;
         });
       accepted.inc(good.length);
+      stored.addPings(
+        caller.organizationId,
+        values.reduce((sum, value) => sum + value.length, 0),
+      );
       sendJson(res, 202, { accepted: good.length, rejected: bad });
     },
   };

@@ -12,6 +12,7 @@ import {
 import { screenshotForm, takenScreenshot } from '@worktide/schemas';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
+import type { Stored } from '../storage/stored.ts';
 import type { Announcer, UploadMetrics } from './announce.ts';
 import { receive } from './receive.ts';
 import type { Slots } from './slots.ts';
@@ -23,6 +24,7 @@ export interface UploadDependencies {
   /** Requests of one user to `/sync/*`. */
   limit: RequestLimit;
   uploads: UploadMetrics;
+  stored: Pick<Stored, 'requireScreenshots'>;
 }
 
 /** For how long the rest of a refused body is thrown away: a client that still sends would not hear the answer. */
@@ -35,7 +37,7 @@ const bodyTimeoutMs = 125_000;
  * 202. A raw route because it reads its body as it comes.
  */
 export function postScreenshot(deps: UploadDependencies & { authenticate: Authenticate; slots: Slots }): RawRoute {
-  const { config, store, announcer, limit, uploads, authenticate, slots } = deps;
+  const { config, store, announcer, limit, uploads, stored, authenticate, slots } = deps;
   const spec: RawRoute['spec'] = {
     method: 'post',
     path: '/api/v1/sync/screenshots',
@@ -54,6 +56,7 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
     responses: { 202: { description: 'It is durable and will be processed.', schema: takenScreenshot } },
     alsoAnswers: {
       408: 'The upload took longer than two minutes.',
+      409: '`STORAGE_QUOTA_EXCEEDED`: the plan of the organization takes no more screenshots.',
       413: 'The picture is too large.',
       415: 'It is none of the four kinds of picture, or the body is no multipart form.',
       503: 'Too many uploads at once, or not at the moment; try again.',
@@ -63,6 +66,7 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
   async function take(req: IncomingMessage, res: ServerResponse, log: Parameters<RawRoute['handle']>[2]['log']) {
     const caller = await authenticate(req.headers.authorization);
     await takeLimit(res, limit, userSubject(caller));
+    await stored.requireScreenshots(caller.organizationId);
     const giveBack = slots.take(caller);
     try {
       await announcer.prepare();

@@ -10,7 +10,7 @@ import type { UploadDependencies } from './post-screenshot.ts';
 const expiresSeconds = 15 * 60;
 
 /** Uploads past the gateway: a signed URL for the store, then the word that it is there. */
-export function signedUploads({ config, store, announcer, limit, uploads }: UploadDependencies): AnyRoute[] {
+export function signedUploads({ config, store, announcer, limit, uploads, stored }: UploadDependencies): AnyRoute[] {
   const claims = createClaims(store);
   const common = { method: 'post', tag: 'ingest', access: 'user', agents: true, userLimit: limit } as const;
 
@@ -24,9 +24,11 @@ export function signedUploads({ config, store, announcer, limit, uploads }: Uplo
     body: presignBody,
     bodyLimit: 10_000,
     responses: { 201: { description: 'The URL, for 15 minutes.', schema: presignedUpload } },
+    alsoAnswers: { 409: '`STORAGE_QUOTA_EXCEEDED`: the plan of the organization takes no more screenshots.' },
     async handler({ body, caller }) {
       const { contentType, size } = body;
       if (size > config.SCREENSHOT_MAX_BYTES) throw bodyTooLarge(config.SCREENSHOT_MAX_BYTES);
+      await stored.requireScreenshots(caller.organizationId);
       const screenshotId = uuidv7();
       const key = uploadKey(caller.organizationId, caller.userId, screenshotId);
       const { url, headers } = await store.signedPut(key, { contentType, size, expiresSeconds });

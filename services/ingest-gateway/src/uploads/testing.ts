@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openEventLog, type Producer } from '@worktide/event-log';
-import { openLimits } from '@worktide/key-value';
+import { type KeyValue, openKeyValue, openLimits } from '@worktide/key-value';
 import { type ObjectStore, openObjectStore } from '@worktide/object-store';
 import {
   type Caller,
@@ -16,7 +16,8 @@ import {
   unavailable,
 } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, type ScreenshotRecord, screenshotRecord, topics } from '@worktide/schemas';
-import { configSchema } from '../config.ts';
+import { configSchema, storageQuotas } from '../config.ts';
+import { createStored } from '../storage/stored.ts';
 import { createAnnouncer, createUploadMetrics } from './announce.ts';
 import { postScreenshot } from './post-screenshot.ts';
 import { signedUploads } from './signed.ts';
@@ -79,6 +80,7 @@ export interface Gateway {
   url: string;
   port: number;
   store: ObjectStore;
+  keyValue: KeyValue;
   /** Where a store in a folder keeps what it has. */
   folder: string;
   /** While true the log takes nothing. */
@@ -125,6 +127,8 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
     },
   };
   const codec = createCodec(openSchemaRegistry('local:'), topics.screenshots);
+  const keyValue = openKeyValue('memory:', quiet);
+  lifecycle.onClose('key-value', () => keyValue.close());
   const limits = openLimits('memory:', quiet);
   lifecycle.onClose('limits', () => limits.close());
   const store = openObjectStore(config.OBJECT_STORE_URL, { ...quiet, signingSecret: config.OBJECT_SIGNING_SECRET! });
@@ -135,6 +139,14 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
     announcer: createAnnouncer({ producer, codec }),
     limit: limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 }),
     uploads: createUploadMetrics(metrics),
+    stored: createStored({
+      keyValue,
+      quotas: storageQuotas(config),
+      planOf: () => 'free',
+      metrics,
+      lifecycle,
+      log: quiet.log,
+    }),
   };
   const slots = createSlots(config.UPLOADS_MAX, metrics);
   const { url, port } = await serve({
@@ -168,6 +180,7 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
     url,
     port,
     store,
+    keyValue,
     folder: path.join(folder, 'objects'),
     log,
     post: (body, headers = {}) => send('/api/v1/sync/screenshots', body, { 'content-type': contentType, ...headers }),

@@ -1,0 +1,62 @@
+import type { KeyValue } from '@worktide/key-value';
+import type { Pool } from '@worktide/postgres';
+import { describeError, type Lifecycle, type Logger, type Metrics, sleep } from '@worktide/runtime';
+import { storedScreenshotsKey, storedTtlMs } from '@worktide/schemas';
+
+const organizationsAtOnce = 500;
+
+export interface StoredOptions {
+  pool: Pool;
+  keyValue: Pick<KeyValue, 'set'>;
+  metrics: Metrics;
+}
+
+/**
+ * One pass over the organisations whose stored bytes have changed since the last: tells their sums to whoever watches
+ * quotas, and puts their rows together into one. Several replicas doing it at once do no harm.
+ * @returns how many organisations had changed.
+ * @throws 503; what was not told then is in the next pass.
+ */
+export function createStoredBytes({ pool, keyValue, metrics }: StoredOptions): () => Promise<number> {
+  const gauge = metrics.gauge('worktide_stored_bytes', 'Bytes stored, all organisations together.', ['kind']);
+
+  return async () => {
+    const { rows } = await pool.query<{ id: string; bytes: number }>(
+      `SELECT organization_id AS id, sum(bytes)::bigint AS bytes FROM screenshots.stored_bytes
+       GROUP BY organization_id HAVING count(*) > 1 LIMIT $1`,
+      [organizationsAtOnce],
+    );
+    for (const { id, bytes } of rows) {
+      await keyValue.set(storedScreenshotsKey(id), String(bytes), storedTtlMs);
+      // Rows that are added meanwhile are not seen here, and stay; who else does this finds none left.
+      await pool.query(
+        `WITH gone AS (DELETE FROM screenshots.stored_bytes WHERE organization_id = $1 RETURNING bytes)
+         INSERT INTO screenshots.stored_bytes SELECT $1, sum(bytes) FROM gone HAVING count(*) > 0`,
+        [id],
+      );
+    }
+    const all = await pool.query<{ bytes: number }>(
+      'SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM screenshots.stored_bytes',
+    );
+    gauge.set({ kind: 'screenshots' }, all.rows[0]!.bytes);
+    return rows.length;
+  };
+}
+
+/** Does so every few seconds until the process closes; what fails is tried again in the next pass. */
+export function countStoredForEver(
+  pass: () => Promise<number>,
+  { lifecycle, log, everyMs = 15_000 }: { lifecycle: Lifecycle; log: Logger; everyMs?: number },
+): void {
+  const stop = new AbortController();
+  const running = (async () => {
+    while (!stop.signal.aborted) {
+      await pass().catch((err: unknown) => log.debug({ err }, `stored bytes not counted: ${describeError(err)}`));
+      await sleep(everyMs, stop.signal);
+    }
+  })();
+  lifecycle.onClose('stored bytes', () => {
+    stop.abort();
+    return running;
+  });
+}
