@@ -5,9 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { aptInstall, onPath } from '@worktide/backends';
 import { call, expectStatus, type Health, notReady } from './support/http.ts';
-import { makeAgentKey, passwordOfAll, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
+import { invite, makeAgentKey, passwordOfAll, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { processesOn, runToEnd } from './support/processes.ts';
 import { type Product, repository, standaloneMain, startProduct, temporaryFolder } from './support/product.ts';
+import { settled, uploadScreenshot } from './support/screenshots.ts';
 import { until } from './support/until.ts';
 
 /** The calls of the public interface that exist so far; the document may have more. */
@@ -34,6 +35,7 @@ const documentedCalls = [
   'patch /api/v1/users/{id}',
   'get /api/v1/organization',
   'patch /api/v1/organization',
+  'get /api/v1/organization/storage',
   'post /api/v1/billing/webhook',
   'get /api/v1/projects',
   'post /api/v1/projects',
@@ -180,6 +182,25 @@ describe('a newcomer', () => {
     expect((await call(url, 'get', '/api/v1/usage', { bearer: key })).status).not.toBe(401);
   });
 });
+
+test('what an organisation has stored is shown to its managers, from the upload to its deletion', async () => {
+  const { url } = product;
+  const ada = await register(url);
+  const lin = await invite(product, ada, 'employee');
+  const bearer = ada.accessToken;
+  const { key } = await makeAgentKey(url, ada);
+  const storage = async () => expectStatus(await call(url, 'get', '/api/v1/organization/storage', { bearer }), 200);
+  const limits = { screenshots: { bytes: 0, limitBytes: 1e11 }, pings: { bytes: 0, limitBytes: 1e11 } };
+  expect(await storage()).toEqual(limits);
+  await post(url, key, ping('Stored'));
+  expect((await storage()).pings.bytes).toBeGreaterThan(50);
+  const id = await uploadScreenshot(url, key, 'stored');
+  await until('the screenshot', () => settled(url, key, id));
+  await until('its bytes', async () => (await storage()).screenshots.bytes > 0, { seconds: 60 });
+  expectStatus(await call(url, 'delete', `/api/v1/screenshots/${id}`, { bearer }), 204);
+  await until('they are gone', async () => (await storage()).screenshots.bytes === 0, { seconds: 60 });
+  expect((await call(url, 'get', '/api/v1/organization/storage', { bearer: lin.accessToken })).status).toBe(403);
+}, 150_000);
 
 describe('an operator', () => {
   test('sees every dependency by name and a metric of every part', async () => {
