@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type SmallDisk, smallDisk } from '@worktide/backends';
 import { accepted, exactly, fleetDuring, retried, shortRun, stillEqual, verdictOf } from './support/fleet.ts';
@@ -36,8 +38,8 @@ async function start(env: Record<string, string>): Promise<Product> {
 const full = (answer: Answer): boolean => answer.body?.code === 'STORAGE_FULL';
 
 test('below the reserve writes are refused and readiness says so; reads, log-ins and deletes go on; it recovers by itself', async () => {
-  const { url, process } = await start({ WORKTIDE_MIN_FREE_BYTES: '300000000' });
-  const { pid } = process;
+  const { url, process: engine } = await start({ WORKTIDE_MIN_FREE_BYTES: '300000000' });
+  const { pid } = engine;
   const ada = await register(url);
   const bearer = ada.accessToken;
   const [agent, another] = [await makeAgentKey(url, ada), await makeAgentKey(url, ada, 'other')];
@@ -83,14 +85,37 @@ test('below the reserve writes are refused and readiness says so; reads, log-ins
   expect([product!.ending(), product!.process.pid]).toEqual([undefined, pid]);
 }, 180_000);
 
+test('an engine that ends on a full disk is started when there is room, and everything lives on', async () => {
+  const { url, data } = await start({ WORKTIDE_MIN_FREE_BYTES: '100000000' });
+  const ada = await register(url);
+  const { key } = await makeAgentKey(url, ada);
+  await post(url, key, ping('Before'));
+  await until('the report', async () => (await appsReport(url, ada.accessToken)).Before === 60);
+  await disk.fill();
+  await until('it is full', async () => (await notReady(url))?.includes('disk') === true);
+  const pid = Number((await readFile(path.join(data, 'postgres/data/postmaster.pid'), 'utf8')).split('\n')[0]);
+  process.kill(pid, 'SIGKILL');
+  await until('readiness names both', async () => {
+    const down = await notReady(url);
+    return down?.includes('disk') && down.includes('postgres');
+  });
+  // What PostgreSQL does not hold is answered all the while.
+  for (let n = 0; n < 5; n++) expect((await appsReport(url, ada.accessToken)).Before).toBe(60);
+  expect(product!.ending()).toBeUndefined();
+  await disk.free();
+  await until('it is ready', async () => (await notReady(url))?.length === 0, { seconds: 60 });
+  expect(await usageOf(url, key)).toMatchObject([{ app: 'Before', seconds: 60 }]);
+  expect(product!.ending()).toBeUndefined();
+}, 180_000);
+
 test.each([
   ['with a reserve, at one blow', '100000000'],
   ['without a reserve', '0'],
 ])(
   'filled to the last byte under load, %s: nothing acknowledged is lost and it goes on by itself',
   async (_, reserve) => {
-    const { url, process } = await start({ WORKTIDE_MIN_FREE_BYTES: reserve });
-    const { pid } = process;
+    const { url, process: engine } = await start({ WORKTIDE_MIN_FREE_BYTES: reserve });
+    const { pid } = engine;
     const ada = await register(url);
     const { key } = await makeAgentKey(url, ada);
     await post(url, key, ping('Before'));
