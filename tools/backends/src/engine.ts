@@ -17,6 +17,10 @@ export interface Engine {
   stop(): Promise<void>;
   /** SIGKILL. Resolves when the process has gone. */
   kill9(): Promise<void>;
+  /** SIGSTOP: connections stay open and nothing answers. An engine that is stopped or killed needs no `resume` before. */
+  suspend(): void;
+  /** SIGCONT. */
+  resume(): void;
   /** Starts it again (after stopping it, if need be). Resolves when it answers. */
   restart(): Promise<void>;
 }
@@ -58,6 +62,8 @@ export async function startEngine(spec: EngineSpec): Promise<Engine> {
     logFile,
     stop: () => running.end(spec.stopSignal ?? 'SIGTERM'),
     kill9: () => running.end('SIGKILL'),
+    suspend: () => signalGroup(running.pid, 'SIGSTOP'),
+    resume: () => signalGroup(running.pid, 'SIGCONT'),
     async restart() {
       await running.end(spec.stopSignal ?? 'SIGTERM');
       running = await launch(spec, logFile);
@@ -155,7 +161,11 @@ function spawnGuarded(spec: EngineSpec, logFile: string): Started {
     over: gone.then(() => (asked ? undefined : ended)),
     async end(signal) {
       asked = true;
-      if (ended === undefined) signalGroup(pid, signal);
+      if (ended === undefined) {
+        signalGroup(pid, signal);
+        // A suspended process would not hear of anything but SIGKILL.
+        signalGroup(pid, 'SIGCONT');
+      }
       const killer = setTimeout(() => signalGroup(pid, 'SIGKILL'), 10_000);
       // An unreferenced child would let the process exit while we wait for it.
       child.ref();
@@ -165,9 +175,11 @@ function spawnGuarded(spec: EngineSpec, logFile: string): Started {
   };
 }
 
+/** An orderly end is asked of the engine itself, which ends its own children in order; the rest is for all of them. */
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  const everyone = signal === 'SIGKILL' || signal === 'SIGSTOP' || signal === 'SIGCONT';
   try {
-    process.kill(signal === 'SIGKILL' ? -pid : pid, signal);
+    process.kill(everyone ? -pid : pid, signal);
   } catch {
     // Already gone.
   }

@@ -4,7 +4,13 @@ export { aptInstall, onPath } from './command.ts';
 export { freshClickHouseDatabase, freshDatabase } from './databases.ts';
 export { type Engine, type EngineSpec, startEngine } from './engine.ts';
 export { type ClickHouseOptions, startClickHouse } from './engines/clickhouse.ts';
-export { type KafkaOptions, setKafkaPassword, startKafka } from './engines/kafka.ts';
+export {
+  type KafkaCluster,
+  type KafkaOptions,
+  setKafkaPassword,
+  startKafka,
+  startKafkaCluster,
+} from './engines/kafka.ts';
 export type { KafkaSecurity } from './engines/kafka-security.ts';
 export { type PostgresOptions, startPostgres } from './engines/postgres.ts';
 export { type RedisOptions, startRedis } from './engines/redis.ts';

@@ -1,4 +1,5 @@
-import { cp, mkdir, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cached } from '../cache.ts';
 import { run } from '../command.ts';
@@ -32,26 +33,36 @@ logger.server.name=kafka.server.KafkaRaftServer
 logger.server.level=INFO
 `;
 
-/** One node, broker and controller in one, all replication factors 1. */
-const properties = (dir: string, port: number, controllerPort: number): string => `process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:${controllerPort}
+interface Node {
+  id: number;
+  port: number;
+  controllerPort: number;
+}
+
+/** Broker and controller in one; what the broker keeps for itself is on as many as there are, up to three. */
+function properties(dir: string, node: Node, nodes: Node[]): string {
+  const replication = Math.min(3, nodes.length);
+  const minInsync = Math.max(1, replication - 1);
+  const voters = nodes.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`).join(',');
+  return `process.roles=broker,controller
+node.id=${node.id}
+controller.quorum.voters=${voters}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
-advertised.listeners=PLAINTEXT://127.0.0.1:${port}
+listeners=PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}
+advertised.listeners=PLAINTEXT://127.0.0.1:${node.port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs=${path.join(dir, 'data')}
 auto.create.topics.enable=false
 num.partitions=1
-default.replication.factor=1
-offsets.topic.replication.factor=1
+default.replication.factor=${replication}
+offsets.topic.replication.factor=${replication}
 offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=${replication}
+transaction.state.log.min.isr=${minInsync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor=${replication}
+share.coordinator.state.topic.min.isr=${minInsync}
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
@@ -61,6 +72,7 @@ group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 `;
+}
 
 /** Downloads Kafka once (46 jars, 44 MB) and formats an empty data folder that every start copies, saving a JVM start. */
 export const prepareKafka = (): Promise<string> =>
@@ -74,7 +86,8 @@ export const prepareKafka = (): Promise<string> =>
     const options = ['-q', '-B', '-ntp', '-f', path.join(folder, 'pom.xml'), copy, '-DincludeScope=runtime'];
     await run(maven, [...options, `-DoutputDirectory=${libs}`], { cwd: folder });
     const config = path.join(folder, 'format.properties');
-    await writeFile(config, properties(folder, 9092, 9093));
+    const node = { id: 1, port: 9092, controllerPort: 9093 };
+    await writeFile(config, properties(folder, node, [node]));
     await format(java, libs, config);
   });
 
@@ -124,13 +137,58 @@ export async function setKafkaPassword(port: number, user: string, password: str
 
 /** A real Kafka broker on loopback; `url` is `kafka://127.0.0.1:<port>`. */
 export async function startKafka(options: KafkaOptions): Promise<Engine> {
-  const { dir, heap = '512m', optimised = false, security } = options;
   const port = options.port ?? (await freePort());
+  const node = { id: 1, port, controllerPort: await freePort() };
+  return startNode({ heap: '512m', ...options }, node, [node]);
+}
+
+export interface KafkaCluster {
+  /** `kafka://` with every broker. */
+  url: string;
+  /** Each with the URL of itself alone. */
+  brokers: Engine[];
+  stop(): Promise<void>;
+}
+
+/** Several real brokers on loopback, three unless said, each of them controller as well. */
+export async function startKafkaCluster(
+  options: Omit<KafkaOptions, 'port' | 'security'> & { brokers?: number },
+): Promise<KafkaCluster> {
+  const { brokers: count = 3, dir, ...rest } = options;
+  const ports: number[] = [];
+  while (ports.length < 2 * count) {
+    const port = await freePort();
+    if (!ports.includes(port)) ports.push(port);
+  }
+  const nodes = Array.from({ length: count }, (_, i) => ({
+    id: i + 1,
+    port: ports[2 * i]!,
+    controllerPort: ports[2 * i + 1]!,
+  }));
+  const starts = await Promise.allSettled(
+    nodes.map((node) => startNode({ heap: '256m', ...rest, dir: path.join(dir, `broker-${node.id}`) }, node, nodes)),
+  );
+  const brokers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+  const stop = async (): Promise<void> => void (await Promise.all(brokers.map((broker) => broker.stop())));
+  const failed = starts.find((start) => start.status === 'rejected');
+  if (failed) {
+    await stop();
+    throw failed.reason;
+  }
+  return { url: `kafka://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`, brokers, stop };
+}
+
+async function startNode(
+  options: Omit<KafkaOptions, 'port' | 'heap'> & { heap: string },
+  node: Node,
+  nodes: Node[],
+): Promise<Engine> {
+  const { dir, heap, optimised = false, security } = options;
   const home = await prepareKafka();
   const java = await findJava(17);
   await mkdir(dir, { recursive: true });
   const config = path.join(dir, 'server.properties');
-  const plain = properties(dir, port, await freePort());
+  const plain = properties(dir, node, nodes);
   await writeFile(config, security ? await securedListeners(plain, dir, security) : plain);
   const data = path.join(dir, 'data');
   // An existing data folder stays as it is. The users of a secured one are among what formatting makes.
@@ -138,13 +196,14 @@ export async function startKafka(options: KafkaOptions): Promise<Engine> {
   else if (!(await stat(data).catch(() => undefined))) {
     await format(java, path.join(home, 'libs'), config, formatArguments(security));
   }
+  await nameFolder(path.join(data, 'meta.properties'), node.id);
   const speed = optimised ? ['-XX:+UseParallelGC'] : ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
   return startEngine({
     name: 'kafka',
-    url: `kafka://127.0.0.1:${port}`,
+    url: `kafka://127.0.0.1:${node.port}`,
     command: java,
     args: [
-      '-Xms128m',
+      '-Xms64m',
       `-Xmx${heap}`,
       ...speed,
       `-Dlog4j2.configurationFile=${path.join(home, 'log4j2.properties')}`,
@@ -156,4 +215,15 @@ export async function startKafka(options: KafkaOptions): Promise<Engine> {
     dir,
     ready: (log) => log.includes('Kafka Server started'),
   });
+}
+
+/** The folder was formatted for node 1: another node's copy gets the node's number and an id of its own. */
+async function nameFolder(file: string, id: number): Promise<void> {
+  const text = await readFile(file, 'utf8');
+  if (text.includes(`node.id=${id}\n`)) return;
+  const directory = randomBytes(16).toString('base64url');
+  await writeFile(
+    file,
+    text.replace(/^node\.id=.*$/m, `node.id=${id}`).replace(/^directory\.id=.*$/m, `directory.id=${directory}`),
+  );
 }
