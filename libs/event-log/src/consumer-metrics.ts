@@ -55,3 +55,13 @@ export function createConsumerMetrics(metrics: Metrics, group: string): Consumer
     deadLetter: (topic) => letters.inc({ group, topic }),
   };
 }
+
+/** How often a group had to go on from the earliest record, for its offset was not in the log. */
+export function createOffsetResets(metrics: Metrics, group: string): (topic: string) => void {
+  const resets = metrics.counter(
+    'worktide_consumer_offset_resets_total',
+    'Partitions that went on from the earliest record, for the offset of the group was not in the log.',
+    ['group', 'topic'],
+  );
+  return (topic) => resets.inc({ group, topic });
+}

@@ -9,6 +9,7 @@ export interface Adapter {
   consumer(options: ConsumeOptions, hooks: ConsumerHooks): Consumer;
   admin: LogAdmin;
   check(): Promise<void>;
+  checkReplication(topics: string[]): Promise<void>;
   /** Called when all consumers and producers are closed. */
   close(): Promise<void>;
 }
@@ -71,6 +72,7 @@ export function createEventLog(adapter: Adapter, open: OpenOptions): EventLog {
     },
     admin: adapter.admin,
     check: adapter.check,
+    checkReplication: adapter.checkReplication,
     close() {
       closing ??= close();
       return closing;

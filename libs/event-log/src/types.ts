@@ -99,7 +99,11 @@ export interface Consumer {
 }
 
 export interface LogAdmin {
-  /** Creates what is missing, adds partitions, changes retention. Running it again changes nothing. */
+  /**
+   * Creates what is missing, adds partitions, changes retention and how many copies must be in sync; takes nothing away,
+   * and leaves alone what an operator has set besides. Running it again changes nothing.
+   * @throws AppError `DEPENDENCY_UNAVAILABLE` while there are fewer brokers than copies asked for in so many words.
+   */
   ensureTopics(topics: TopicSettings[]): Promise<void>;
   topicNames(): Promise<string[]>;
   /** Records per topic that the group has not committed yet; a group never seen has all of them before it. */
@@ -120,8 +124,21 @@ export interface EventLog {
   admin: LogAdmin;
   /** Answers within two seconds whether the log can be reached. */
   check(): Promise<void>;
+  /**
+   * For readiness, as a side check: names those of its topics that have fewer copies than asked (`OpenOptions`). Looked up
+   * once a minute at most. A topic that is not there is not named.
+   */
+  checkReplication(topics: string[]): Promise<void>;
   /** Closes every consumer, then every producer, then the connections. */
   close(): Promise<void>;
+}
+
+/** How often Kafka keeps a topic; without a meaning for the embedded log. */
+export interface ReplicationOptions {
+  /** On how many brokers a topic is. Default: 3, or as many as there are. */
+  replication?: number;
+  /** How many of them must have a record before it is acknowledged. Default: more than half; 1 of 2. */
+  minInsync?: number;
 }
 
 export interface OpenOptions {
@@ -129,4 +146,5 @@ export interface OpenOptions {
   clientId: string;
   log: Logger;
   metrics: Metrics;
+  replication?: ReplicationOptions;
 }

@@ -1,7 +1,15 @@
 import { afterEach } from '@jest/globals';
 import { createMetrics, type Metrics, silentLogger, sleep, uuidv7 } from '@worktide/runtime';
 import { openEventLog } from '../open.ts';
-import type { BatchContext, ConsumeOptions, Consumer, EventLog, LogRecord, StoredRecord } from '../types.ts';
+import type {
+  BatchContext,
+  ConsumeOptions,
+  Consumer,
+  EventLog,
+  LogRecord,
+  OpenOptions,
+  StoredRecord,
+} from '../types.ts';
 
 export const day = 24 * 3_600_000;
 export const partitions = 4;
@@ -24,7 +32,9 @@ export interface Opened {
   log: EventLog;
   metrics: Metrics;
   /** Another opening of the same log, as another process would have it. */
-  again(): EventLog;
+  again(options?: Partial<OpenOptions>): EventLog;
+  /** Before the names of topics and groups. */
+  prefix: string;
 }
 
 /** Opens logs of its own names for each test, and closes them after it. */
@@ -37,8 +47,9 @@ export function logFixture(url: () => Promise<string>): () => Promise<Opened> {
     const base = await url();
     const prefix = `${uuidv7().slice(-12)}-`;
     const metrics = createMetrics();
-    const again = (): EventLog => {
-      const log = openEventLog(`${base}?prefix=${prefix}`, { clientId: 'contract', log: silentLogger(), metrics });
+    const again = (options: Partial<OpenOptions> = {}): EventLog => {
+      const usual = { clientId: 'contract', log: silentLogger(), metrics };
+      const log = openEventLog(`${base}?prefix=${prefix}`, { ...usual, ...options });
       opened.push(log);
       return log;
     };
@@ -47,7 +58,7 @@ export function logFixture(url: () => Promise<string>): () => Promise<Opened> {
       { name: 'events', partitions, retentionMs: day },
       { name: 'events.dead', partitions: 1, retentionMs: day },
     ]);
-    return { log, metrics, again };
+    return { log, metrics, again, prefix };
   };
 }
 

@@ -1,94 +1,78 @@
 import { randomUUID } from 'node:crypto';
-import { AppError, backoffMs, sleep, unavailable } from '@worktide/runtime';
-import kafkajs, { type Admin, type EachBatchHandler, type Kafka, type Consumer as KafkaConsumer } from 'kafkajs';
-import type { LogAdmin, OpenOptions, StoredRecord, TopicSettings } from '../types.ts';
-import { createKafka } from './client.ts';
+import { AppError, unavailable } from '@worktide/runtime';
+import type { Admin } from 'kafkajs';
+import type { LogAdmin, OpenOptions, StoredRecord } from '../types.ts';
+import { answerIn } from './answers.ts';
+import type { Client } from './connections.ts';
+import { createEndsReader } from './ends.ts';
+import { asMember, settles } from './member.ts';
 import { toRecord } from './records.ts';
+import { checkReplication, ensureTopics } from './topics.ts';
 
-/** Below the two seconds that a readiness check may take. */
-const pingTimeoutMs = 1_800;
-/** About five seconds. */
-const readyRetries = 20;
-/** About five seconds, which is what a coordinator needs to load its groups. */
-const joinRetries = 10;
-const { TOPIC } = kafkajs.ConfigResourceTypes;
+/** A reader that gets nothing for so long is not waited for any longer. */
+const stalledMs = 20_000;
+const disconnectMs = 2_000;
+/** Copies change when an operator changes them. */
+const lookEveryMs = 60_000;
 
 export interface KafkaAdmin extends LogAdmin {
+  checkReplication(topics: string[]): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Lag, offsets and topics through one lazily made admin connection. Errors are `unavailable` with their cause. */
-export function createKafkaAdmin(client: () => Kafka, prefix: string): KafkaAdmin {
+export function createKafkaAdmin(client: () => Client, prefix: string, open: OpenOptions): KafkaAdmin {
   const connection = lazyAdmin(client);
+  const ends = createEndsReader();
+  let looked: { asked: string; at: number; answer: Promise<void> } | undefined;
+  const topicsDependencies = { ends, replication: open.replication ?? {}, log: open.log };
 
   async function using<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
+    const admin = await connection.get().catch((error) => Promise.reject(unavailable('event log', error)));
     try {
-      return await work(await connection.get());
+      return await work(admin);
     } catch (error) {
-      throw error instanceof AppError ? error : unavailable('event log', error);
+      if (error instanceof AppError) throw error;
+      // A broker that hangs, or tells what is long over, is not asked again.
+      if (!answerIn(error)) connection.giveUp(admin);
+      throw unavailable('event log', error);
     }
-  }
-
-  async function ensureTopics(admin: Admin, wanted: TopicSettings[]): Promise<void> {
-    const topics = wanted.map((topic) => ({ ...topic, name: prefix + topic.name }));
-    const existing = new Set(await admin.listTopics());
-    const missing = topics.filter(({ name }) => !existing.has(name));
-    if (missing.length > 0) {
-      await admin.createTopics({
-        // kafkajs gives up on a broker that is slow to elect; `untilReady` asks every partition, and longer.
-        waitForLeaders: false,
-        topics: missing.map(({ name, partitions, retentionMs }) => ({
-          topic: name,
-          numPartitions: partitions,
-          configEntries: [{ name: 'retention.ms', value: String(retentionMs) }],
-        })),
-      });
-    }
-    await untilReady(admin, missing);
-    const present = topics.filter(({ name }) => existing.has(name));
-    if (present.length === 0) return;
-    const metadata = await admin.fetchTopicMetadata({ topics: present.map(({ name }) => name) });
-    const counts = new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length]));
-    const tooFew = present.filter(({ name, partitions }) => partitions > counts.get(name)!);
-    if (tooFew.length > 0) {
-      await admin.createPartitions({
-        topicPartitions: tooFew.map(({ name, partitions }) => ({ topic: name, count: partitions })),
-      });
-    }
-    await untilReady(admin, tooFew);
-    for (const { name, retentionMs } of present) await setRetention(admin, name, String(retentionMs));
   }
 
   async function lagOf(admin: Admin, group: string, topic: string): Promise<number> {
-    const [ends, [committed]] = await Promise.all([
-      admin.fetchTopicOffsets(prefix + topic),
-      admin.fetchOffsets({ groupId: prefix + group, topics: [prefix + topic] }),
-    ]);
+    // In this order: what is committed in between has been written in between as well.
+    const [committed] = await admin.fetchOffsets({ groupId: prefix + group, topics: [prefix + topic] });
     const offsets = new Map(committed?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
-    // Before its first commit a group starts at the beginning; what retention dropped is no lag either.
-    return ends.reduce((sum, { partition, high, low }) => {
-      return sum + Math.max(0, Number(high) - Math.max(Number(low), offsets.get(partition) ?? -1));
-    }, 0);
+    let lag = 0;
+    for (const { partition, low, high } of await ends.read(admin, prefix + topic)) {
+      const offset = offsets.get(partition) ?? -1;
+      if (offset > high)
+        throw new Error(`${group} has read ${topic}/${partition} to ${offset}, and it ends at ${high}`);
+      // Before its first commit a group starts at the beginning; what retention dropped is no lag either.
+      lag += high - Math.max(low, offset);
+    }
+    return lag;
   }
 
   async function resetGroup(admin: Admin, group: string, topic: string, to: 'earliest' | 'latest'): Promise<void> {
     const groupId = prefix + group;
     const { groups } = await admin.describeGroups([groupId]);
-    const state = groups[0]?.state;
-    if (state !== undefined && state !== 'Empty' && state !== 'Dead') {
+    const state = groups.find((one) => one.groupId === groupId)?.state;
+    if (state !== 'Empty' && state !== 'Dead') {
       throw new AppError('GROUP_ACTIVE', 'The group has a running consumer; stop it first.', { statusCode: 409 });
     }
-    const ends = await admin.fetchTopicOffsets(prefix + topic);
+    const wanted = (await ends.read(admin, prefix + topic)).map(({ partition, low, high }) => ({
+      topic: prefix + topic,
+      partition,
+      offset: String(to === 'earliest' ? low : high),
+    }));
     // As a member for a moment: kafkajs's own setOffsets does the same and takes five seconds.
-    await asMember(client, groupId, prefix + topic, async (consumer) => {
-      await consumer.commitOffsets(
-        ends.map(({ partition, low, high }) => ({
-          topic: prefix + topic,
-          partition,
-          offset: to === 'earliest' ? low : high,
-        })),
-      );
-    });
+    await asMember(client, groupId, prefix + topic, (consumer) => consumer.commitOffsets(wanted));
+    // kafkajs says nothing where it has not committed.
+    const [committed] = await admin.fetchOffsets({ groupId, topics: [prefix + topic] });
+    const offsets = new Map(committed?.partitions.map(({ partition, offset }) => [partition, offset]));
+    const missed = wanted.find(({ partition, offset }) => offsets.get(partition) !== offset);
+    if (missed) throw new Error(`the offset of ${topic}/${missed.partition} is ${offsets.get(missed.partition)}`);
   }
 
   async function read(
@@ -96,25 +80,29 @@ export function createKafkaAdmin(client: () => Kafka, prefix: string): KafkaAdmi
     topic: string,
     { partition, fromOffset, limit }: { partition: number; fromOffset: number; limit: number },
   ): Promise<StoredRecord[]> {
-    const ends = await admin.fetchTopicOffsets(prefix + topic);
-    const end = ends.find((one) => one.partition === partition);
-    const from = Math.max(fromOffset, Number(end?.low ?? 0));
-    const last = Number(end?.high ?? 0) - 1;
+    const all = await ends.read(admin, prefix + topic);
+    const end = all.find((one) => one.partition === partition);
+    const from = Math.max(fromOffset, end?.low ?? 0);
+    const last = (end?.high ?? 0) - 1;
     if (from > last || limit < 1) return [];
     const records: StoredRecord[] = [];
     const { promise: done, resolve } = Promise.withResolvers<void>();
+    let lastBatch = 0;
     await asMember(
       client,
       `${prefix}worktide-read-${randomUUID()}`,
       prefix + topic,
       async (consumer) => {
-        const others = ends.map((one) => one.partition).filter((one) => one !== partition);
+        const others = all.map((one) => one.partition).filter((one) => one !== partition);
         if (others.length > 0) consumer.pause([{ topic: prefix + topic, partitions: others }]);
         consumer.seek({ topic: prefix + topic, partition, offset: String(from) });
-        await done;
+        // Each round waits at most once as long as the whole: what was cut off meanwhile never comes.
+        for (let before = -1; before !== lastBatch; before = lastBatch) if (await settles(done, stalledMs)) return;
+        throw new Error(`reading ${topic}/${partition} from ${from} to ${last} got stuck`);
       },
       async ({ batch }) => {
         if (batch.partition !== partition) return;
+        lastBatch++;
         for (const message of batch.messages) {
           const offset = Number(message.offset);
           // The first fetch may have left before the seek took hold, so that some come twice.
@@ -130,7 +118,23 @@ export function createKafkaAdmin(client: () => Kafka, prefix: string): KafkaAdmi
   }
 
   return {
-    ensureTopics: (topics) => using((admin) => ensureTopics(admin, topics)),
+    ensureTopics: (topics) =>
+      using((admin) =>
+        ensureTopics(
+          admin,
+          topics.map((topic) => ({ ...topic, name: prefix + topic.name })),
+          topicsDependencies,
+        ),
+      ),
+    checkReplication(topics) {
+      const names = topics.map((name) => prefix + name);
+      const asked = names.join();
+      if (looked?.asked !== asked || Date.now() - looked.at > lookEveryMs) {
+        const answer = using((admin) => checkReplication(admin, names, topicsDependencies.replication));
+        looked = { asked, at: Date.now(), answer };
+      }
+      return looked.answer;
+    },
     topicNames: () =>
       using(async (admin) => {
         const names = await admin.listTopics();
@@ -148,31 +152,31 @@ export function createKafkaAdmin(client: () => Kafka, prefix: string): KafkaAdmi
   };
 }
 
-/** Answers within two seconds whether a broker answers, on a connection of its own that never retries. */
-export function createPinger(brokers: string[], open: OpenOptions): { ping(): Promise<void>; close(): Promise<void> } {
-  const client = () =>
-    createKafka(
-      brokers,
-      open,
-      { retries: 0, maxRetryTime: 100 },
-      { connectionTimeout: pingTimeoutMs, requestTimeout: pingTimeoutMs },
-    );
+/** Answers in time whether a broker answers, on a connection of its own that never retries. */
+export function createPinger(
+  client: () => Client,
+  timeoutMs: number,
+): { ping(): Promise<void>; close(): Promise<void> } {
   const connection = lazyAdmin(client);
   let running: Promise<void> | undefined;
 
-  async function ping(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const expired = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${pingTimeoutMs} ms`)), pingTimeoutMs);
-    });
-    const answer = connection.get().then((admin) => admin.describeCluster());
-    answer.catch(() => {});
+  async function ask(): Promise<void> {
+    const admin = await connection.get();
     try {
-      await Promise.race([answer, expired]);
+      await admin.describeCluster();
+    } catch (error) {
+      connection.giveUp(admin);
+      throw error;
+    }
+  }
+
+  async function ping(): Promise<void> {
+    const answer = ask();
+    try {
+      if (!(await settles(answer, timeoutMs))) throw new Error(`no answer within ${timeoutMs} ms`);
+      await answer;
     } catch (error) {
       throw unavailable('event log', error);
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -187,100 +191,50 @@ export function createPinger(brokers: string[], open: OpenOptions): { ping(): Pr
   };
 }
 
-function lazyAdmin(client: () => Kafka): { get(): Promise<Admin>; close(): Promise<void> } {
+interface LazyAdmin {
+  get(): Promise<Admin>;
+  /** The next one who asks gets another one. */
+  giveUp(admin: Admin): void;
+  close(): Promise<void>;
+}
+
+function lazyAdmin(client: () => Client): LazyAdmin {
   let connecting: Promise<Admin> | undefined;
+  const cuts = new Map<Admin, () => void>();
+
+  async function connect(): Promise<Admin> {
+    const { kafka, cut } = client();
+    const admin = kafka.admin();
+    try {
+      await admin.connect();
+    } catch (error) {
+      connecting = undefined;
+      cut();
+      throw error;
+    }
+    cuts.set(admin, cut);
+    return admin;
+  }
+
+  function giveUp(admin: Admin): void {
+    const cut = cuts.get(admin);
+    if (!cut) return;
+    cuts.delete(admin);
+    connecting = undefined;
+    cut();
+  }
+
   return {
     get() {
-      connecting ??= (async () => {
-        const admin = client().admin();
-        await admin.connect();
-        return admin;
-      })().catch((error) => {
-        connecting = undefined;
-        throw error;
-      });
+      connecting ??= connect();
       return connecting;
     },
+    giveUp,
     async close() {
       const admin = await connecting?.catch(() => undefined);
-      await admin?.disconnect();
+      if (!admin) return;
+      await settles(admin.disconnect(), disconnectMs);
+      giveUp(admin);
     },
   };
-}
-
-/**
- * A broker lists a new partition a moment before it serves it. A send in that moment succeeds on some partitions and
- * is repeated for all, which leaves duplicates; so a topic counts as there when every partition answers.
- */
-async function untilReady(admin: Admin, topics: TopicSettings[]): Promise<void> {
-  for (const { name, partitions } of topics) {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        if ((await admin.fetchTopicOffsets(name)).length >= partitions) break;
-        throw new Error(`topic ${name} does not have ${partitions} partitions yet`);
-      } catch (error) {
-        if (attempt >= readyRetries) throw error;
-        await sleep(backoffMs(attempt, 50, 500));
-      }
-    }
-  }
-}
-
-async function setRetention(admin: Admin, topic: string, retentionMs: string): Promise<void> {
-  const { resources } = await admin.describeConfigs({
-    resources: [{ type: TOPIC, name: topic }],
-    includeSynonyms: false,
-  });
-  const entries = resources[0]!.configEntries;
-  if (entries.find(({ configName }) => configName === 'retention.ms')?.configValue === retentionMs) return;
-  // The request replaces all that was set on the topic, so what an operator set goes along.
-  const own = entries.filter(({ configSource }) => configSource === kafkajs.ConfigSource.TOPIC_CONFIG);
-  const kept = own.filter(({ configName }) => configName !== 'retention.ms');
-  await admin.alterConfigs({
-    validateOnly: false,
-    resources: [
-      {
-        type: TOPIC,
-        name: topic,
-        configEntries: [
-          ...kept.map(({ configName, configValue }) => ({ name: configName, value: configValue })),
-          { name: 'retention.ms', value: retentionMs },
-        ],
-      },
-    ],
-  });
-}
-
-/**
- * Joins a group alone, does something as its member, leaves. Tried again while the coordinator is not ready, as after
- * a broker's restart: unlike its other calls, kafkajs does not repeat a join by itself. So `work` may run twice.
- */
-async function asMember(
-  client: () => Kafka,
-  groupId: string,
-  topic: string,
-  work: (consumer: KafkaConsumer) => Promise<void>,
-  eachBatch: EachBatchHandler = async () => {},
-): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    const consumer = client().consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false });
-    const { promise: failed, reject: fail } = Promise.withResolvers<never>();
-    const { promise: joined, resolve: join } = Promise.withResolvers<void>();
-    failed.catch(() => {});
-    consumer.on('consumer.crash', ({ payload }) => fail(payload.error));
-    consumer.on('consumer.group_join', () => join());
-    try {
-      await consumer.connect();
-      await consumer.subscribe({ topics: [topic], fromBeginning: true });
-      await consumer.run({ autoCommit: false, eachBatch });
-      await Promise.race([joined, failed]);
-      return await Promise.race([work(consumer), failed]);
-    } catch (error) {
-      const retriable = error instanceof kafkajs.KafkaJSError && error.retriable;
-      if (!retriable || attempt >= joinRetries) throw error;
-      await sleep(backoffMs(attempt, 100, 1_000));
-    } finally {
-      await consumer.disconnect();
-    }
-  }
 }

@@ -1,15 +1,15 @@
 import type { Logger } from '@worktide/runtime';
-import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
+import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
 import type { KafkaSecurity } from './url.ts';
 
 /**
  * All options are spelled out: kafkajs's defaults differ under test (NODE_ENV) and wait up to 30 s between attempts.
  */
 export function createKafka(
-  brokers: string[],
-  options: { clientId: string; log: Logger; security?: KafkaSecurity },
+  brokers: KafkaConfig['brokers'],
+  options: { clientId: string; log: Logger; security?: KafkaSecurity; onEntry?: (entry: LogEntry) => void },
   retry: { retries: number; maxRetryTime: number },
-  timeouts: { connectionTimeout: number; requestTimeout: number } = {
+  timeouts: { connectionTimeout: number; requestTimeout: number; socketFactory?: ISocketFactory } = {
     connectionTimeout: 3_000,
     requestTimeout: 10_000,
   },
@@ -25,7 +25,10 @@ export function createKafka(
     ...timeouts,
     retry: { initialRetryTime: 100, factor: 0.2, multiplier: 2, ...retry },
     logLevel: kafkajs.logLevel.INFO,
-    logCreator: () => (entry) => writeLog(options.log, entry),
+    logCreator: () => (entry) => {
+      options.onEntry?.(entry);
+      writeLog(options.log, entry);
+    },
   };
   return new kafkajs.Kafka(config);
 }

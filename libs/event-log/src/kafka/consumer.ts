@@ -1,8 +1,11 @@
 import { backoffMs, sleep } from '@worktide/runtime';
-import type { EachBatchPayload, Kafka, Consumer as KafkaConsumer } from 'kafkajs';
+import type { EachBatchPayload, Consumer as KafkaConsumer, LogEntry } from 'kafkajs';
+import { createOffsetResets } from '../consumer-metrics.ts';
 import { createDelivery, type Delivery, type Source } from '../delivery.ts';
 import type { ConsumerHooks } from '../log.ts';
 import type { ConsumeOptions, Consumer, OpenOptions } from '../types.ts';
+import type { Client } from './connections.ts';
+import { disconnect, settles } from './member.ts';
 import { toRecord } from './records.ts';
 
 /**
@@ -18,13 +21,13 @@ const maxWaitMs = 250;
 /** A fetch of one who lingers comes back with this much, or when its wait is over. */
 const lingerBytes = 256 * 1024;
 /** How long closing waits for a consumer that is still starting, e.g. because the broker is away. */
-const disconnectMs = 5_000;
+const startingMs = 5_000;
 const fetchBytes = 4 * 1024 * 1024;
 const fetchBytesPerPartition = 512 * 1024;
 
 export interface KafkaConsumerDependencies extends ConsumerHooks {
-  /** A fresh client each time. */
-  client: () => Kafka;
+  /** A fresh client each time, and what it has to say. */
+  client: (onEntry: (entry: LogEntry) => void) => Client;
   prefix: string;
   open: OpenOptions;
 }
@@ -42,13 +45,18 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
   let current: KafkaConsumer | undefined;
   let generation = 0;
   let lastSignOfLife = 0;
+  let commits = 0;
+  const resets = createOffsetResets(open.metrics, options.group);
 
   const source: Source = {
     async commit(offsets) {
       if (!current) throw new Error('not connected');
+      const before = commits;
       await current.commitOffsets(
         offsets.map(({ topic, partition, offset }) => ({ topic: prefix + topic, partition, offset: String(offset) })),
       );
+      // kafkajs does nothing, and says nothing, while it is not running.
+      if (commits === before) throw new Error('kafkajs has not committed');
     },
     lag: dependencies.lag,
     writeDeadLetter: dependencies.writeDeadLetter,
@@ -92,14 +100,31 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
     for (const { topic, partition, offset } of delivery.reassigned()) dropped.set(`${topic}/${partition}`, offset);
   }
 
+  /**
+   * The group's offset is no longer in the log, for retention has cut it, or not yet, for records were lost. kafkajs goes
+   * on from the earliest record by itself; of that it tells its log and nobody else.
+   */
+  function onEntry({ log: { message, topic, partition } }: LogEntry): void {
+    if (message !== 'Offset out of range, resetting to default offset') return;
+    const name = String(topic).slice(prefix.length);
+    resets(name);
+    open.log.error(
+      { group: options.group, topic: name, partition },
+      'the offset of the group is not in the log: it goes on from the earliest record that is',
+    );
+  }
+
   async function run(consumer: KafkaConsumer, onCrash: (error: Error) => void): Promise<void> {
-    const { GROUP_JOIN, HEARTBEAT, CRASH } = consumer.events;
+    const { GROUP_JOIN, HEARTBEAT, COMMIT_OFFSETS, CRASH } = consumer.events;
     consumer.on(GROUP_JOIN, ({ payload }) => {
       onJoin();
       open.log.info({ group: options.group, partitions: payload.memberAssignment }, 'joined the group');
     });
     consumer.on(HEARTBEAT, () => {
       lastSignOfLife = Date.now();
+    });
+    consumer.on(COMMIT_OFFSETS, () => {
+      commits++;
     });
     consumer.on(CRASH, ({ payload }) => onCrash(payload.error));
     await consumer.connect();
@@ -111,7 +136,8 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
   /** Joins, and joins anew after every crash: kafkajs restarts after some errors only, so it is told never to. */
   async function supervise(): Promise<void> {
     for (let attempt = 0; !closing.signal.aborted; attempt++) {
-      const consumer = client().consumer({
+      const { kafka, cut } = client(onEntry);
+      const consumer = kafka.consumer({
         groupId: prefix + options.group,
         sessionTimeout: sessionTimeoutMs,
         heartbeatInterval: heartbeatMs,
@@ -139,7 +165,9 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
       }
       over.abort();
       current = undefined;
-      await disconnect(consumer, starting);
+      // kafkajs cannot stop what is still starting: it would join after that and stay, a member that nobody serves.
+      if (!(await settles(starting, startingMs))) cut();
+      await disconnect(consumer, cut);
       if (!closing.signal.aborted) await sleep(backoffMs(attempt, 200), closing.signal);
     }
   }
@@ -152,14 +180,6 @@ export function createKafkaConsumer(options: ConsumeOptions, dependencies: Kafka
     lastSignOfLife = Date.now();
     while (!signal.aborted && Date.now() - lastSignOfLife < lifelessMs) await sleep(heartbeatMs, signal);
     if (!signal.aborted) onCrash(new Error(`no heartbeat for ${lifelessMs / 1000} s`));
-  }
-
-  /** kafkajs cannot stop what is still starting: it would join after that and stay, a member that nobody serves. */
-  async function disconnect(consumer: KafkaConsumer, starting: Promise<void>): Promise<void> {
-    const stop = () => consumer.disconnect().catch((err) => open.log.debug({ err }, 'disconnecting failed'));
-    const stopped = new AbortController();
-    void starting.then(stop, stop).then(() => stopped.abort());
-    await sleep(disconnectMs, stopped.signal);
   }
 
   const supervising = supervise();

@@ -1,29 +1,61 @@
+import type { LogEntry } from 'kafkajs';
 import { createEventLog } from '../log.ts';
 import type { EventLog, OpenOptions } from '../types.ts';
 import { createKafkaAdmin, createPinger } from './admin.ts';
 import { createKafka } from './client.ts';
+import { type Client, createClient, createSeeds } from './connections.ts';
 import { createKafkaConsumer } from './consumer.ts';
-import { createKafkaTransport } from './transport.ts';
+import { attemptMs, createKafkaTransport } from './transport.ts';
 import type { KafkaAddress } from './url.ts';
 
+/** Below the two seconds that a readiness check may take. */
+const pingTimeoutMs = 1_800;
+const patient = { connectionTimeout: 3_000, requestTimeout: 10_000 };
+const impatient = { connectionTimeout: pingTimeoutMs, requestTimeout: pingTimeoutMs };
+
+/** Of kafkajs's own retries: none, or about four seconds of them. */
+const never = { retries: 0, maxRetryTime: 100 };
+const sometimes = { retries: 6, maxRetryTime: 1_000 };
+
 /**
- * The log on Kafka. Retries inside kafkajs bridge a change of leader or a quick restart; what lasts longer is told
- * to callers (producers), or waited for (consumers, which then join anew).
+ * The log on Kafka. What outlasts a change of leader or a quick restart is told to callers (producers), or waited for
+ * (consumers, which then join anew).
  */
 export function openKafka({ brokers, prefix, security }: KafkaAddress, options: OpenOptions): EventLog {
   // Whoever makes a client of its own out of these has the credentials with them.
   const open = { ...options, security };
+  const seeds = createSeeds(brokers, probe);
+  const pingClient = (from: () => Promise<string[]>): Client =>
+    createClient((socketFactory) => createKafka(from, open, never, { ...impatient, socketFactory }));
   // kafkajs shares a group's offsets between all consumers of one client object, so that two members in one process
   // would read each other's positions: every use gets a client of its own.
-  const client = () => createKafka(brokers, open, { retries: 6, maxRetryTime: 1_000 });
-  const { close: closeAdmin, ...admin } = createKafkaAdmin(client, prefix);
-  const pinger = createPinger(brokers, open);
+  const client = (onEntry?: (entry: LogEntry) => void): Client =>
+    createClient((socketFactory) =>
+      createKafka(seeds, { ...open, ...(onEntry ? { onEntry } : {}) }, sometimes, { ...patient, socketFactory }),
+    );
+  const producerClient = (): Client =>
+    createClient((socketFactory) =>
+      createKafka(seeds, open, never, { ...patient, requestTimeout: attemptMs, socketFactory }),
+    );
+
+  async function probe(broker: string): Promise<void> {
+    const { kafka, cut } = pingClient(async () => [broker]);
+    try {
+      await kafka.admin().connect();
+    } finally {
+      cut();
+    }
+  }
+
+  const { close: closeAdmin, checkReplication, ...admin } = createKafkaAdmin(client, prefix, open);
+  const pinger = createPinger(() => pingClient(seeds), pingTimeoutMs);
   return createEventLog(
     {
-      transport: () => createKafkaTransport(client(), prefix),
+      transport: () => createKafkaTransport(producerClient, prefix),
       consumer: (options, hooks) => createKafkaConsumer(options, { ...hooks, client, prefix, open }),
       admin,
       check: pinger.ping,
+      checkReplication,
       close: async () => void (await Promise.all([closeAdmin(), pinger.close()])),
     },
     open,
