@@ -9,7 +9,7 @@ export interface Adapter {
   consumer(options: ConsumeOptions, hooks: ConsumerHooks): Consumer;
   admin: LogAdmin;
   check(): Promise<void>;
-  checkReplication(topics: string[]): Promise<void>;
+  checkReplication(): Promise<void>;
   /** Called when all consumers and producers are closed. */
   close(): Promise<void>;
 }

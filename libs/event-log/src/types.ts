@@ -125,10 +125,10 @@ export interface EventLog {
   /** Answers within two seconds whether the log can be reached. */
   check(): Promise<void>;
   /**
-   * For readiness, as a side check: names those of its topics that have fewer copies than asked (`OpenOptions`). Looked up
-   * once a minute at most. A topic that is not there is not named.
+   * For readiness, as a side check: names those of our topics that have fewer copies than asked (`OpenOptions`). Answers at
+   * once with what it last saw, once a minute; of a log that is away it says nothing.
    */
-  checkReplication(topics: string[]): Promise<void>;
+  checkReplication(): Promise<void>;
   /** Closes every consumer, then every producer, then the connections. */
   close(): Promise<void>;
 }
@@ -136,9 +136,9 @@ export interface EventLog {
 /** How often Kafka keeps a topic; without a meaning for the embedded log. */
 export interface ReplicationOptions {
   /** On how many brokers a topic is. Default: 3, or as many as there are. */
-  replication?: number;
+  replication?: number | undefined;
   /** How many of them must have a record before it is acknowledged. Default: more than half; 1 of 2. */
-  minInsync?: number;
+  minInsync?: number | undefined;
 }
 
 export interface OpenOptions {

@@ -1,3 +1,4 @@
+import { eventLogConfig } from '@worktide/event-log';
 import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
@@ -5,7 +6,7 @@ import { z } from 'zod';
 export const configSchema = z.object({
   ...httpConfig(8083),
   CLICKHOUSE_URL: z.string(),
-  EVENT_LOG_URL: z.string(),
+  ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url(),

@@ -1,5 +1,5 @@
 import { createClickHouse } from '@worktide/clickhouse';
-import { openEventLog } from '@worktide/event-log';
+import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
@@ -19,7 +19,12 @@ export async function run(
   const clickhouse = createClickHouse(config.CLICKHOUSE_URL, { log, application: 'worktide-analytics' });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
   const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
-  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: 'analytics', log, metrics });
+  const eventLog = openEventLog(config.EVENT_LOG_URL, {
+    clientId: 'analytics',
+    log,
+    metrics,
+    replication: replicationOf(config),
+  });
   lifecycle.onClose('event log', () => eventLog.close());
   const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics });
   lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
@@ -48,6 +53,7 @@ export async function run(
       'audit into clickhouse': () => consumers.audit.check(),
       auth: identity.check,
     },
+    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
     authenticate: identity.authenticate,
     ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };

@@ -1,3 +1,4 @@
+import { eventLogConfig } from '@worktide/event-log';
 import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 import { isMailUrl } from './mail/transport.ts';
@@ -7,7 +8,7 @@ import { planSeats } from './organization/plans.ts';
 export const configSchema = z.object({
   ...httpConfig(8084),
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-  EVENT_LOG_URL: z.string(),
+  ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
   /** Bearer secret of the routes that only other services call. */

@@ -1,5 +1,5 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog } from '@worktide/event-log';
+import { openEventLog, replicationOf } from '@worktide/event-log';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { describeError, type Lifecycle, type Logger, type Metrics, type Service, sleep } from '@worktide/runtime';
@@ -49,7 +49,12 @@ export async function run(
   const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
   lifecycle.onClose('auth limits', () => limits.close());
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  const eventLog = openEventLog(config.EVENT_LOG_URL, {
+    clientId: serviceName,
+    log,
+    metrics,
+    replication: replicationOf(config),
+  });
   lifecycle.onClose('auth event log', () => eventLog.close());
   const producer = eventLog.producer();
   const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
@@ -120,6 +125,7 @@ export async function run(
         await signingKeys.current();
       },
     },
+    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
     authenticate: context.authenticate,
     internalToken: config.INTERNAL_TOKEN,
     ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),

@@ -1,3 +1,4 @@
+import { eventLogConfig } from '@worktide/event-log';
 import { httpConfig } from '@worktide/runtime';
 import { defaultPingLimits, maxScreenshotBytes, pingEventBounds, type SubscriptionStatus } from '@worktide/schemas';
 import { z } from 'zod';
@@ -11,7 +12,7 @@ const characters = (fallback: number, bound: number) =>
 /** The gateway's environment. It knows no database: only the log, the schema registry, the object store and auth. */
 export const configSchema = z.object({
   ...httpConfig(8081),
-  EVENT_LOG_URL: z.string(),
+  ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url(),

@@ -1,4 +1,4 @@
-import { openEventLog } from '@worktide/event-log';
+import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
@@ -21,7 +21,12 @@ export async function run(
 ): Promise<Service> {
   const { lifecycle, log, metrics } = deps;
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: 'ingest-gateway', log, metrics });
+  const eventLog = openEventLog(config.EVENT_LOG_URL, {
+    clientId: 'ingest-gateway',
+    log,
+    metrics,
+    replication: replicationOf(config),
+  });
   lifecycle.onClose('event log', () => eventLog.close());
   const producer = eventLog.producer({ maxQueuedBytes: config.QUEUE_MAX_BYTES });
   lifecycle.onClose('producer', () => producer.close());
@@ -92,7 +97,7 @@ export async function run(
       auth: identity.check,
     },
     // Without it no screenshot is taken (503), but pings are: a gateway out of rotation would take neither.
-    sideChecks: { 'object store': () => store.check() },
+    sideChecks: { 'event log copies': () => eventLog.checkReplication(), 'object store': () => store.check() },
     authenticate,
     ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };

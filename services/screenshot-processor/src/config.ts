@@ -1,3 +1,4 @@
+import { eventLogConfig } from '@worktide/event-log';
 import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
@@ -6,7 +7,7 @@ export const configSchema = z
   .object({
     ...httpConfig(8086),
     POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-    EVENT_LOG_URL: z.string(),
+    ...eventLogConfig,
     SCHEMA_REGISTRY_URL: z.string().default('local:'),
     KEY_VALUE_URL: z.string().default('memory:'),
     AUTH_URL: z.url({ protocol: /^https?$/ }),

@@ -1,5 +1,5 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog } from '@worktide/event-log';
+import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
@@ -48,7 +48,12 @@ export async function run(
   });
   lifecycle.onClose('screenshots object store', () => store.close());
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  const eventLog = openEventLog(config.EVENT_LOG_URL, {
+    clientId: serviceName,
+    log,
+    metrics,
+    replication: replicationOf(config),
+  });
   lifecycle.onClose('screenshots event log', () => eventLog.close());
   const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const uploadsCodec = createCodec(registry, topics.screenshots);
@@ -93,6 +98,7 @@ export async function run(
       },
       auth: identity.check,
     },
+    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
     authenticate: identity.authenticate,
     ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };

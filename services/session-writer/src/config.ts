@@ -1,3 +1,4 @@
+import { eventLogConfig } from '@worktide/event-log';
 import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
@@ -7,7 +8,7 @@ export const configSchema = z.object({
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   /** A replica for what may lag: lists. */
   POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-  EVENT_LOG_URL: z.string(),
+  ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().optional(),
   AUTH_URL: z.url({ protocol: /^https?$/ }),

@@ -1,5 +1,5 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog } from '@worktide/event-log';
+import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
@@ -43,7 +43,12 @@ export async function run(
   }
   const partitions = createPartitions({ pool, retentionMonths: config.USAGE_RETENTION_MONTHS, log });
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  const eventLog = openEventLog(config.EVENT_LOG_URL, {
+    clientId: serviceName,
+    log,
+    metrics,
+    replication: replicationOf(config),
+  });
   lifecycle.onClose('event log', () => eventLog.close());
   const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const pingsCodec = createCodec(registry, topics.pings);
@@ -90,6 +95,7 @@ export async function run(
       },
       auth: identity.check,
     },
+    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
     authenticate: identity.authenticate,
     ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };

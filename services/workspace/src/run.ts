@@ -1,5 +1,5 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog } from '@worktide/event-log';
+import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
@@ -35,7 +35,12 @@ export async function run(
   const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
   lifecycle.onClose('workspace limits', () => limits.close());
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, { clientId: serviceName, log, metrics });
+  const eventLog = openEventLog(config.EVENT_LOG_URL, {
+    clientId: serviceName,
+    log,
+    metrics,
+    replication: replicationOf(config),
+  });
   lifecycle.onClose('workspace event log', () => eventLog.close());
   const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const codec = createCodec(registry, topics['workspace-events']);
@@ -83,6 +88,7 @@ export async function run(
       },
       auth: identity.check,
     },
+    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
     authenticate: identity.authenticate,
     ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };

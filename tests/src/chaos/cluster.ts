@@ -13,9 +13,9 @@ import type { Target, Trouble } from './target.ts';
 const sleepOfZombieMs = 20_000;
 
 /** Every service as a process of its own on real engines. */
-export async function clusterTarget(dir: string, lifecycle: Lifecycle): Promise<Target> {
+export async function clusterTarget(dir: string, lifecycle: Lifecycle, brokers: number): Promise<Target> {
   const cluster = await startCluster(
-    { dir: path.join(dir, 'cluster'), port: 0, gateways: 2, writers: 2, analytics: 2 },
+    { dir: path.join(dir, 'cluster'), port: 0, gateways: 2, writers: 2, analytics: 2, brokers },
     { lifecycle, log: silentLogger() },
   );
   const consumers = [...cluster.services].filter(([name]) => /^(session-writer|analytics)-/.test(name));
@@ -34,17 +34,28 @@ export async function clusterTarget(dir: string, lifecycle: Lifecycle): Promise<
     happen: () => suspended(engine.pid, () => sleep(sleepOfZombieMs)),
   });
 
+  const brokerNames = [...cluster.allEngines.keys()].filter((name) => name.startsWith('kafka'));
+  /** Of one among several: leadership moves, and everything goes on. */
+  const brokerTroubles = (name: string): Trouble[] => {
+    const broker = cluster.allEngines.get(name)!;
+    return [
+      { name: `${name} is restarted in order`, happen: () => broker.restart() },
+      { name: `${name} hangs for 6 s`, happen: () => suspended(broker.pid, () => sleep(6_000)) },
+    ];
+  };
+
   return {
     name: 'cluster',
     url: cluster.url,
     kills: [
       ...[...cluster.services].map(([name, service]) => killed(name, service)),
-      ...Object.entries(cluster.engines).map(([name, engine]) => killed(name, engine)),
+      ...[...cluster.allEngines].map(([name, engine]) => killed(name, engine)),
+      ...(brokers > 1 ? brokerNames.flatMap(brokerTroubles) : []),
       ...consumers.map(([name, service]) => asleep(name, service)),
     ],
     outage: (ms) =>
-      (['kafka', 'postgres', 'clickhouse', 'redis', 'registry'] as const).flatMap((name) => {
-        const engine = cluster.engines[name];
+      [...brokerNames, 'postgres', 'clickhouse', 'redis', 'registry'].flatMap((name) => {
+        const engine = cluster.allEngines.get(name)!;
         return [
           { name: `${name} hangs for ${ms / 1000} s`, happen: () => suspended(engine.pid, () => sleep(ms)) },
           {

@@ -7,7 +7,7 @@ import { runRound } from './round.ts';
 import { standaloneTarget } from './standalone.ts';
 import type { Target } from './target.ts';
 
-const usage = `npm run chaos -- [--rounds 5] [--minutes 10] [--seed n] [--on cluster,standalone]
+const usage = `npm run chaos -- [--rounds 5] [--minutes 10] [--seed n] [--on cluster,standalone] [--brokers 1]
 Random kill -9 of every process, outages of up to a minute and replays while a fleet works; after each round the
 fleet's ledger is compared with usage and reports. Rounds take turns on the targets and share the minutes.
 Exit status: 0 all equal, 1 a difference or a part that did not recover, 2 bad arguments.`;
@@ -27,6 +27,7 @@ function options() {
       minutes: { type: 'string', default: '10' },
       seed: { type: 'string', default: String(1 + Math.floor(Math.random() * 1_000_000)) },
       on: { type: 'string', default: 'cluster,standalone' },
+      brokers: { type: 'string', default: '1' },
     },
   });
   const on = values.on.split(',').map((name) => {
@@ -38,6 +39,7 @@ function options() {
     minutes: whole(values.minutes, 'minutes', 10_000),
     seed: whole(values.seed, 'seed', 2 ** 31),
     on,
+    brokers: whole(values.brokers, 'brokers', 9),
   };
 }
 
@@ -79,7 +81,7 @@ try {
     let on = started.get(name);
     if (!on) {
       say(`starting the ${name}`);
-      on = { target: await targets[name](folder.dir, lifecycle), runs: [] };
+      on = { target: await targets[name](folder.dir, lifecycle, given.brokers), runs: [] };
       started.set(name, on);
     }
     say(`round ${round + 1} of ${given.rounds} on the ${name}`);

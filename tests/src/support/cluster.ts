@@ -94,7 +94,7 @@ export async function startTestCluster(): Promise<TestCluster> {
       return gateway;
     },
     async revive() {
-      for (const each of [...Object.values(engines), ...services.values()]) {
+      for (const each of [...cluster.allEngines.values(), ...services.values()]) {
         if (!isRunning(each.pid)) await each.restart();
       }
     },

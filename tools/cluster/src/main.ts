@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { createLogger, runProcess } from '@worktide/runtime';
 import { startCluster } from './start.ts';
 
-const usage = `npm run cluster -- [--gateways 1] [--writers 1] [--analytics 1] [--port 8080] [--data folder]
+const usage = `npm run cluster -- [--gateways 1] [--writers 1] [--analytics 1] [--brokers 1] [--port 8080] [--data folder]
 Starts the real engines and every service as a process of its own; without --data the data goes when it ends.`;
 
 const count = (text: string | undefined, fallback: number): number => {
@@ -20,6 +20,7 @@ function options() {
       gateways: { type: 'string' },
       writers: { type: 'string' },
       analytics: { type: 'string' },
+      brokers: { type: 'string' },
       port: { type: 'string' },
       data: { type: 'string' },
     },
@@ -28,6 +29,7 @@ function options() {
     gateways: count(values.gateways, 1),
     writers: count(values.writers, 1),
     analytics: count(values.analytics, 1),
+    brokers: Math.max(1, count(values.brokers, 1)),
     port: count(values.port, 8080),
     data: values.data,
   };
@@ -52,7 +54,7 @@ await runProcess(
     const cluster = await startCluster({ ...given, dir, onStep: say }, { lifecycle, log });
     say(`\nThe cluster is ready at ${cluster.url} (data and logs: ${dir})`);
     for (const [name, service] of cluster.services) say(`  ${name.padEnd(20)} ${service.baseUrl}  pid ${service.pid}`);
-    for (const [name, engine] of Object.entries(cluster.engines)) say(`  ${name.padEnd(20)} pid ${engine.pid}`);
+    for (const [name, engine] of cluster.allEngines) say(`  ${name.padEnd(20)} pid ${engine.pid}`);
     say(`\nnpm run fleet -- --url ${cluster.url} --agents 200 --seconds 30\nCtrl-C stops everything.`);
   },
   { deadlineMs: 40_000 },

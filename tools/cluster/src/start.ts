@@ -10,6 +10,7 @@ import {
   startClickHouse,
   startEngine,
   startKafka,
+  startKafkaCluster,
   startPostgres,
   startRedis,
   startRegistry,
@@ -33,6 +34,8 @@ export interface ClusterOptions {
   gateways: number;
   writers: number;
   analytics: number;
+  /** Of Kafka; 1 unless said. */
+  brokers?: number;
   /** More environment for every service, e.g. a smaller queue. */
   env?: Record<string, string>;
   onStep?: (text: string) => void;
@@ -42,7 +45,10 @@ export type EngineName = 'kafka' | 'postgres' | 'clickhouse' | 'redis' | 'regist
 
 export interface Cluster {
   url: string;
+  /** Of several brokers the first. */
   engines: Record<EngineName, Engine>;
+  /** By name, with each of several brokers: `kafka-1`, `kafka-2` … */
+  allEngines: Map<string, Engine>;
   /** By name: `auth`, `ingest-gateway-1`, `session-writer-1`, `workspace-1`, `analytics-1` …; each may be killed and restarted. */
   services: Map<string, Engine & { baseUrl: string }>;
   eventLogUrl: string;
@@ -60,7 +66,7 @@ export async function startCluster(
   await chmod(dir, 0o711);
 
   onStep('Starting Kafka, PostgreSQL, ClickHouse, Redis, S3 and the schema registry …');
-  const engines = await startEngines(dir, lifecycle);
+  const { engines, allEngines, eventLogUrl } = await startEngines(dir, options.brokers ?? 1, lifecycle);
   onStep('Preparing tables and topics …');
   const postgresUrls: Record<string, string> = {};
   for (const [service, database] of [
@@ -75,7 +81,7 @@ export async function startCluster(
   const clickhouseUrl = new URL(engines.clickhouse.url);
   clickhouseUrl.pathname = '/worktide';
   await migrateClickHouse(clickhouseUrl.href, migrationsFolder, { log });
-  const eventLog = openEventLog(engines.kafka.url, { clientId: 'cluster', log, metrics: createMetrics() });
+  const eventLog = openEventLog(eventLogUrl, { clientId: 'cluster', log, metrics: createMetrics() });
   await eventLog.admin.ensureTopics(allTopics());
   await eventLog.close();
 
@@ -86,7 +92,7 @@ export async function startCluster(
   const common: Record<string, string> = {
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
-    EVENT_LOG_URL: engines.kafka.url,
+    EVENT_LOG_URL: eventLogUrl,
     SCHEMA_REGISTRY_URL: engines.registry.url,
     KEY_VALUE_URL: engines.redis.url,
     CLICKHOUSE_URL: clickhouseUrl.href,
@@ -159,26 +165,43 @@ export async function startCluster(
     deps,
   );
   await untilReady([...services.values()], log);
-  return { url, engines, services, eventLogUrl: engines.kafka.url, registryUrl: engines.registry.url };
+  return { url, engines, allEngines, services, eventLogUrl, registryUrl: engines.registry.url };
 }
 
-async function startEngines(dir: string, lifecycle: Lifecycle): Promise<Cluster['engines']> {
+async function startEngines(
+  dir: string,
+  brokers: number,
+  lifecycle: Lifecycle,
+): Promise<Pick<Cluster, 'engines' | 'allEngines' | 'eventLogUrl'>> {
   const starters = {
-    kafka: () => startKafka({ dir: path.join(dir, 'kafka'), optimised: true, heap: '768m' }),
     postgres: () => startPostgres({ dir: path.join(dir, 'postgres') }),
     clickhouse: () => startClickHouse({ dir: path.join(dir, 'clickhouse') }),
     redis: () => startRedis({ dir: path.join(dir, 'redis') }),
     registry: () => startRegistry({ dir: path.join(dir, 'registry') }),
     s3: () => startS3({ dir: path.join(dir, 's3') }),
   };
-  const started = await Promise.all(
-    Object.entries(starters).map(async ([name, start]) => {
-      const engine = await start();
-      lifecycle.onClose(name, () => engine.stop());
-      return [name, engine] as const;
-    }),
-  );
-  return Object.fromEntries(started) as Cluster['engines'];
+  const allEngines = new Map<string, Engine>();
+  const add = (name: string, engine: Engine): void => {
+    lifecycle.onClose(name, () => engine.stop());
+    allEngines.set(name, engine);
+  };
+  const startBrokers = async (): Promise<{ url: string; brokers: Engine[] }> => {
+    const options = { dir: path.join(dir, 'kafka'), optimised: true };
+    if (brokers === 1) {
+      const broker = await startKafka({ ...options, heap: '768m' });
+      add('kafka', broker);
+      return { url: broker.url, brokers: [broker] };
+    }
+    const kafka = await startKafkaCluster({ ...options, brokers, heap: '512m' });
+    for (const [i, broker] of kafka.brokers.entries()) add(`kafka-${i + 1}`, broker);
+    return kafka;
+  };
+  const [kafka] = await Promise.all([
+    startBrokers(),
+    ...Object.entries(starters).map(async ([name, start]) => add(name, await start())),
+  ]);
+  const engines = { ...Object.fromEntries(allEngines), kafka: kafka.brokers[0]! } as Cluster['engines'];
+  return { engines, allEngines, eventLogUrl: kafka.url };
 }
 
 async function untilReady(services: { baseUrl: string }[], log: Logger): Promise<void> {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, unavailable } from '@worktide/runtime';
+import { allTopics } from '@worktide/schemas';
 import type { Admin } from 'kafkajs';
 import type { LogAdmin, OpenOptions, StoredRecord } from '../types.ts';
 import { answerIn } from './answers.ts';
@@ -7,7 +8,7 @@ import type { Client } from './connections.ts';
 import { createEndsReader } from './ends.ts';
 import { asMember, settles } from './member.ts';
 import { toRecord } from './records.ts';
-import { checkReplication, ensureTopics } from './topics.ts';
+import { ensureTopics, weakTopics } from './topics.ts';
 
 /** A reader that gets nothing for so long is not waited for any longer. */
 const stalledMs = 20_000;
@@ -16,7 +17,7 @@ const disconnectMs = 2_000;
 const lookEveryMs = 60_000;
 
 export interface KafkaAdmin extends LogAdmin {
-  checkReplication(topics: string[]): Promise<void>;
+  checkReplication(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,7 +25,9 @@ export interface KafkaAdmin extends LogAdmin {
 export function createKafkaAdmin(client: () => Client, prefix: string, open: OpenOptions): KafkaAdmin {
   const connection = lazyAdmin(client);
   const ends = createEndsReader();
-  let looked: { asked: string; at: number; answer: Promise<void> } | undefined;
+  /** Topics with too few copies, as last seen. */
+  let weak: string[] = [];
+  let lookedAt = 0;
   const topicsDependencies = { ends, replication: open.replication ?? {}, log: open.log };
 
   async function using<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
@@ -36,6 +39,17 @@ export function createKafkaAdmin(client: () => Client, prefix: string, open: Ope
       // A broker that hangs, or tells what is long over, is not asked again.
       if (!answerIn(error)) connection.giveUp(admin);
       throw unavailable('event log', error);
+    }
+  }
+
+  async function look(): Promise<void> {
+    lookedAt = Date.now();
+    const names = allTopics().map(({ name }) => prefix + name);
+    try {
+      weak = await using((admin) => weakTopics(admin, names, topicsDependencies.replication));
+    } catch (err) {
+      lookedAt = 0;
+      open.log.debug({ err }, 'the copies of the topics are not known');
     }
   }
 
@@ -126,14 +140,9 @@ export function createKafkaAdmin(client: () => Client, prefix: string, open: Ope
           topicsDependencies,
         ),
       ),
-    checkReplication(topics) {
-      const names = topics.map((name) => prefix + name);
-      const asked = names.join();
-      if (looked?.asked !== asked || Date.now() - looked.at > lookEveryMs) {
-        const answer = using((admin) => checkReplication(admin, names, topicsDependencies.replication));
-        looked = { asked, at: Date.now(), answer };
-      }
-      return looked.answer;
+    async checkReplication() {
+      if (Date.now() - lookedAt > lookEveryMs) void look();
+      if (weak.length > 0) throw new Error(`topics with fewer copies than asked: ${weak.join(', ')}`);
     },
     topicNames: () =>
       using(async (admin) => {

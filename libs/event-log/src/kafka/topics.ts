@@ -72,17 +72,17 @@ export async function ensureTopics(
   }
 }
 
-/** @throws Error that names those of the topics which are there and have fewer copies than asked. */
-export async function checkReplication(admin: Admin, names: string[], asked: ReplicationOptions): Promise<void> {
+/** Those of the topics that are there and have fewer copies than asked, each with how many. */
+export async function weakTopics(admin: Admin, names: string[], asked: ReplicationOptions): Promise<string[]> {
   const { brokers } = await admin.describeCluster();
   const replication = replicationFor(brokers.length, asked);
   const existing = new Set(await admin.listTopics());
   const present = names.filter((name) => existing.has(name));
-  if (present.length === 0) return;
-  const weak = [...(await describeTopics(admin, present))].filter(([, topic]) => topic.replication < replication);
-  if (weak.length === 0) return;
-  const each = weak.map(([name, topic]) => `${name} ${topic.replication}`).join(', ');
-  throw new Error(`topics with fewer copies than ${replication}: ${each}`);
+  if (present.length === 0) return [];
+  const found = [...(await describeTopics(admin, present))];
+  return found
+    .filter(([, topic]) => topic.replication < replication)
+    .map(([name, topic]) => `${name} (${topic.replication} of ${replication})`);
 }
 
 export interface FoundTopic {
