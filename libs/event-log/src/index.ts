@@ -1,4 +1,4 @@
-export { eventLogConfig, replicationOf } from './config.ts';
+export { eventLogConfig, replicationFrom, replicationOf } from './config.ts';
 export { deadLetterHeaders } from './dead-letters.ts';
 export { openEventLog } from './open.ts';
 export { partitionFor } from './partition.ts';

@@ -17,7 +17,7 @@ import {
   startS3,
 } from '@worktide/backends';
 import { migrateClickHouse } from '@worktide/clickhouse';
-import { openEventLog } from '@worktide/event-log';
+import { openEventLog, replicationFrom } from '@worktide/event-log';
 import { prepareServiceDatabase } from '@worktide/postgres';
 import { createMetrics, describeError, type Lifecycle, type Logger } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
@@ -81,7 +81,9 @@ export async function startCluster(
   const clickhouseUrl = new URL(engines.clickhouse.url);
   clickhouseUrl.pathname = '/worktide';
   await migrateClickHouse(clickhouseUrl.href, migrationsFolder, { log });
-  const eventLog = openEventLog(eventLogUrl, { clientId: 'cluster', log, metrics: createMetrics() });
+  // The services inherit this process's environment.
+  const replication = replicationFrom({ ...process.env, ...options.env });
+  const eventLog = openEventLog(eventLogUrl, { clientId: 'cluster', log, metrics: createMetrics(), replication });
   await eventLog.admin.ensureTopics(allTopics());
   await eventLog.close();
 

@@ -25,8 +25,8 @@ export function openKafka({ brokers, prefix, security }: KafkaAddress, options: 
   // Whoever makes a client of its own out of these has the credentials with them.
   const open = { ...options, security };
   const seeds = createSeeds(brokers, probe);
-  const pingClient = (from: () => Promise<string[]>): Client =>
-    createClient((socketFactory) => createKafka(from, open, never, { ...impatient, socketFactory }));
+  const pingClient = (from: () => Promise<string[]>, log = open.log): Client =>
+    createClient((socketFactory) => createKafka(from, { ...open, log }, never, { ...impatient, socketFactory }));
   // kafkajs shares a group's offsets between all consumers of one client object, so that two members in one process
   // would read each other's positions: every use gets a client of its own.
   const client = (onEntry?: (entry: LogEntry) => void): Client =>
@@ -39,7 +39,8 @@ export function openKafka({ brokers, prefix, security }: KafkaAddress, options: 
     );
 
   async function probe(broker: string): Promise<void> {
-    const { kafka, cut } = pingClient(async () => [broker]);
+    // That one of several is away is no news.
+    const { kafka, cut } = pingClient(async () => [broker], open.log.child({}, { level: 'silent' }));
     try {
       await kafka.admin().connect();
     } finally {

@@ -43,7 +43,7 @@ export function createKafkaTransport(client: () => Client, prefix: string): Tran
           const answer = answerIn(error);
           // Where the broker did not even say why not, or kafkajs says something odd, nothing of the connections is trusted.
           if (!answer) giveUp();
-          const pause = backoffMs(attempt, 50, 500);
+          const pause = backoffMs(attempt, 50, 1_000);
           if (closed || (answer && !answer.retriable) || performance.now() + pause >= end) throw error;
           await sleep(pause);
         }
