@@ -40,6 +40,9 @@ const codeOf = (error: unknown): string =>
 
 export const isRetryable = (error: unknown): boolean => retryable.has(codeOf(error));
 
+/** A statement ended before it was done: its time was up, or somebody asked for it. The connection is good. */
+export const isCancelled = (error: unknown): boolean => codeOf(error) === '57014';
+
 /** True where the connection itself cannot be trusted any more and has to be thrown away. */
 export function isConnectionTrouble(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isConnectionTrouble);

@@ -1,4 +1,13 @@
-import { describeError, type Logger, type Metrics, type ReadinessCheck, unavailable } from '@worktide/runtime';
+import {
+  createMetrics,
+  createTurns,
+  describeError,
+  type Logger,
+  type Metrics,
+  type ReadinessCheck,
+  type Turns,
+  unavailable,
+} from '@worktide/runtime';
 import pg from 'pg';
 import { mapPostgresError } from './errors.ts';
 import { verifiedUrl } from './url.ts';
@@ -13,6 +22,11 @@ export interface PoolOptions {
   applicationName: string;
   /** Connections at most, 10 unless said. */
   max?: number;
+  /**
+   * Connections of these that requests never get, for the service's own work (consumers, workers, maintenance, cancelling);
+   * 2 unless said. Requests have at least one.
+   */
+  reserved?: number;
   /** Longest a statement of a `transaction` may run, 30 s unless said. */
   statementTimeoutMs?: number;
   log: Logger;
@@ -26,10 +40,33 @@ const networkGraceMs = 5_000;
 /** Readiness answers within this. */
 const checkTimeoutMs = 2_000;
 
-const statementTimeouts = new WeakMap<Pool, number>();
+/** With the wait for a turn this stays below what a handler has. */
+const requestStatementMs = 10_000;
 
-/** Longest a statement of a transaction on this pool may run, in milliseconds. */
-export const statementTimeoutOf = (pool: Pool): number => statementTimeouts.get(pool) ?? 30_000;
+/** What this library knows of a pool that pg does not. */
+interface Manners {
+  /** Longest a statement of the service's own may run, and one of a request, in milliseconds. */
+  statementTimeoutMs: number;
+  requestStatementMs: number;
+  turns: Turns;
+}
+
+const manners = new WeakMap<Pool, Manners>();
+
+export function mannersOf(pool: Pool): Manners {
+  const found = manners.get(pool);
+  if (!found) throw new TypeError('not a pool of createPool');
+  return found;
+}
+
+/**
+ * Does work for a request that takes a connection of the pool, when it is the subject's turn: an organisation, or an
+ * address before there is one. So whatever one asks for, others wait for what is in work and not for its line.
+ * Work within must not ask for another turn.
+ * @throws AppError 503 `BUSY` where the turn does not come within 5 s; what `work` throws.
+ */
+export const inTurn = <T>(pool: Pool, subject: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
+  mannersOf(pool).turns.run(subject, work, signal ? { signal } : {});
 
 const INT8 = 20;
 const INT8_ARRAY = 1016;
@@ -57,9 +94,13 @@ const types: pg.CustomTypesConfig = {
  * no named statements. `int8` comes back as a number. `pool.query` (promise form only) rejects with 503
  * `DEPENDENCY_UNAVAILABLE` on connection trouble; other database errors come through with their `code`.
  * Connects lazily; the caller closes it with `pool.end()`.
+ *
+ * Connections are shared: what requests do comes by turns between organisations (`tenantTransaction`, `inTurn`), what
+ * the service does by itself (`pool.query`, `transaction`) has the reserved ones and whatever else is free.
  */
 export function createPool(url: string, options: PoolOptions): Pool {
-  const { applicationName, max = 10, statementTimeoutMs = 30_000, log, metrics } = options;
+  const { applicationName, max = 10, reserved = 2, statementTimeoutMs = 30_000, log, metrics } = options;
+  const places = Math.max(1, max - reserved);
   const pool = new pg.Pool({
     connectionString: verifiedUrl(url),
     application_name: applicationName,
@@ -69,7 +110,18 @@ export function createPool(url: string, options: PoolOptions): Pool {
     keepAlive: true,
     types,
   });
-  statementTimeouts.set(pool, statementTimeoutMs);
+  manners.set(pool, {
+    statementTimeoutMs,
+    requestStatementMs: Math.min(statementTimeoutMs, requestStatementMs),
+    turns: createTurns({
+      name: `postgres ${applicationName}`,
+      places,
+      // Statements are long in proportion to others' patience: one who has slow ones leaves half to the rest.
+      placesEach: Math.ceil(places / 2),
+      maxWaitMs: connectTimeoutMs,
+      metrics: metrics ?? createMetrics(),
+    }),
+  });
   // Without listeners the loss of a connection, idle or in use, would be an uncaught exception.
   pool.on('error', (error) => log.warn({ err: error }, `postgres: idle connection lost: ${describeError(error)}`));
   pool.on('connect', (client) => {

@@ -161,7 +161,7 @@ describe('tenantTransaction (U9)', () => {
     const shown = await tenantTransaction(strict, one, (client) => client.query('SHOW statement_timeout'));
     expect(shown.rows).toEqual([{ statement_timeout: '50ms' }]);
     const slow = tenantTransaction(strict, one, (client) => client.query('SELECT pg_sleep(5)'));
-    await expect(slow).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    await expect(slow).rejects.toMatchObject({ code: 'TIMEOUT', statusCode: 503 });
     expect(await whoAmI(strict)).toEqual(owner);
     expect((await strict.query('SHOW statement_timeout')).rows).toEqual([{ statement_timeout: '30s' }]);
     await strict.end();

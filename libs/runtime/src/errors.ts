@@ -74,6 +74,10 @@ export const unavailable = (dependency: string, cause?: unknown, retryAfterSecon
     cause,
   });
 
+/** 400 that nobody reads: the caller went away, so what was done for it ended. */
+export const requestAborted = (cause?: unknown): AppError =>
+  new AppError('REQUEST_ABORTED', 'The request ended.', { statusCode: 400, cause });
+
 /** Any thrown value as an AppError; what is unknown becomes `INTERNAL` with the original as cause. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;

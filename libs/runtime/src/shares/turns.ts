@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError, requestAborted } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 
 export interface TurnsOptions {
@@ -151,7 +151,7 @@ export function createTurns(options: TurnsOptions): Turns {
   function place(queue: Queue, { cost, signal }: Turn): Promise<number> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => leave(refusal(`waited ${maxWaitMs} ms`)), maxWaitMs);
-      const onAbort = (): void => leave(new AppError('REQUEST_ABORTED', 'The request ended.', { statusCode: 400 }));
+      const onAbort = (): void => leave(requestAborted());
       const forget = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
@@ -182,7 +182,7 @@ export function createTurns(options: TurnsOptions): Turns {
 
   return {
     async run(subject, work, turn = {}) {
-      turn.signal?.throwIfAborted();
+      if (turn.signal?.aborted) throw requestAborted();
       const queue = queueOf(subject);
       if (queue.waiters.length >= maxWaitingEach) throw refusal(`${subject} has ${queue.waiters.length} waiting`);
       if (waiting >= maxWaiting) {
