@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createMetrics, unavailable, uuidv7 } from '@worktide/runtime';
 import { createAgentKeys } from './agent-keys.ts';
@@ -6,6 +6,8 @@ import type { AuthClient, ResolvedAgentKey } from './auth-client.ts';
 import { createRevocationList } from './revocations.ts';
 
 const minute = 60_000;
+const sender = () => '192.0.2.1';
+const stranger = (): string => `waka_${randomUUID()}`;
 
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
 afterEach(() => void jest.useRealTimers());
@@ -13,7 +15,16 @@ afterEach(() => void jest.useRealTimers());
 /** Auth that knows any key, or none; it can be taken away or made to wait; the clock is the test's. */
 function withAuth() {
   const key = `waka_${randomUUID()}`;
-  const state = { away: false, unknown: false, asked: 0, held: undefined as Promise<void> | undefined };
+  const ours = hash('sha256', key, 'hex');
+  const state = {
+    away: false,
+    unknown: false,
+    onlyOurs: false,
+    /** Questions, and keys in them. */
+    asked: 0,
+    keys: 0,
+    held: undefined as Promise<void> | undefined,
+  };
   const credential: ResolvedAgentKey = {
     agentKeyId: uuidv7(),
     organizationId: uuidv7(),
@@ -23,12 +34,12 @@ function withAuth() {
     deviceId: 'laptop',
   };
   const auth = {
-    async resolveAgentKey() {
+    async resolveAgentKeys(keyHashes: string[]) {
       state.asked++;
+      state.keys += keyHashes.length;
       if (state.away) throw unavailable('auth');
       await state.held;
-      if (state.unknown) return undefined;
-      return credential;
+      return keyHashes.map((hash) => (state.unknown || (state.onlyOurs && hash !== ours) ? null : credential));
     },
   } as unknown as AuthClient;
   const revocations = createRevocationList();
@@ -44,13 +55,13 @@ describe('agent keys while auth is away', () => {
   test('an agent that posts every half minute is served for more than an hour of it', async () => {
     const { key, state, credential, agentKeys, pass } = withAuth();
     for (let at = 0; at < 30 * minute; at += minute / 2) {
-      await agentKeys.resolve(key);
+      await agentKeys.resolve(key, sender);
       await pass(minute / 2);
     }
     const before = state.asked;
     state.away = true;
     for (let at = 0; at < 100 * minute; at += minute / 2) {
-      expect(await agentKeys.resolve(key)).toEqual(credential);
+      expect(await agentKeys.resolve(key, sender)).toEqual(credential);
       await pass(minute / 2);
     }
     // And auth is not asked at each of its 200 requests, nor never.
@@ -60,16 +71,16 @@ describe('agent keys while auth is away', () => {
 
   test('an agent that was quiet for half an hour before is served for an hour, too', async () => {
     const { key, state, credential, agentKeys, pass } = withAuth();
-    await agentKeys.resolve(key);
+    await agentKeys.resolve(key, sender);
     await pass(30 * minute);
     state.away = true;
     await pass(60 * minute);
-    expect(await agentKeys.resolve(key)).toEqual(credential);
+    expect(await agentKeys.resolve(key, sender)).toEqual(credential);
   });
 
   test('a revoked key is out all the same', async () => {
     const { key, state, credential, revocations, agentKeys } = withAuth();
-    await agentKeys.resolve(key);
+    await agentKeys.resolve(key, sender);
     state.away = true;
     const item = {
       kind: 'agent-key',
@@ -78,39 +89,73 @@ describe('agent keys while auth is away', () => {
       at: Date.now(),
     } as const;
     agentKeys.forget(revocations.add([item]));
-    await expect(agentKeys.resolve(key)).rejects.toMatchObject({ statusCode: 401 });
+    await expect(agentKeys.resolve(key, sender)).rejects.toMatchObject({ statusCode: 401 });
   });
 });
 
 describe('known agents while strangers try keys', () => {
-  test('are served without a wait, and refreshed again later', async () => {
+  test('are served without a wait, and refreshed beside them', async () => {
     const { key, state, credential, agentKeys, pass } = withAuth();
-    await agentKeys.resolve(key);
-    // As many lookups as are allowed at once, and auth answers none of them.
-    let answer = (): void => {};
-    state.held = new Promise<void>((resolve) => {
-      answer = resolve;
-    });
-    const strangers = Array.from({ length: 256 }, () => agentKeys.resolve(`waka_${randomUUID()}`).catch(() => {}));
-    // Each time a refresh is due, and there is no room for it.
-    for (let at = 0; at < 20; at++) {
-      await pass(at === 0 ? 11 * minute : minute);
-      expect(await agentKeys.resolve(key)).toEqual(credential);
-    }
+    await agentKeys.resolve(key, sender);
+    // As many look-ups as one address may have at once, and more that wait; auth answers none of them.
+    const { promise, resolve: answer } = Promise.withResolvers<void>();
+    state.held = promise;
+    const strangers = Array.from({ length: 300 }, () => agentKeys.resolve(stranger(), sender).catch(() => {}));
+    await pass(11 * minute);
+    expect(await agentKeys.resolve(key, sender)).toEqual(credential);
     answer();
     state.held = undefined;
     await Promise.all(strangers);
-    const before = state.asked;
-    await agentKeys.resolve(key);
-    expect(state.asked).toBe(before + 1);
+    expect(state.keys).toBe(302);
+  });
+
+  test('thousands of their keys are a few questions, and a newcomer from elsewhere is in the next', async () => {
+    const { key, state, credential, agentKeys } = withAuth();
+    state.onlyOurs = true;
+    const { promise, resolve: answer } = Promise.withResolvers<void>();
+    state.held = promise;
+    const ended: string[] = [];
+    const strangers = Array.from({ length: 1_100 }, () =>
+      agentKeys.resolve(stranger(), sender).catch(() => void ended.push('stranger')),
+    );
+    const newcomer = agentKeys
+      .resolve(key, () => '192.0.2.2')
+      .then((caller) => {
+        ended.push('newcomer');
+        return caller;
+      });
+    answer();
+    state.held = undefined;
+    expect(await newcomer).toEqual(credential);
+    // Before it no more than were on their way when it came.
+    expect(ended.length).toBeLessThanOrEqual(129);
+    await Promise.all(strangers);
+    expect(state.asked).toBeLessThan(110);
+  });
+
+  test('beyond its line an address is told 503, and others are not', async () => {
+    const { key, state, credential, agentKeys } = withAuth();
+    state.onlyOurs = true;
+    const { promise, resolve: answer } = Promise.withResolvers<void>();
+    state.held = promise;
+    const strangers = Array.from({ length: 1_200 }, () =>
+      agentKeys.resolve(stranger(), sender).catch((error: { code: string }) => error.code),
+    );
+    const newcomer = agentKeys.resolve(key, () => '192.0.2.2');
+    answer();
+    expect(await newcomer).toEqual(credential);
+    const codes = await Promise.all(strangers);
+    // 128 in a place, 1,000 in the line.
+    expect(codes.filter((code) => code === 'BUSY')).toHaveLength(72);
+    expect(codes.filter((code) => code === 'UNAUTHORIZED')).toHaveLength(1_128);
   });
 
   test('are not forgotten for keys that do not exist', async () => {
     const { key, state, credential, agentKeys } = withAuth();
-    await agentKeys.resolve(key);
+    await agentKeys.resolve(key, sender);
     state.unknown = true;
-    for (let at = 0; at < 300; at++) await agentKeys.resolve(`waka_${randomUUID()}`).catch(() => {});
+    for (let at = 0; at < 300; at++) await agentKeys.resolve(`waka_${randomUUID()}`, sender).catch(() => {});
     state.away = true;
-    expect(await agentKeys.resolve(key)).toEqual(credential);
+    expect(await agentKeys.resolve(key, sender)).toEqual(credential);
   });
 });

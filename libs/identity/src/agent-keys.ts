@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
-import { AppError, type Caller, type Metrics, unauthorized } from '@worktide/runtime';
+import { type Caller, createTurns, type Metrics, type Sender, unauthorized } from '@worktide/runtime';
+import { maxResolvedCredentials } from '@worktide/schemas';
 import type { AuthClient, Revocation } from './auth-client.ts';
+import { createBatches } from './batches.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { RevocationList } from './revocations.ts';
 
@@ -13,8 +15,14 @@ const believedMs = 2 * 3_600_000;
 const refreshAfterMs = 600_000;
 /** A key may have been made just now; a wrong one must not cost auth a query for each attempt. */
 const refusedMs = 5_000;
-/** Requests to auth at once; beyond it 503. A restarted gateway with 10,000 agents gets through in seconds. */
+/** Keys asked about at once, of which one address has half; the rest wait, in lines of their own. */
 const maxInFlight = 256;
+/** A restarted gateway with 10,000 agents gets through in seconds: whose turn does not come is told 503. */
+const maxWaiting = 5_000;
+const maxWaitingEach = 1_000;
+const maxWaitMs = 3_000;
+/** As many keys as are wanted go in one request: who tries keys costs auth next to nothing. */
+const maxQuestions = 4;
 const maxRefused = 10_000;
 const maxBackground = 16;
 const maxAttempts = 3;
@@ -26,7 +34,8 @@ interface Known {
 }
 
 export interface AgentKeys {
-  resolve(credential: string): Promise<Caller>;
+  /** @param sender whose line a look-up waits in. */
+  resolve(credential: string, sender: Sender): Promise<Caller>;
   /** Drops what changes of users make wrong; revoked keys are looked for in the list. */
   forget(items: readonly Revocation[]): void;
   readonly size: number;
@@ -45,7 +54,22 @@ export function createAgentKeys(options: {
   const cache: Cache<Known> = createCache(options.maxEntries);
   /** Until when, apart from the known: whoever tries keys must not push them out. */
   const refused: Cache<number> = createCache(maxRefused);
-  const inFlight = new Map<string, Promise<Caller | undefined>>();
+  const asking = new Map<string, Promise<Caller | undefined>>();
+  const turns = createTurns({
+    name: 'agent keys',
+    places: maxInFlight,
+    placesEach: maxInFlight / 2,
+    maxWaiting,
+    maxWaitingEach,
+    maxWaitMs,
+    metrics: options.metrics,
+    message: 'Too many credentials are being checked.',
+  });
+  const find = createBatches({
+    ask: (keyHashes: string[]) => auth.resolveAgentKeys(keyHashes),
+    maxKeys: maxResolvedCredentials,
+    maxQuestions,
+  });
   let background = 0;
   /** Rises with every change of a user: an answer that was on its way meanwhile may be from before. */
   let generation = 0;
@@ -53,13 +77,13 @@ export function createAgentKeys(options: {
   async function ask(keyHash: string): Promise<Caller | undefined> {
     for (let attempt = 1; ; attempt++) {
       const before = generation;
-      const found = await auth.resolveAgentKey(keyHash).catch((error: unknown) => {
+      const found = await find(keyHash).catch((error: unknown) => {
         lookups.inc({ outcome: 'failed' });
         throw error;
       });
       const outdated = before !== generation;
       if (outdated && attempt < maxAttempts) continue;
-      const good = found !== undefined && !revocations.isRefusedKey(found.agentKeyId);
+      const good = found !== null && !revocations.isRefusedKey(found.agentKeyId);
       lookups.inc({ outcome: good ? 'known' : 'refused' });
       const now = Date.now();
       if (!good) {
@@ -74,29 +98,26 @@ export function createAgentKeys(options: {
     }
   }
 
-  function askOnce(keyHash: string): Promise<Caller | undefined> {
-    const running = inFlight.get(keyHash);
+  function askOnce(keyHash: string, subject: string): Promise<Caller | undefined> {
+    const running = asking.get(keyHash);
     if (running) return running;
-    if (inFlight.size >= maxInFlight) {
-      throw new AppError('BUSY', 'Too many credentials are being checked.', { statusCode: 503, retryAfterSeconds: 1 });
-    }
-    const asked = ask(keyHash).finally(() => inFlight.delete(keyHash));
-    inFlight.set(keyHash, asked);
+    const asked = turns.run(subject, () => ask(keyHash), { cost: 1 }).finally(() => asking.delete(keyHash));
+    asking.set(keyHash, asked);
     return asked;
   }
 
   function refreshInBackground(keyHash: string, known: Known, now: number): void {
-    if (background >= maxBackground || inFlight.size >= maxInFlight) return;
+    if (background >= maxBackground) return;
     // Also after a failure: an auth that is away is not asked at every request.
     known.refreshAt = now + 30_000;
     background++;
-    askOnce(keyHash)
+    askOnce(keyHash, known.caller.organizationId)
       .catch(() => {})
       .finally(() => background--);
   }
 
   return {
-    async resolve(credential) {
+    async resolve(credential, sender) {
       // Auth stores the hash of the key in lower case, as it makes them.
       const keyHash = hash('sha256', credential.toLowerCase(), 'hex');
       const now = Date.now();
@@ -108,7 +129,7 @@ export function createAgentKeys(options: {
         return known.caller;
       }
       if ((refused.get(keyHash) ?? 0) > now) throw unauthorized();
-      const caller = await askOnce(keyHash);
+      const caller = await askOnce(keyHash, sender());
       if (!caller) throw unauthorized();
       return caller;
     },

@@ -5,7 +5,7 @@ import {
   type KnownOrganization,
   type KnownUser,
   type resolvedAgentKey,
-  resolvedCredential,
+  resolvedCredentials,
   type revocation,
   revocationPage,
 } from '@worktide/schemas';
@@ -18,7 +18,8 @@ export type Revocation = z.output<typeof revocation>;
 /** Auth's internal routes. Every call rejects 503 `DEPENDENCY_UNAVAILABLE` where auth gives no proper answer. */
 export interface AuthClient {
   jwks(): Promise<JWK[]>;
-  resolveAgentKey(keyHash: string): Promise<ResolvedAgentKey | undefined>;
+  /** In the order asked; no more than `maxResolvedCredentials`. */
+  resolveAgentKeys(keyHashes: string[]): Promise<(ResolvedAgentKey | null)[]>;
   findUser(organizationId: string, userId: string): Promise<KnownUser | undefined>;
   findOrganization(organizationId: string): Promise<KnownOrganization | undefined>;
   /** What was revoked since `after`, all pages of it, and the cursor to go on from. */
@@ -59,9 +60,10 @@ export function createAuthClient({ authUrl, internalToken }: { authUrl: string; 
     async jwks() {
       return (await call(jwksAnswer, jwksPath)).keys as JWK[];
     },
-    async resolveAgentKey(keyHash) {
-      const { credential } = await call(resolvedCredential, '/internal/credentials/resolve', { keyHash });
-      return credential ?? undefined;
+    async resolveAgentKeys(keyHashes) {
+      const { credentials } = await call(resolvedCredentials, '/internal/credentials/resolve', { keyHashes });
+      if (credentials.length !== keyHashes.length) throw unavailable('auth', new Error('not an answer for each key'));
+      return credentials;
     },
     async findUser(organizationId, userId) {
       const path = `/internal/users/${encodeURIComponent(organizationId)}/${encodeURIComponent(userId)}`;

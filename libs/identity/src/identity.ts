@@ -150,9 +150,9 @@ export function createIdentity(options: IdentityOptions): Identity {
   }
 
   return {
-    async authenticate(authorization) {
+    async authenticate(authorization, sender) {
       const credential = bearerOf(authorization);
-      if (isAgentKey(credential)) return agentKeys.resolve(credential);
+      if (isAgentKey(credential)) return agentKeys.resolve(credential, sender);
       const key = hash('sha256', credential, 'base64');
       const known = tokens.get(key);
       if (!known) return verify(credential, key);

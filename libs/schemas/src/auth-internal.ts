@@ -23,8 +23,15 @@ export const accessTokenClaims = z.object({
 });
 export type AccessTokenClaims = z.output<typeof accessTokenClaims>;
 
-/** SHA-256 of an agent key in hex: the key itself stays in the service it was sent to. */
-export const resolveCredential = z.object({ keyHash: z.string().regex(/^[0-9a-f]{64}$/) });
+/** Keys asked about in one request. */
+export const maxResolvedCredentials = 200;
+/** SHA-256 of agent keys in hex: the keys themselves stay in the service they were sent to. */
+export const resolveCredentials = z.object({
+  keyHashes: z
+    .array(z.string().regex(/^[0-9a-f]{64}$/))
+    .min(1)
+    .max(maxResolvedCredentials),
+});
 
 export const resolvedAgentKey = z.object({
   agentKeyId: id,
@@ -34,8 +41,8 @@ export const resolvedAgentKey = z.object({
   timezone: z.string(),
   deviceId: eventDeviceId,
 });
-/** `null`: no such key, revoked, or its user is not active. An absent route would be 404, so this is never one. */
-export const resolvedCredential = z.object({ credential: resolvedAgentKey.nullable() });
+/** In the order asked. `null`: no such key, revoked, or its user is not active. */
+export const resolvedCredentials = z.object({ credentials: z.array(resolvedAgentKey.nullable()) });
 
 /** Also a deleted user, as `inactive`: reports of former colleagues stay readable. */
 export const knownUser = z.object({

@@ -45,6 +45,7 @@ afterEach(async () => {
 });
 afterAll(() => database.drop());
 
+const sender = () => '192.0.2.1';
 const bearer = (token: string): string => `Bearer ${token}`;
 const refused = { statusCode: 401, code: 'UNAUTHORIZED' };
 const unchecked = { statusCode: 503, code: 'DEPENDENCY_UNAVAILABLE' };
@@ -68,7 +69,7 @@ async function restartAt(url: string): Promise<Running> {
 describe('identity', () => {
   test('an access token is its user, with zone, role, session and device', async () => {
     const { accessToken, user } = await signUp(auth, { timezone: 'Asia/Kathmandu', deviceName: 'desk' });
-    expect(await identity.authenticate(bearer(accessToken))).toEqual({
+    expect(await identity.authenticate(bearer(accessToken), sender)).toEqual({
       organizationId: user.organizationId,
       userId: user.id,
       role: 'admin',
@@ -81,7 +82,7 @@ describe('identity', () => {
   test('an agent key is its user and device; a hundred at once ask auth once', async () => {
     const { accessToken, user } = await signUp(auth);
     const { key, id } = await newKey(accessToken);
-    const callers = await Promise.all(Array.from({ length: 100 }, () => identity.authenticate(bearer(key))));
+    const callers = await Promise.all(Array.from({ length: 100 }, () => identity.authenticate(bearer(key), sender)));
     expect(callers[99]).toEqual({
       organizationId: user.organizationId,
       userId: user.id,
@@ -91,39 +92,39 @@ describe('identity', () => {
       deviceId: 'd1',
     });
     expect(await asked('/internal/credentials/resolve')).toBe(1);
-    await identity.authenticate(bearer(key.toUpperCase().replace('WAKA', 'waka')));
+    await identity.authenticate(bearer(key.toUpperCase().replace('WAKA', 'waka')), sender);
     expect(await asked('/internal/credentials/resolve')).toBe(1);
   });
 
   test('an unknown key is 401, and asked about once', async () => {
     const wrong = bearer('waka_00000000-0000-4000-8000-000000000000');
-    for (let i = 0; i < 20; i++) await expect(identity.authenticate(wrong)).rejects.toMatchObject(refused);
+    for (let i = 0; i < 20; i++) await expect(identity.authenticate(wrong, sender)).rejects.toMatchObject(refused);
     expect(await asked('/internal/credentials/resolve')).toBe(1);
   });
 
   test('a session that was logged out is refused within seconds, one that was not goes on', async () => {
     const one = await signUp(auth);
     const two = await signUp(auth);
-    await identity.authenticate(bearer(one.accessToken));
+    await identity.authenticate(bearer(one.accessToken), sender);
     await auth.call('POST', '/api/v1/auth/logout', { token: one.accessToken });
     await until('the token is refused', () =>
-      identity.authenticate(bearer(one.accessToken)).then(
+      identity.authenticate(bearer(one.accessToken), sender).then(
         () => false,
         (error) => error.statusCode === 401,
       ),
     );
-    await identity.authenticate(bearer(two.accessToken));
+    await identity.authenticate(bearer(two.accessToken), sender);
     // A service that starts now knows it from its first answer on.
-    await expect(follow().authenticate(bearer(one.accessToken))).rejects.toMatchObject(refused);
+    await expect(follow().authenticate(bearer(one.accessToken), sender)).rejects.toMatchObject(refused);
   });
 
   test('a revoked key is refused within seconds', async () => {
     const { accessToken } = await signUp(auth);
     const { key, id } = await newKey(accessToken);
-    await identity.authenticate(bearer(key));
+    await identity.authenticate(bearer(key), sender);
     await auth.call('DELETE', `/api/v1/auth/agent-keys/${id}`, { token: accessToken });
     await until('the key is refused', () =>
-      identity.authenticate(bearer(key)).then(
+      identity.authenticate(bearer(key), sender).then(
         () => false,
         (error) => error.statusCode === 401,
       ),
@@ -139,12 +140,12 @@ describe('identity', () => {
     lifecycle.onClose('key-value', () => keyValue.close());
     const pushed = createIdentity({ authUrl: auth.url, internalToken, log, metrics, lifecycle, keyValue });
     const { accessToken } = await signUp(auth);
-    await pushed.authenticate(bearer(accessToken));
+    await pushed.authenticate(bearer(accessToken), sender);
     const { url } = auth;
     await auth.close();
     await replica.call('POST', '/api/v1/auth/logout', { token: accessToken });
     await until('the token is refused', () =>
-      pushed.authenticate(bearer(accessToken)).then(
+      pushed.authenticate(bearer(accessToken), sender).then(
         () => false,
         (error) => error.statusCode === 401,
       ),
@@ -156,13 +157,13 @@ describe('identity', () => {
   test('a new timezone reaches tokens and keys in use within seconds', async () => {
     const { accessToken } = await signUp(auth);
     const { key } = await newKey(accessToken);
-    await identity.authenticate(bearer(key));
-    await identity.authenticate(bearer(accessToken));
+    await identity.authenticate(bearer(key), sender);
+    await identity.authenticate(bearer(accessToken), sender);
     await auth.call('PATCH', '/api/v1/auth/me', { token: accessToken, body: { timezone: 'Asia/Tokyo' } });
     for (const credential of [accessToken, key]) {
       await until(
         'the zone is new',
-        async () => (await identity.authenticate(bearer(credential))).timezone === 'Asia/Tokyo',
+        async () => (await identity.authenticate(bearer(credential), sender)).timezone === 'Asia/Tokyo',
       );
     }
   });
@@ -171,10 +172,10 @@ describe('identity', () => {
     const admin = await signUp(auth);
     const { id, token } = await addColleague(auth, database, admin.organization.id, 'employee');
     const { key } = await newKey(token);
-    for (const credential of [token, key]) await identity.authenticate(bearer(credential));
+    for (const credential of [token, key]) await identity.authenticate(bearer(credential), sender);
     const patch = (body: unknown) => auth.call('PATCH', `/api/v1/users/${id}`, { token: admin.accessToken, body });
     const is = (credential: string) =>
-      identity.authenticate(bearer(credential)).then(
+      identity.authenticate(bearer(credential), sender).then(
         ({ role }) => role as string,
         (error) => String(error.statusCode),
       );
@@ -223,23 +224,23 @@ describe('identity', () => {
     const person = await signUp(auth);
     const { key } = await newKey(person.accessToken);
     const { key: unknownKey } = await newKey(person.accessToken);
-    await identity.authenticate(bearer(key));
-    await identity.authenticate(bearer(person.accessToken));
+    await identity.authenticate(bearer(key), sender);
+    await identity.authenticate(bearer(person.accessToken), sender);
     const unseen = await signUp(auth);
     await auth.close();
-    await identity.authenticate(bearer(key));
-    await identity.authenticate(bearer(person.accessToken));
+    await identity.authenticate(bearer(key), sender);
+    await identity.authenticate(bearer(person.accessToken), sender);
     // Its signature can be checked with the keys that are here already.
-    await identity.authenticate(bearer(unseen.accessToken));
+    await identity.authenticate(bearer(unseen.accessToken), sender);
     await identity.check();
-    await expect(identity.authenticate(bearer(unknownKey))).rejects.toMatchObject(unchecked);
+    await expect(identity.authenticate(bearer(unknownKey), sender)).rejects.toMatchObject(unchecked);
     await expect(identity.findUser(person.user.organizationId, person.user.id)).rejects.toMatchObject(unchecked);
     auth = await restartAt(auth.url);
-    await identity.authenticate(bearer(unknownKey));
+    await identity.authenticate(bearer(unknownKey), sender);
     expect(await identity.findUser(person.user.organizationId, person.user.id)).toMatchObject({ status: 'active' });
     await auth.call('POST', '/api/v1/auth/logout', { token: person.accessToken });
     await until('the feed is followed again', () =>
-      identity.authenticate(bearer(person.accessToken)).then(
+      identity.authenticate(bearer(person.accessToken), sender).then(
         () => false,
         (error) => error.statusCode === 401,
       ),
@@ -251,7 +252,7 @@ describe('identity', () => {
     const { url } = auth;
     await auth.close();
     const late = follow(url);
-    await expect(late.authenticate(bearer(accessToken))).rejects.toMatchObject(unchecked);
+    await expect(late.authenticate(bearer(accessToken), sender)).rejects.toMatchObject(unchecked);
     await expect(late.check()).rejects.toMatchObject(unchecked);
     auth = await restartAt(url);
     await until('ready', () =>
@@ -260,7 +261,7 @@ describe('identity', () => {
         () => false,
       ),
     );
-    await late.authenticate(bearer(accessToken));
+    await late.authenticate(bearer(accessToken), sender);
   });
 
   test('a wrong internal token, or a URL that is not auth’s, is 503, never 401 or 404', async () => {
@@ -269,8 +270,8 @@ describe('identity', () => {
     const wrong = [follow(auth.url, 'wrong'.repeat(10)), follow(`${auth.url}/elsewhere`)];
     await Promise.all(
       wrong.flatMap(({ authenticate }) => [
-        expect(authenticate(bearer(key))).rejects.toMatchObject(unchecked),
-        expect(authenticate(bearer(accessToken))).rejects.toMatchObject(unchecked),
+        expect(authenticate(bearer(key), sender)).rejects.toMatchObject(unchecked),
+        expect(authenticate(bearer(accessToken), sender)).rejects.toMatchObject(unchecked),
       ]),
     );
   });
@@ -287,7 +288,7 @@ describe('identity', () => {
     const tokens: string[] = [];
     const { accessToken } = await signUp(auth);
     for (let i = 0; i < 10; i++) tokens.push((await newKey(accessToken)).key);
-    for (let round = 0; round < 2; round++) for (const token of tokens) await small.authenticate(bearer(token));
+    for (let round = 0; round < 2; round++) for (const token of tokens) await small.authenticate(bearer(token), sender);
     // Forgotten ones are asked about again: nothing else could have answered the second round.
     expect(await asked('/internal/credentials/resolve')).toBe(20);
   });

@@ -9,6 +9,7 @@ import helmet from 'helmet';
 import { AppError, forbidden, notFound, unauthorized } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { addressOf } from './address.ts';
 import { createErrorReporter, sendError, sendJson } from './errors.ts';
 import { createReadiness } from './health.ts';
 import { addressGroup, limitHeaderNames, takeLimit, userSubject } from './limits.ts';
@@ -65,7 +66,7 @@ async function callerOf(route: AnyRoute, service: Service, req: Request): Promis
     return undefined;
   }
   if (!service.authenticate) throw new Error(`${service.name} has a route with callers but no authenticate`);
-  const caller = await service.authenticate(authorization);
+  const caller = await service.authenticate(authorization, () => addressGroup(req.ip));
   if (route.access === 'session' && !caller.sessionId) throw forbidden('This needs a login, not an agent key.');
   if (route.roles && !route.roles.includes(caller.role)) throw forbidden();
   return caller;
@@ -162,12 +163,12 @@ function mountDocs(app: Express, services: readonly Service[]): void {
  * what their path begins with.
  */
 export function createHttpApp(options: HttpAppOptions): RequestListener {
-  const { services, log, metrics, stopping } = options;
+  const { services, log, metrics, stopping, trustedProxies = 0 } = options;
   const app = express();
   const report = createErrorReporter(log);
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', options.trustedProxies ?? 0);
+  app.set('trust proxy', trustedProxies);
   app.set('query parser', 'simple');
 
   const requests = metrics.counter('worktide_http_requests_total', 'Requests answered.', ['method', 'route', 'status']);
@@ -276,7 +277,7 @@ export function createHttpApp(options: HttpAppOptions): RequestListener {
       sendError(res, error, { path, requestId, report }),
     );
     raw
-      .handle(req, res, { requestId, log })
+      .handle(req, res, { requestId, log, sender: () => addressGroup(addressOf(req, trustedProxies)) })
       .catch((error: unknown) => sendError(res, error, { path, requestId, report }));
   };
 }

@@ -1,3 +1,4 @@
+export { addressOf } from './address.ts';
 export { createHttpApp, type HttpAppOptions } from './app.ts';
 export { httpConfig, httpOptions } from './config.ts';
 export { openIdCursor, openTimedCursor, sealIdCursor, sealTimedCursor, type TimedPlace } from './cursor.ts';

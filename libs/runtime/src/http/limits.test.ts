@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { loadConfig } from '../config.ts';
@@ -6,8 +7,9 @@ import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
 import { silentLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { httpConfig, httpOptions } from './config.ts';
+import { sendJson } from './errors.ts';
 import { addressGroup, limitExceeded, type RequestLimit, takeLimit, userSubject } from './limits.ts';
-import { type Caller, type Route, route, type Service } from './route.ts';
+import { type Caller, type RawContext, type Route, route, type Sender, type Service } from './route.ts';
 import { type ServeOptions, serve } from './serve.ts';
 
 const caller: Caller = { organizationId: 'o', userId: 'u', role: 'employee', timezone: 'UTC', agentKeyId: 'k' };
@@ -122,6 +124,29 @@ describe('the limit by address', () => {
     const call = await start({ ipLimit, routes: [get('/api/v1/a')] }, { trustedProxies: 1 });
     await call('/api/v1/a', { 'x-forwarded-for': '10.9.9.9, 2001:db8::7' });
     expect(ipLimit.subjects).toEqual(['2001:db8:0:0::/64']);
+  });
+
+  test.each([0, 1, 2, 3])('a raw route with %i proxies is told the same address as any other', async (proxies) => {
+    const told: string[] = [];
+    const raw = async (_req: unknown, res: ServerResponse, { sender }: RawContext): Promise<void> => {
+      told.push(sender());
+      sendJson(res, 200, {});
+    };
+    const routes = [get('/api/v1/a')];
+    const rawRoutes = [{ spec: get('/api/v1/raw', { access: 'public' }), handle: raw }];
+    const authenticate = async (_: unknown, sender: Sender): Promise<Caller> => {
+      told.push(sender());
+      return caller;
+    };
+    const call = await start({ routes, rawRoutes, authenticate }, { trustedProxies: proxies });
+    const passed = ['192.0.2.1', '192.0.2.1, 192.0.2.2', '2001:db8::7,  192.0.2.2 ,192.0.2.3, 192.0.2.4', 'x', ' '];
+    for (const header of [undefined, ...passed]) {
+      for (const path of ['/api/v1/a', '/api/v1/raw']) {
+        expect((await call(path, header === undefined ? {} : { 'x-forwarded-for': header })).status).toBe(200);
+      }
+      expect(told[0]).toBe(told[1]);
+      told.length = 0;
+    }
   });
 
   test.each([

@@ -21,8 +21,11 @@ export interface Caller {
   deviceId?: string;
 }
 
+/** Whose share of what is looked up for strangers a request takes, as `addressGroup`. Asked only where it is needed. */
+export type Sender = () => string;
+
 /** Checks a request's credential. Throws 401 for none or a bad one, 503 where it cannot be checked now. */
-export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+export type Authenticate = (authorization: string | undefined, sender: Sender) => Promise<Caller>;
 
 export interface RouteContext<B = unknown, Q = unknown, P = unknown> {
   req: Request;
@@ -87,6 +90,12 @@ export interface Route<
   handler: (context: RouteContext<z.output<B>, z.output<Q>, z.output<P>>) => Promise<Reply> | Reply;
 }
 
+export interface RawContext {
+  requestId: string;
+  log: Logger;
+  sender: Sender;
+}
+
 /**
  * A hot route that is matched by exact method and path before Express and reads its own body. A path that ends in
  * `/*name` takes all that begins with what is before the asterisk.
@@ -102,7 +111,7 @@ export interface RawRoute {
   };
   /** How long the body may be on its way, in ms, where it is not as for all others; no more than 120 s. */
   bodyTimeoutMs?: number;
-  handle: (req: IncomingMessage, res: ServerResponse, context: { requestId: string; log: Logger }) => Promise<void>;
+  handle: (req: IncomingMessage, res: ServerResponse, context: RawContext) => Promise<void>;
 }
 
 /** Keeps the types of schemas and handler together: `route({... body: schema, handler: ({ body }) => …})`. */

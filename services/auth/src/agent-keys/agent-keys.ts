@@ -112,18 +112,22 @@ export function revokeAgentKey(act: Act, caller: Caller, id: string, source: Aud
   });
 }
 
-/** Whom a key stands for; undefined for an unknown or revoked key, or a user who is not active. Rejects 503. */
-export async function resolveAgentKey(
+/**
+ * Whom each key stands for, in the order of their hashes in hex; null for an unknown or revoked key, or a user who is not
+ * active. Rejects 503.
+ */
+export async function resolveAgentKeys(
   pool: Pool,
-  keyHash: Buffer,
-): Promise<z.output<typeof schemas.resolvedAgentKey> | undefined> {
+  keyHashes: readonly string[],
+): Promise<(z.output<typeof schemas.resolvedAgentKey> | null)[]> {
   // Begins without a tenant: the key is all that there is, and it is unique in the system.
-  const { rows } = await pool.query<z.output<typeof schemas.resolvedAgentKey>>(
-    `SELECT k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
+  const { rows } = await pool.query<z.output<typeof schemas.resolvedAgentKey> & { keyHash: string }>(
+    `SELECT encode(k.key_hash, 'hex') AS "keyHash", k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
             u.timezone, k.device_id AS "deviceId"
      FROM auth.agent_keys k JOIN auth.users u ON u.organization_id = k.organization_id AND u.id = k.user_id
-     WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND u.status = 'active'`,
-    [keyHash],
+     WHERE k.key_hash = ANY($1) AND k.revoked_at IS NULL AND u.status = 'active'`,
+    [keyHashes.map((hash) => Buffer.from(hash, 'hex'))],
   );
-  return rows[0];
+  const found = new Map(rows.map(({ keyHash, ...credential }) => [keyHash, credential]));
+  return keyHashes.map((hash) => found.get(hash) ?? null);
 }

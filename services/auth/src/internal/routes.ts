@@ -3,7 +3,7 @@ import { type AnyRoute, route } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
-import { resolveAgentKey } from '../agent-keys/agent-keys.ts';
+import { resolveAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
 import { findOrganization } from '../organization/organization.ts';
 import { readRevocations } from '../revocations/revocations.ts';
@@ -26,16 +26,16 @@ export function internalRoutes({ pool, signingKeys, lastSeen }: AuthContext): An
     route({
       method: 'post',
       path: '/internal/credentials/resolve',
-      operationId: 'resolveCredential',
-      summary: 'Whom an agent key stands for',
+      operationId: 'resolveCredentials',
+      summary: 'Whom agent keys stand for',
       tag: 'internal',
       access: 'internal',
-      body: schemas.resolveCredential,
-      responses: { 200: { description: 'Or null.', schema: schemas.resolvedCredential } },
+      body: schemas.resolveCredentials,
+      responses: { 200: { description: 'Or null.', schema: schemas.resolvedCredentials } },
       handler: async ({ body }) => {
-        const credential = await resolveAgentKey(pool, Buffer.from(body.keyHash, 'hex'));
-        if (credential) lastSeen.note(credential);
-        return { status: 200, body: { credential: credential ?? null } };
+        const credentials = await resolveAgentKeys(pool, body.keyHashes);
+        for (const credential of credentials) if (credential) lastSeen.note(credential);
+        return { status: 200, body: { credentials } };
       },
     }),
     route({

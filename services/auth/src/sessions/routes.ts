@@ -1,6 +1,6 @@
 import { type AuditAction, type AuditSource, auditSource } from '@worktide/audit';
 import { type Pool, tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, type Caller, notFound, route, unauthorized } from '@worktide/runtime';
+import { type AnyRoute, addressGroup, type Caller, notFound, route, unauthorized } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { Request } from 'express';
 import type { z } from 'zod';
@@ -33,7 +33,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       const owner = await ownerOfToken(pool, refreshToken);
       if (owner) return owner;
     }
-    const caller = await context.authenticate(req.headers.authorization);
+    const caller = await context.authenticate(req.headers.authorization, () => addressGroup(req.ip));
     if (caller.sessionId === undefined) throw unauthorized('An agent key has no session.');
     return { ...caller, sessionId: caller.sessionId };
   }

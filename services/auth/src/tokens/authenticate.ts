@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { bearerOf, createKeySet, isAgentKey, verifyAccessToken } from '@worktide/identity';
-import type { Pool } from '@worktide/postgres';
+import { inTurn, type Pool } from '@worktide/postgres';
 import { type Authenticate, type Role, unauthorized } from '@worktide/runtime';
-import { resolveAgentKey } from '../agent-keys/agent-keys.ts';
+import type { AccessTokenClaims } from '@worktide/schemas';
+import { resolveAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { LastSeen } from '../users/last-seen.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
@@ -13,23 +14,17 @@ import type { SigningKeys } from './signing-keys.ts';
 export function createAuthenticate(pool: Pool, signingKeys: SigningKeys, lastSeen: LastSeen): Authenticate {
   const keys = createKeySet(() => signingKeys.published());
 
-  return async (authorization) => {
+  return async (authorization, sender) => {
     const credential = bearerOf(authorization);
     if (isAgentKey(credential)) {
-      const hash = createHash('sha256').update(credential.toLowerCase()).digest();
-      const found = await resolveAgentKey(pool, hash);
+      const hash = createHash('sha256').update(credential.toLowerCase()).digest('hex');
+      const [found] = await inTurn(pool, sender(), () => resolveAgentKeys(pool, [hash]));
       if (!found) throw unauthorized();
       lastSeen.note(found);
       return found;
     }
     const claims = await verifyAccessToken(credential, keys);
-    const { rows } = await pool.query<{ role: Role; timezone: string }>(
-      `SELECT u.role, u.timezone FROM auth.sessions s
-       JOIN auth.users u ON u.organization_id = s.organization_id AND u.id = s.user_id
-       WHERE s.organization_id = $1 AND s.id = $2 AND s.user_id = $3 AND s.ended_at IS NULL AND u.status = 'active'`,
-      [claims.org, claims.sid, claims.sub],
-    );
-    const now = rows[0];
+    const now = await inTurn(pool, claims.org, () => currentUser(pool, claims));
     if (!now) throw unauthorized();
     lastSeen.note({ organizationId: claims.org, userId: claims.sub });
     return {
@@ -41,4 +36,17 @@ export function createAuthenticate(pool: Pool, signingKeys: SigningKeys, lastSee
       ...(claims.dev === undefined ? {} : { deviceId: claims.dev }),
     };
   };
+}
+
+async function currentUser(
+  pool: Pool,
+  claims: AccessTokenClaims,
+): Promise<{ role: Role; timezone: string } | undefined> {
+  const { rows } = await pool.query<{ role: Role; timezone: string }>(
+    `SELECT u.role, u.timezone FROM auth.sessions s
+     JOIN auth.users u ON u.organization_id = s.organization_id AND u.id = s.user_id
+     WHERE s.organization_id = $1 AND s.id = $2 AND s.user_id = $3 AND s.ended_at IS NULL AND u.status = 'active'`,
+    [claims.org, claims.sid, claims.sub],
+  );
+  return rows[0];
 }

@@ -92,8 +92,8 @@ export function postPings({ config, producer, codec, authenticate, quota, stored
 
   return {
     spec,
-    async handle(req, res) {
-      const caller = await authenticate(req.headers.authorization);
+    async handle(req, res, { sender }) {
+      const caller = await authenticate(req.headers.authorization, sender);
       stored.requirePings(caller.organizationId);
       const items = await takeBody(req, caller);
       // Bad pings count too: they cost as much to look at.

@@ -3,6 +3,7 @@ import type { ObjectStore } from '@worktide/object-store';
 import {
   AppError,
   type Authenticate,
+  type RawContext,
   type RawRoute,
   type RequestLimit,
   sendJson,
@@ -63,8 +64,8 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
     },
   };
 
-  async function take(req: IncomingMessage, res: ServerResponse, log: Parameters<RawRoute['handle']>[2]['log']) {
-    const caller = await authenticate(req.headers.authorization);
+  async function take(req: IncomingMessage, res: ServerResponse, { log, sender }: Pick<RawContext, 'log' | 'sender'>) {
+    const caller = await authenticate(req.headers.authorization, sender);
     await takeLimit(res, limit, userSubject(caller));
     await stored.requireScreenshots(caller.organizationId);
     const giveBack = slots.take(caller);
@@ -82,9 +83,9 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
   return {
     spec,
     bodyTimeoutMs,
-    async handle(req, res, { log, requestId }) {
+    async handle(req, res, { log, requestId, sender }) {
       try {
-        await take(req, res, log.child({ requestId }));
+        await take(req, res, { log: log.child({ requestId }), sender });
       } catch (error) {
         uploads.refused(error);
         if (error instanceof AppError && error.code === 'UPLOAD_TOO_SLOW') res.setHeader('connection', 'close');
