@@ -10,6 +10,7 @@ import {
 } from '@worktide/postgres';
 import type { Logger } from '@worktide/runtime';
 import type { Revocation } from '@worktide/schemas';
+import type { Applicant } from './applicant.ts';
 import { pushRevocations, recordRevocations } from './revocations/revocations.ts';
 
 /** What one transaction does, and what others are to know of it once it is committed. */
@@ -22,17 +23,18 @@ export interface Action {
 }
 
 /**
- * Runs an action in one transaction: as the organisation's, with row-level security, or with null as the service's own,
- * for what begins without a tenant (log-in, tokens of mails). Its work may run again after a deadlock.
+ * Runs an action in one transaction: as the organisation's, with row-level security; or as the service, in the turn of an
+ * applicant for what begins without a tenant (log-in, tokens of mails), with null for what nobody waits for. Its work
+ * may run again after a deadlock.
  */
-export type Act = <T>(organizationId: string | null, work: (action: Action) => Promise<T>) => Promise<T>;
+export type Act = <T>(whose: string | Applicant | null, work: (action: Action) => Promise<T>) => Promise<T>;
 
 export function createAct(options: { pool: Pool; outbox: Outbox; audit: Audit; keyValue: KeyValue; log: Logger }): Act {
   const { pool, outbox, audit, keyValue, log } = options;
-  return async (organizationId, work) => {
-    const { result, revocations, ticket } = await (organizationId === null
-      ? transaction(pool, attempt)
-      : tenantTransaction(pool, organizationId, attempt));
+  return async (whose, work) => {
+    const { result, revocations, ticket } = await (typeof whose === 'string'
+      ? tenantTransaction(pool, whose, attempt)
+      : transaction(pool, attempt, whose ?? {}));
     pushRevocations(keyValue, log, revocations);
     // Not awaited: the log being away holds up no log-in; the row waits for the sweep.
     outbox.committed(ticket).catch(() => {});

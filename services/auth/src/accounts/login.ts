@@ -1,6 +1,8 @@
 import type { AuditSource } from '@worktide/audit';
+import { inTurn } from '@worktide/postgres';
 import { unauthorized } from '@worktide/runtime';
 import type { Login } from '@worktide/schemas';
+import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { type DeviceInfo, openSession } from '../sessions/sessions.ts';
 import { type AccountRow, findAccount } from './accounts.ts';
@@ -34,26 +36,31 @@ export async function login(
   context: AuthContext,
   body: Login,
   device: DeviceInfo,
+  applicant: Applicant,
   sourceOf: SourceOf,
   onRefused: (refused: RefusedLogin) => void,
 ): Promise<LoggedIn> {
   const { pool, passwords } = context;
   // Log-in begins without a tenant: the address is unique in the system.
-  const { rows } = await pool.query<{ organization_id: string; id: string; password_hash: string }>(
-    'SELECT organization_id, id, password_hash FROM auth.users WHERE email = $1',
-    [body.email],
-  );
+  const ask = () =>
+    pool.query<{ organization_id: string; id: string; password_hash: string }>(
+      'SELECT organization_id, id, password_hash FROM auth.users WHERE email = $1',
+      [body.email],
+    );
+  const { rows } = await inTurn(pool, applicant.subject, ask, applicant.signal);
   const found = rows[0];
-  const matches = await passwords.verify(body.password, found?.password_hash);
+  const matches = await passwords.verify(body.password, found?.password_hash, applicant);
   if (!found) throw wrong();
   const { organization_id: organizationId, id: userId } = found;
   if (!matches) {
     onRefused({ organizationId, userId, reason: 'password' });
     throw wrong();
   }
-  const renewed = passwords.isOutdated(found.password_hash) ? await passwords.hash(body.password) : undefined;
+  const renewed = passwords.isOutdated(found.password_hash)
+    ? await passwords.hash(body.password, applicant)
+    : undefined;
 
-  return context.act(null, async ({ client, audit }) => {
+  return context.act(applicant, async ({ client, audit }) => {
     const account = await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
     if (!account) throw wrong();
     // Only over the hash that was compared: a password changed meanwhile stays changed, and the old one is wrong now.

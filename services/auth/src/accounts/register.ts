@@ -1,6 +1,7 @@
 import { type PoolClient, violatedConstraint } from '@worktide/postgres';
 import { conflict, uuidv7 } from '@worktide/runtime';
 import type { Registration } from '@worktide/schemas';
+import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { type DeviceInfo, openSession } from '../sessions/sessions.ts';
 import { findAccount } from './accounts.ts';
@@ -15,14 +16,15 @@ export async function register(
   context: AuthContext,
   body: Registration,
   device: DeviceInfo,
+  applicant: Applicant,
   sourceOf: SourceOf,
 ): Promise<LoggedIn> {
-  const passwordHash = await context.passwords.hash(body.password);
+  const passwordHash = await context.passwords.hash(body.password, applicant);
   const organizationId = uuidv7();
   const userId = uuidv7();
   try {
     // As the service itself: there is no tenant yet.
-    return await context.act(null, async ({ client, audit }) => {
+    return await context.act(applicant, async ({ client, audit }) => {
       await insertOrganization(client, organizationId, body);
       await client.query(
         `INSERT INTO auth.users (organization_id, id, email, name, password_hash, role, timezone)

@@ -1,8 +1,9 @@
 import { type AuditSource, auditSource } from '@worktide/audit';
-import { tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, addressGroup, type Reply, route, takeLimit, unauthorized } from '@worktide/runtime';
+import { type PoolClient, tenantTransaction } from '@worktide/postgres';
+import { type AnyRoute, type Reply, route, takeLimit, unauthorized } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { Request, Response } from 'express';
+import { applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { accountSubject } from '../limits.ts';
 import { refreshCookie } from '../sessions/cookie.ts';
@@ -75,9 +76,10 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       access: 'public',
       body: schemas.registration,
       responses: { 201: { description: 'Registered and logged in.', schema: schemas.signedIn, headers: setsCookie } },
-      handler: async ({ req, res, requestId, body }) => {
-        await takeLimit(res, limits.register, addressGroup(req.ip));
-        const loggedIn = await register(context, body, deviceOf(req, body.deviceName), (actor) =>
+      handler: async ({ req, res, requestId, body, signal }) => {
+        const applicant = applicantOf({ req, signal });
+        await takeLimit(res, limits.register, applicant.subject);
+        const loggedIn = await register(context, body, deviceOf(req, body.deviceName), applicant, (actor) =>
           auditSource({ req, requestId }, actor),
         );
         return signedInReply(context, req, 201, loggedIn, body.refreshTokenIn);
@@ -93,13 +95,15 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       body: schemas.login,
       responses: { 200: { description: 'Logged in.', schema: schemas.signedIn, headers: setsCookie } },
       alsoAnswers: { 401: '`INVALID_CREDENTIALS` or `ACCOUNT_NOT_ACTIVE`.' },
-      handler: async ({ req, res, requestId, body }) => {
-        await takeLimit(res, limits.loginAddress, addressGroup(req.ip));
+      handler: async ({ req, res, requestId, body, signal }) => {
+        const applicant = applicantOf({ req, signal });
+        await takeLimit(res, limits.loginAddress, applicant.subject);
         await takeLimit(res, limits.loginAccount, accountSubject(body.email));
         const loggedIn = await login(
           context,
           body,
           deviceOf(req, body.deviceName),
+          applicant,
           (actor) => auditSource({ req, requestId }, actor),
           (refused) => tellOfRefusal(context, res, refused, auditSource({ req, requestId }, undefined)),
         );
@@ -114,11 +118,10 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       tag,
       access: 'user',
       responses: { 200: { description: 'The caller and their organisation.', schema: schemas.account } },
-      handler: async ({ caller }) => {
+      handler: async ({ caller, signal }) => {
         const { organizationId, userId } = caller;
-        const account = await tenantTransaction(pool, organizationId, (client) =>
-          findAccount(client, organizationId, userId),
-        );
+        const find = (client: PoolClient) => findAccount(client, organizationId, userId);
+        const account = await tenantTransaction(pool, organizationId, find, { signal });
         if (!account) throw unauthorized();
         return { status: 200, body: toAccount(account) };
       },

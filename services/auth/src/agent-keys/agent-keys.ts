@@ -69,16 +69,21 @@ export async function listAgentKeys(
   pool: Pool,
   caller: Caller,
   query: z.output<typeof schemas.listQuery>,
+  signal: AbortSignal,
 ): Promise<z.output<typeof schemas.agentKeyPage>> {
   const { organizationId, userId } = caller;
   const after = decodeCursor(query.cursor);
-  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-    client.query<KeyRow>(
-      `SELECT id, name, device_id, created_at, last_used_at FROM auth.agent_keys
+  const { rows } = await tenantTransaction(
+    pool,
+    organizationId,
+    (client) =>
+      client.query<KeyRow>(
+        `SELECT id, name, device_id, created_at, last_used_at FROM auth.agent_keys
        WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL AND ($3::uuid IS NULL OR id < $3)
        ORDER BY id DESC LIMIT $4`,
-      [organizationId, userId, after, query.limit + 1],
-    ),
+        [organizationId, userId, after, query.limit + 1],
+      ),
+    { signal },
   );
   return pageOf(rows, query.limit, (row) => ({
     id: row.id,

@@ -32,7 +32,10 @@ export function agentKeyRoutes({ pool, act }: AuthContext): AnyRoute[] {
       access: 'session',
       query: schemas.listQuery,
       responses: { 200: { description: 'Newest first, without the keys.', schema: schemas.agentKeyPage } },
-      handler: async ({ caller, query }) => ({ status: 200, body: await listAgentKeys(pool, caller, query) }),
+      handler: async ({ caller, query, signal }) => ({
+        status: 200,
+        body: await listAgentKeys(pool, caller, query, signal),
+      }),
     }),
     route({
       method: 'delete',

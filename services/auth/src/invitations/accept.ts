@@ -5,6 +5,7 @@ import type { acceptedInvitation } from '@worktide/schemas';
 import type { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
 import type { LoggedIn } from '../accounts/login.ts';
+import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { findToken, invalidToken, spendToken } from '../mail/tokens.ts';
 import { lockOrganization } from '../organization/plans.ts';
@@ -21,16 +22,17 @@ export async function acceptInvitation(
   context: AuthContext,
   body: z.output<typeof acceptedInvitation>,
   device: DeviceInfo,
+  applicant: Applicant,
   sourceOf: (userId: string) => AuditSource,
 ): Promise<LoggedIn> {
   const { act, pool, passwords, requireSeat } = context;
-  const subject = await findToken(pool, 'invitation', body.token);
+  const subject = await findToken(pool, 'invitation', body.token, applicant);
   const { organizationId, subjectId: invitationId } = subject;
-  const passwordHash = await passwords.hash(body.password);
+  const passwordHash = await passwords.hash(body.password, applicant);
   const userId = uuidv7();
   try {
     // Begins without a tenant: the token says whose it is.
-    return await act(null, async ({ client, audit }) => {
+    return await act(applicant, async ({ client, audit }) => {
       await lockOrganization(client, organizationId);
       const { rows } = await client.query<{ email: string; role: Role }>(
         `SELECT email, role FROM auth.invitations

@@ -153,8 +153,8 @@ describe('POST /invitations (U1)', () => {
     const pool = createPool(database.url, { applicationName: 'count', log: silentLogger() });
     const statementsOf = async (email: string): Promise<string[]> => {
       const statements: string[] = [];
-      const act: Act = (organizationId, work) =>
-        tenantTransaction(pool, organizationId!, (client) => {
+      const act: Act = (whose, work) =>
+        tenantTransaction(pool, whose as string, (client) => {
           const query = (text: string, values: unknown[]) => {
             statements.push(text);
             return client.query(text, values);

@@ -145,15 +145,20 @@ export async function listInvitations(
   { pool }: Pick<AuthContext, 'pool'>,
   { organizationId }: Caller,
   query: z.output<typeof listQuery>,
+  signal: AbortSignal,
 ): Promise<z.output<typeof invitationPage>> {
   const after = decodeCursor(query.cursor);
-  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-    client.query<InvitationRow>(
-      `SELECT ${columns} FROM auth.invitations
+  const { rows } = await tenantTransaction(
+    pool,
+    organizationId,
+    (client) =>
+      client.query<InvitationRow>(
+        `SELECT ${columns} FROM auth.invitations
        WHERE organization_id = $1 AND accepted_at IS NULL AND revoked_at IS NULL AND ($2::uuid IS NULL OR id < $2)
        ORDER BY id DESC LIMIT $3`,
-      [organizationId, after, query.limit + 1],
-    ),
+        [organizationId, after, query.limit + 1],
+      ),
+    { signal },
   );
   return pageOf(rows, query.limit, toInvitation);
 }

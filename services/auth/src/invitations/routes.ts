@@ -1,7 +1,8 @@
 import { auditSource } from '@worktide/audit';
-import { type AnyRoute, addressGroup, route, takeLimit } from '@worktide/runtime';
+import { type AnyRoute, route, takeLimit } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { deviceOf, signedInReply } from '../accounts/routes.ts';
+import { applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { accountSubject } from '../limits.ts';
 import { acceptInvitation } from './accept.ts';
@@ -46,7 +47,10 @@ export function invitationRoutes(context: AuthContext): AnyRoute[] {
       roles,
       query: schemas.listQuery,
       responses: { 200: { description: 'Pending and expired, newest first.', schema: schemas.invitationPage } },
-      handler: async ({ caller, query }) => ({ status: 200, body: await listInvitations(context, caller, query) }),
+      handler: async ({ caller, query, signal }) => ({
+        status: 200,
+        body: await listInvitations(context, caller, query, signal),
+      }),
     }),
     route({
       method: 'delete',
@@ -82,9 +86,10 @@ export function invitationRoutes(context: AuthContext): AnyRoute[] {
         },
       },
       alsoAnswers: { 409: '`EMAIL_TAKEN` or `SEAT_LIMIT`; the token stays good.' },
-      handler: async ({ req, res, requestId, body }) => {
-        await takeLimit(res, limits.mailAddress, addressGroup(req.ip));
-        const loggedIn = await acceptInvitation(context, body, deviceOf(req, body.deviceName), (userId) =>
+      handler: async ({ req, res, requestId, body, signal }) => {
+        const applicant = applicantOf({ req, signal });
+        await takeLimit(res, limits.mailAddress, applicant.subject);
+        const loggedIn = await acceptInvitation(context, body, deviceOf(req, body.deviceName), applicant, (userId) =>
           auditSource({ req, requestId }, { userId }),
         );
         return signedInReply(context, req, 201, loggedIn, body.refreshTokenIn);

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Queryable } from '@worktide/postgres';
+import { inTurn, type Pool, type Queryable } from '@worktide/postgres';
 import { type AppError, invalid } from '@worktide/runtime';
+import type { Applicant } from '../applicant.ts';
 
 export type TokenKind = 'password-reset' | 'invitation';
 
@@ -27,12 +28,19 @@ export const invalidToken = (): AppError =>
  * Whom a token is for, before the work of a hash is spent on it. It proves nothing yet: `spendToken` does.
  * @throws 400 `INVALID_TOKEN`.
  */
-export async function findToken(client: Queryable, kind: TokenKind, token: string): Promise<TokenSubject> {
-  const { rows } = await client.query<TokenSubject>(
-    `SELECT organization_id AS "organizationId", subject_id AS "subjectId" FROM auth.mail_tokens
-     WHERE token_hash = $1 AND kind = $2 AND expires_at > clock_timestamp()`,
-    [hashOfMailToken(token), kind],
-  );
+export async function findToken(
+  pool: Pool,
+  kind: TokenKind,
+  token: string,
+  applicant: Applicant,
+): Promise<TokenSubject> {
+  const ask = () =>
+    pool.query<TokenSubject>(
+      `SELECT organization_id AS "organizationId", subject_id AS "subjectId" FROM auth.mail_tokens
+       WHERE token_hash = $1 AND kind = $2 AND expires_at > clock_timestamp()`,
+      [hashOfMailToken(token), kind],
+    );
+  const { rows } = await inTurn(pool, applicant.subject, ask, applicant.signal);
   if (!rows[0]) throw invalidToken();
   return rows[0];
 }

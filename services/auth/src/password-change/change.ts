@@ -1,6 +1,7 @@
 import type { AuditSource } from '@worktide/audit';
 import { type Pool, tenantTransaction } from '@worktide/postgres';
 import { type AppError, type Caller, invalid, unauthorized } from '@worktide/runtime';
+import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
 import { dropTokens } from '../mail/tokens.ts';
@@ -17,13 +18,14 @@ export async function changePassword(
   context: AuthContext,
   caller: Caller,
   body: { currentPassword: string; newPassword: string },
+  applicant: Applicant,
   source: AuditSource,
 ): Promise<void> {
   const { act, passwords, mailer } = context;
   const { organizationId, userId } = caller;
   const before = await findPassword(context.pool, caller);
-  if (!(await passwords.verify(body.currentPassword, before.passwordHash))) throw wrongPassword();
-  const passwordHash = await passwords.hash(body.newPassword);
+  if (!(await passwords.verify(body.currentPassword, before.passwordHash, applicant))) throw wrongPassword();
+  const passwordHash = await passwords.hash(body.newPassword, applicant);
   await act(organizationId, async (action) => {
     const { client } = action;
     // Only over the hash that was compared, as at log-in.

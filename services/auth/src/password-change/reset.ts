@@ -1,4 +1,5 @@
 import type { AuditSource } from '@worktide/audit';
+import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
 import { findToken, invalidToken, spendToken } from '../mail/tokens.ts';
@@ -12,14 +13,15 @@ import { endSessions } from '../sessions/sessions.ts';
 export async function resetPassword(
   context: AuthContext,
   body: { token: string; password: string },
+  applicant: Applicant,
   sourceOf: (userId: string) => AuditSource,
 ): Promise<void> {
   const { act, pool, passwords, mailer } = context;
-  const subject = await findToken(pool, 'password-reset', body.token);
+  const subject = await findToken(pool, 'password-reset', body.token, applicant);
   const { organizationId, subjectId: userId } = subject;
-  const passwordHash = await passwords.hash(body.password);
+  const passwordHash = await passwords.hash(body.password, applicant);
   // Begins without a tenant: the token says whose it is.
-  await act(null, async (action) => {
+  await act(applicant, async (action) => {
     const { client } = action;
     const { rows } = await client.query<{ email: string }>(
       `SELECT email FROM auth.users

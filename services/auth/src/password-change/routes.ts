@@ -1,6 +1,8 @@
 import { auditSource } from '@worktide/audit';
-import { type AnyRoute, addressGroup, route, takeLimit, userSubject } from '@worktide/runtime';
+import { inTurn } from '@worktide/postgres';
+import { type AnyRoute, route, takeLimit, userSubject } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
+import { applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { accountSubject } from '../limits.ts';
 import { changePassword } from './change.ts';
@@ -24,10 +26,16 @@ export function passwordRoutes(context: AuthContext): AnyRoute[] {
       access: 'session',
       body: schemas.passwordChange,
       responses: { 204: { description: 'Changed.' } },
-      handler: async ({ req, res, requestId, caller, body }) => {
+      handler: async ({ req, res, requestId, caller, body, signal }) => {
         // A stolen session must not be a way to try passwords; counted apart from log-ins, which strangers can use up.
         await takeLimit(res, limits.loginAccount, userSubject(caller));
-        await changePassword(context, caller, body, auditSource({ req, requestId }, caller));
+        await changePassword(
+          context,
+          caller,
+          body,
+          applicantOf({ req, signal }, caller),
+          auditSource({ req, requestId }, caller),
+        );
         return { status: 204 };
       },
     }),
@@ -41,10 +49,12 @@ export function passwordRoutes(context: AuthContext): AnyRoute[] {
       access: 'public',
       body: schemas.forgottenPassword,
       responses: { 204: { description: 'If there is such an account, a mail is on its way.' } },
-      handler: async ({ req, res, requestId, body }) => {
-        await takeLimit(res, limits.mailAddress, addressGroup(req.ip));
+      handler: async ({ req, res, requestId, body, signal }) => {
+        const { subject } = applicantOf({ req, signal });
+        await takeLimit(res, limits.mailAddress, subject);
         await takeLimit(res, limits.mailAccount, accountSubject(body.email));
-        await requestReset(pool, body.email, auditSource({ req, requestId }, undefined));
+        const source = auditSource({ req, requestId }, undefined);
+        await inTurn(pool, subject, () => requestReset(pool, body.email, source), signal);
         mailer.wake();
         return { status: 204 };
       },
@@ -59,9 +69,10 @@ export function passwordRoutes(context: AuthContext): AnyRoute[] {
       access: 'public',
       body: schemas.passwordReset,
       responses: { 204: { description: 'Set; log in with it.' } },
-      handler: async ({ req, res, requestId, body }) => {
-        await takeLimit(res, limits.mailAddress, addressGroup(req.ip));
-        await resetPassword(context, body, (userId) => auditSource({ req, requestId }, { userId }));
+      handler: async ({ req, res, requestId, body, signal }) => {
+        const applicant = applicantOf({ req, signal });
+        await takeLimit(res, limits.mailAddress, applicant.subject);
+        await resetPassword(context, body, applicant, (userId) => auditSource({ req, requestId }, { userId }));
         return { status: 204 };
       },
     }),

@@ -1,6 +1,7 @@
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
-import { AppError, type Metrics } from '@worktide/runtime';
+import { createTurns, type Metrics } from '@worktide/runtime';
+import type { Applicant } from '../applicant.ts';
 
 const argon2Async = promisify(argon2);
 
@@ -19,51 +20,44 @@ const saltLength = 16;
 const maxConcurrent = 2;
 /** Other parameters than today's that hashes are known to have; more than one change of them is hardly ever under way. */
 const maxFormer = 3;
-/** About five seconds' work: who would wait longer is better told to come back. */
-const defaultMaxWaiting = 200;
+/** From one address, or organisation: a team that comes to work at nine, and half a second of everybody else's time. */
+const maxWaitingEach = 20;
+/** As long as a person waits for a log-in; sixty hashes a second come to six hundred addresses in that time. */
+const maxWaitMs = 10_000;
 
 export interface Passwords {
-  /** PHC string of a new password. Rejects 503 `BUSY` when too many wait. */
-  hash(password: string): Promise<string>;
+  /** PHC string of a new password. Rejects 503 `BUSY` when the applicant's turn does not come. */
+  hash(password: string, applicant: Applicant): Promise<string>;
   /**
    * Whether the password is the one of the stored hash. Without a stored hash it does the same work and is false, so
    * that nobody learns by the clock which addresses have an account.
    */
-  verify(password: string, stored: string | undefined): Promise<boolean>;
+  verify(password: string, stored: string | undefined, applicant: Applicant): Promise<boolean>;
   /** True for hashes made with other parameters than today's. */
   isOutdated(stored: string): boolean;
 }
 
-/** Bounded hashing off the event loop. */
-export function createPasswords(options: { metrics: Metrics; maxWaiting?: number }): Passwords {
-  const { metrics, maxWaiting = defaultMaxWaiting } = options;
-  const waitingGauge = metrics.gauge('worktide_auth_password_queue', 'Password hashes waiting for a thread');
+/**
+ * Hashing off the event loop, some at a time, by turns between those who ask: a hash is dear, and whoever has few
+ * addresses could else keep everybody from logging in.
+ */
+export function createPasswords({ metrics }: { metrics: Metrics }): Passwords {
+  const turns = createTurns({
+    name: 'passwords',
+    places: maxConcurrent,
+    // A hash is short: nobody is kept waiting by one more, and where all have one address they get both.
+    placesEach: maxConcurrent,
+    maxWaitingEach,
+    maxWaitMs,
+    metrics,
+    message: 'Too many people log in at the moment.',
+  });
   const derived = metrics.counter('worktide_auth_password_derivations_total', 'Password hashes computed', ['cost']);
-  const waiting: (() => void)[] = [];
   /** Parameters of before, as soon as one hash with them was met. */
   const former: Cost[] = [];
-  let running = 0;
 
-  async function bounded<T>(work: () => Promise<T>): Promise<T> {
-    if (running >= maxConcurrent) {
-      if (waiting.length >= maxWaiting) {
-        throw new AppError('BUSY', 'Too many people log in at the moment.', { statusCode: 503, retryAfterSeconds: 5 });
-      }
-      // Who is let in takes over the slot of the one that ended.
-      await new Promise<void>((resolve) => {
-        waiting.push(resolve);
-        waitingGauge.set(waiting.length);
-      });
-    } else running++;
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      waitingGauge.set(waiting.length);
-      if (next) next();
-      else running--;
-    }
-  }
+  const inTurn = <T>({ subject, signal }: Applicant, work: () => Promise<T>): Promise<T> =>
+    turns.run(subject, work, { signal });
 
   function derive(password: string, salt: Buffer, wanted: Cost): Promise<Buffer> {
     derived.inc({ cost: describe(wanted) });
@@ -99,13 +93,13 @@ export function createPasswords(options: { metrics: Metrics; maxWaiting?: number
   const nobody: Stored = { cost, salt: randomBytes(saltLength), tag: randomBytes(tagLength) };
 
   return {
-    async hash(password) {
+    async hash(password, applicant) {
       const salt = randomBytes(saltLength);
-      return encode({ cost, salt, tag: await bounded(() => derive(password, salt, cost)) });
+      return encode({ cost, salt, tag: await inTurn(applicant, () => derive(password, salt, cost)) });
     },
-    async verify(password, stored) {
+    async verify(password, stored, applicant) {
       const expected = stored === undefined ? nobody : decode(stored);
-      return timingSafeEqual(await bounded(() => deriveAlike(password, expected)), expected.tag);
+      return timingSafeEqual(await inTurn(applicant, () => deriveAlike(password, expected)), expected.tag);
     },
     isOutdated(stored) {
       return !isSame(decode(stored).cost, cost);

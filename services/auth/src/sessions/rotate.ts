@@ -2,6 +2,7 @@ import type { AuditSource } from '@worktide/audit';
 import type { PoolClient } from '@worktide/postgres';
 import { type AccountRow, findAccount } from '../accounts/accounts.ts';
 import type { Act } from '../action.ts';
+import type { Applicant } from '../applicant.ts';
 import { hashOf, insertRefreshToken, newRefreshToken, refreshTokenDays } from './refresh-tokens.ts';
 import { endSessions } from './sessions.ts';
 
@@ -20,10 +21,10 @@ const graceSeconds = 10;
  * successors has been used gets another successor, and all of them work; any other reuse ends the family.
  * Parallel calls with one family take turns on the session's row. Rejects 503.
  */
-export function rotate(act: Act, token: string, source: AuditSource): Promise<Rotation> {
+export function rotate(act: Act, token: string, applicant: Applicant, source: AuditSource): Promise<Rotation> {
   const hash = hashOf(token);
   // Begins without a tenant: the token tells whose it is.
-  return act(null, async (action) => {
+  return act(applicant, async (action) => {
     const { client } = action;
     const owner = await ownerOf(client, hash);
     if (!owner) return { outcome: 'refused' };

@@ -1,10 +1,11 @@
 import { type AuditAction, type AuditSource, auditSource } from '@worktide/audit';
-import { type Pool, tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, addressGroup, type Caller, notFound, route, unauthorized } from '@worktide/runtime';
+import { inTurn, type Pool, tenantTransaction } from '@worktide/postgres';
+import { type AnyRoute, type Caller, notFound, route, unauthorized } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { Request } from 'express';
 import type { z } from 'zod';
 import { signedInReply } from '../accounts/routes.ts';
+import { type Applicant, applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { decodeCursor, pageOf } from '../paging.ts';
 import { expiredCookie, refreshTokenOf } from './cookie.ts';
@@ -28,12 +29,16 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
   }
 
   // By the refresh token where there is one: logging out must work after the access token expired.
-  async function sessionToEnd(req: Request, refreshToken: string | undefined): Promise<Owner & { sessionId: string }> {
+  async function sessionToEnd(
+    req: Request,
+    refreshToken: string | undefined,
+    applicant: Applicant,
+  ): Promise<Owner & { sessionId: string }> {
     if (refreshToken !== undefined) {
-      const owner = await ownerOfToken(pool, refreshToken);
+      const owner = await ownerOfToken(pool, refreshToken, applicant);
       if (owner) return owner;
     }
-    const caller = await context.authenticate(req.headers.authorization, () => addressGroup(req.ip));
+    const caller = await context.authenticate(req.headers.authorization, () => applicant.subject);
     if (caller.sessionId === undefined) throw unauthorized('An agent key has no session.');
     return { ...caller, sessionId: caller.sessionId };
   }
@@ -52,10 +57,15 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       body: schemas.refreshBody,
       responses: { 200: { description: 'As log-in.', schema: schemas.signedIn } },
       alsoAnswers: { 401: 'No refresh token, or one that is not good any more.' },
-      handler: async ({ req, res, requestId, body, log }) => {
+      handler: async ({ req, res, requestId, body, log, signal }) => {
         const token = body?.refreshToken ?? refreshTokenOf(req);
         if (token === undefined) throw unauthorized();
-        const rotation = await rotate(context.act, token, auditSource({ req, requestId }, undefined));
+        const rotation = await rotate(
+          context.act,
+          token,
+          applicantOf({ req, signal }),
+          auditSource({ req, requestId }, undefined),
+        );
         if (rotation.outcome === 'rotated') {
           const { organization_id: organizationId, user_id: userId } = rotation.account;
           context.lastSeen.note({ organizationId, userId });
@@ -79,8 +89,9 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       body: schemas.refreshBody,
       responses: { 204: { description: 'Logged out; its tokens are refused everywhere.' } },
       alsoAnswers: { 401: 'Nothing that names a session.' },
-      handler: async ({ req, requestId, body }) => {
-        const owner = await sessionToEnd(req, body?.refreshToken ?? refreshTokenOf(req));
+      handler: async ({ req, requestId, body, signal }) => {
+        const refreshToken = body?.refreshToken ?? refreshTokenOf(req);
+        const owner = await sessionToEnd(req, refreshToken, applicantOf({ req, signal }));
         await end(owner, owner.sessionId, 'logout', auditSource({ req, requestId }, owner));
         return { status: 204, headers: { 'set-cookie': expiredCookie(req, config.COOKIE_SECURE) } };
       },
@@ -108,7 +119,10 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       access: 'session',
       query: schemas.listQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.sessionPage } },
-      handler: async ({ caller, query }) => ({ status: 200, body: await listSessions(pool, caller, query) }),
+      handler: async ({ caller, query, signal }) => ({
+        status: 200,
+        body: await listSessions(pool, caller, query, signal),
+      }),
     }),
     route({
       method: 'delete',
@@ -142,14 +156,20 @@ function endedAction(owner: Owner, ended: readonly string[], reason: EndReason):
 }
 
 // Also by a spent or expired token: whoever holds it may end the session, never more.
-async function ownerOfToken(pool: Pool, token: string): Promise<(Owner & { sessionId: string }) | undefined> {
-  const { rows } = await pool.query<Owner & { sessionId: string }>(
-    `SELECT s.organization_id AS "organizationId", s.user_id AS "userId", s.id AS "sessionId"
-     FROM auth.refresh_tokens t
-     JOIN auth.sessions s ON s.organization_id = t.organization_id AND s.id = t.session_id
-     WHERE t.token_hash = $1`,
-    [hashOf(token)],
-  );
+async function ownerOfToken(
+  pool: Pool,
+  token: string,
+  applicant: Applicant,
+): Promise<(Owner & { sessionId: string }) | undefined> {
+  const ask = () =>
+    pool.query<Owner & { sessionId: string }>(
+      `SELECT s.organization_id AS "organizationId", s.user_id AS "userId", s.id AS "sessionId"
+       FROM auth.refresh_tokens t
+       JOIN auth.sessions s ON s.organization_id = t.organization_id AND s.id = t.session_id
+       WHERE t.token_hash = $1`,
+      [hashOf(token)],
+    );
+  const { rows } = await inTurn(pool, applicant.subject, ask, applicant.signal);
   return rows[0];
 }
 
@@ -167,16 +187,21 @@ async function listSessions(
   pool: Pool,
   caller: Caller,
   query: z.output<typeof schemas.listQuery>,
+  signal: AbortSignal,
 ): Promise<z.output<typeof schemas.sessionPage>> {
   const { organizationId, userId } = caller;
   const after = decodeCursor(query.cursor);
-  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-    client.query<SessionRow>(
-      `SELECT id, device_name, user_agent, ip_address, created_at, last_used_at, expires_at FROM auth.sessions
+  const { rows } = await tenantTransaction(
+    pool,
+    organizationId,
+    (client) =>
+      client.query<SessionRow>(
+        `SELECT id, device_name, user_agent, ip_address, created_at, last_used_at, expires_at FROM auth.sessions
        WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now()
          AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4`,
-      [organizationId, userId, after, query.limit + 1],
-    ),
+        [organizationId, userId, after, query.limit + 1],
+      ),
+    { signal },
   );
   return pageOf(rows, query.limit, (row) => ({
     id: row.id,

@@ -20,7 +20,10 @@ export function userRoutes(context: AuthContext): AnyRoute[] {
       roles: ['admin', 'manager'],
       query: schemas.userQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.userPage } },
-      handler: async ({ caller, query }) => ({ status: 200, body: await listUsers(pool, caller, query) }),
+      handler: async ({ caller, query, signal }) => ({
+        status: 200,
+        body: await listUsers(pool, caller, query, signal),
+      }),
     }),
     route({
       method: 'get',

@@ -42,27 +42,33 @@ export async function listUsers(
   pool: Pool,
   caller: Caller,
   query: z.output<typeof schemas.userQuery>,
+  signal: AbortSignal,
 ): Promise<z.output<typeof schemas.userPage>> {
   const after = decodeCursor(query.cursor);
-  const rows = await tenantTransaction(pool, caller.organizationId, async (client) => {
-    const result = await client.query<UserRow>(
-      // Compared as text, not as a pattern: people do look for an underscore.
-      `SELECT ${columns} FROM auth.users
+  const rows = await tenantTransaction(
+    pool,
+    caller.organizationId,
+    async (client) => {
+      const result = await client.query<UserRow>(
+        // Compared as text, not as a pattern: people do look for an underscore.
+        `SELECT ${columns} FROM auth.users
        WHERE organization_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR id < $2)
          AND ($3::text IS NULL OR role = $3) AND ($4::text IS NULL OR status = $4)
          AND ($5::text IS NULL OR strpos(lower(name), lower($5)) > 0 OR strpos(email, lower($5)) > 0)
        ORDER BY id DESC LIMIT $6`,
-      [
-        caller.organizationId,
-        after,
-        query.role ?? null,
-        query.status ?? null,
-        query.search?.trim().normalize('NFC') ?? null,
-        query.limit + 1,
-      ],
-    );
-    return result.rows;
-  });
+        [
+          caller.organizationId,
+          after,
+          query.role ?? null,
+          query.status ?? null,
+          query.search?.trim().normalize('NFC') ?? null,
+          query.limit + 1,
+        ],
+      );
+      return result.rows;
+    },
+    { signal },
+  );
   return pageOf(rows, query.limit, toUser);
 }
 

@@ -18,9 +18,9 @@ export function projectRoutes({ store, activeProjects, agentLimit }: WorkspaceCo
       access: 'user',
       query: schemas.projectQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.projectPage } },
-      handler: async ({ caller, query }) => ({
+      handler: async ({ caller, signal, query }) => ({
         status: 200,
-        body: await store.read(caller, (tenant) => listProjects(tenant, query)),
+        body: await store.read({ caller, signal }, (tenant) => listProjects(tenant, query)),
       }),
     }),
     route({
@@ -54,7 +54,7 @@ export function projectRoutes({ store, activeProjects, agentLimit }: WorkspaceCo
       responses: { 200: { description: 'Newest first.', schema: schemas.projectPage } },
       handler: async ({ caller, query }) => {
         const active = { ...query, status: 'active' as const };
-        const load = () => store.read(caller, (tenant) => listProjects(tenant, active));
+        const load = () => store.read({ caller }, (tenant) => listProjects(tenant, active));
         // Later pages are not kept: cursors are no secret, and who makes them up would fill the store that all share.
         const body =
           query.cursor === undefined
@@ -72,9 +72,9 @@ export function projectRoutes({ store, activeProjects, agentLimit }: WorkspaceCo
       access: 'user',
       params: schemas.idParams,
       responses: { 200: { description: 'The project.', schema: schemas.project } },
-      handler: async ({ caller, params }) => ({
+      handler: async ({ caller, signal, params }) => ({
         status: 200,
-        body: await store.read(caller, (tenant) => getProject(tenant, params.id)),
+        body: await store.read({ caller, signal }, (tenant) => getProject(tenant, params.id)),
       }),
     }),
     route({

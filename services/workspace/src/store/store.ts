@@ -1,6 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { type Audit, type AuditAction, auditSource } from '@worktide/audit';
-import { type Outbox, type OutboxTicket, type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
+import {
+  type Outbox,
+  type OutboxTicket,
+  type Pool,
+  type PoolClient,
+  type Queryable,
+  tenantTransaction,
+} from '@worktide/postgres';
 import type { Caller } from '@worktide/runtime';
 import { type Codec, topics, type WorkspaceEvent, type WorkspaceRecord } from '@worktide/schemas';
 
@@ -17,9 +24,14 @@ export interface Change extends Tenant {
   tell(event: WorkspaceEvent, action: AuditAction): void;
 }
 
-/** Whose request it is. A route's context is one. */
-export interface RequestSource {
+/** Whose request it is; what is done for it ends with it. A route's context is one. */
+export interface ReadSource {
   caller: Caller;
+  signal?: AbortSignal;
+}
+
+/** Also from where: it goes into the audit trail. A route's context is one. */
+export interface RequestSource extends ReadSource {
   req: IncomingMessage;
   requestId: string;
 }
@@ -30,7 +42,7 @@ export interface RequestSource {
  */
 export interface Store {
   /** Rejects 503, and as `fn` does. */
-  read<T>(caller: Caller, fn: (tenant: Tenant) => Promise<T>): Promise<T>;
+  read<T>(source: ReadSource, fn: (tenant: Tenant) => Promise<T>): Promise<T>;
   /**
    * `fn` may run again (see `transaction`). Events leave after the commit; the log being away holds nothing up.
    * Rejects 503, also until the schema of the events was registered once, and as `fn` does.
@@ -51,18 +63,18 @@ export function createStore(options: {
   const topic = topics['workspace-events'].name;
 
   return {
-    read: ({ organizationId }, fn) =>
-      tenantTransaction(pool, organizationId, (client) => fn({ client, organizationId })),
+    read: ({ caller: { organizationId }, signal }, fn) =>
+      tenantTransaction(pool, organizationId, (client) => fn({ client, organizationId }), signal ? { signal } : {}),
 
     async change(source, fn) {
-      const { caller, req, requestId } = source;
+      const { caller, req, requestId, signal } = source;
       const { organizationId, userId } = caller;
       await codec.prepare();
       // Once done nothing to wait for. Never a reason to refuse, but without it a new process's first actions are lost.
       await audit.check().catch(() => {});
       let events: WorkspaceEvent[] = [];
       let ticket: OutboxTicket | undefined;
-      const result = await tenantTransaction(pool, organizationId, async (client) => {
+      const work = async (client: PoolClient) => {
         // Anew with every attempt.
         events = [];
         const actions: AuditAction[] = [];
@@ -78,7 +90,8 @@ export function createStore(options: {
           ...audit.events(organizationId, auditSource({ req, requestId }, caller), actions),
         ]);
         return answer;
-      });
+      };
+      const result = await tenantTransaction(pool, organizationId, work, signal ? { signal } : {});
       if (events.length > 0) {
         // Not awaited: what the log does not take now is in the outbox until it does.
         if (ticket) outbox.committed(ticket).catch(() => {});

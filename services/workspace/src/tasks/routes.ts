@@ -36,9 +36,9 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       params: schemas.idParams,
       query: schemas.taskOfProjectQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.taskPage } },
-      handler: async ({ caller, params, query }) => ({
+      handler: async ({ caller, signal, params, query }) => ({
         status: 200,
-        body: await store.read(caller, async (tenant) => {
+        body: await store.read({ caller, signal }, async (tenant) => {
           const { id: projectId } = await findProject(tenant, params.id);
           return listTasks(tenant, { ...query, projectId });
         }),
@@ -70,9 +70,9 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'user',
       query: schemas.taskQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.taskPage } },
-      handler: async ({ caller, query }) => ({
+      handler: async ({ caller, signal, query }) => ({
         status: 200,
-        body: await store.read(caller, (tenant) => listTasks(tenant, query)),
+        body: await store.read({ caller, signal }, (tenant) => listTasks(tenant, query)),
       }),
     }),
     route({
@@ -97,9 +97,9 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'user',
       query: schemas.taskStatsQuery,
       responses: { 200: { description: 'Counts of what passes the filters.', schema: schemas.taskStats } },
-      handler: async ({ caller, query }) => ({
+      handler: async ({ caller, signal, query }) => ({
         status: 200,
-        body: await store.read(caller, (tenant) => taskStats(tenant, query, caller.timezone)),
+        body: await store.read({ caller, signal }, (tenant) => taskStats(tenant, query, caller.timezone)),
       }),
     }),
     route({
@@ -111,9 +111,9 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'user',
       params: schemas.idParams,
       responses: { 200: { description: 'The task.', schema: schemas.task } },
-      handler: async ({ caller, params }) => ({
+      handler: async ({ caller, signal, params }) => ({
         status: 200,
-        body: showTask(await store.read(caller, (tenant) => findTask(tenant, params.id))),
+        body: showTask(await store.read({ caller, signal }, (tenant) => findTask(tenant, params.id))),
       }),
     }),
     route({

@@ -28,9 +28,9 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       params: schemas.idParams,
       query: schemas.listQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.teamPage } },
-      handler: async ({ caller, params, query }) => ({
+      handler: async ({ caller, signal, params, query }) => ({
         status: 200,
-        body: await store.read(caller, (tenant) => listTeams(tenant, params.id, query)),
+        body: await store.read({ caller, signal }, (tenant) => listTeams(tenant, params.id, query)),
       }),
     }),
     route({
@@ -58,9 +58,9 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'user',
       params: schemas.idParams,
       responses: { 200: { description: 'The team.', schema: schemas.team } },
-      handler: async ({ caller, params }) => ({
+      handler: async ({ caller, signal, params }) => ({
         status: 200,
-        body: await store.read(caller, (tenant) => getTeam(tenant, params.id)),
+        body: await store.read({ caller, signal }, (tenant) => getTeam(tenant, params.id)),
       }),
     }),
     route({
@@ -105,9 +105,9 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       params: schemas.idParams,
       query: schemas.listQuery,
       responses: { 200: { description: 'By user id.', schema: schemas.teamMemberPage } },
-      handler: async ({ caller, params, query }) => ({
+      handler: async ({ caller, signal, params, query }) => ({
         status: 200,
-        body: await store.read(caller, (tenant) => listMembers(tenant, params.id, query)),
+        body: await store.read({ caller, signal }, (tenant) => listMembers(tenant, params.id, query)),
       }),
     }),
     route({
