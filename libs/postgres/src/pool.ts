@@ -40,7 +40,8 @@ const networkGraceMs = 5_000;
 /** Readiness answers within this. */
 const checkTimeoutMs = 2_000;
 
-/** With the wait for a turn this stays below what a handler has. */
+/** A turn is waited for this long, then a statement may run this long: together below what a handler has. */
+const turnTimeoutMs = 10_000;
 const requestStatementMs = 10_000;
 
 /** What this library knows of a pool that pg does not. */
@@ -63,7 +64,7 @@ export function mannersOf(pool: Pool): Manners {
  * Does work for a request that takes a connection of the pool, when it is the subject's turn: an organisation, or an
  * address before there is one. So whatever one asks for, others wait for what is in work and not for its line.
  * Work within must not ask for another turn.
- * @throws AppError 503 `BUSY` where the turn does not come within 5 s; what `work` throws.
+ * @throws AppError 503 `BUSY` where the turn does not come within 10 s; what `work` throws.
  */
 export const inTurn = <T>(pool: Pool, subject: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
   mannersOf(pool).turns.run(subject, work, signal ? { signal } : {});
@@ -118,7 +119,7 @@ export function createPool(url: string, options: PoolOptions): Pool {
       places,
       // Statements are long in proportion to others' patience: one who has slow ones leaves half to the rest.
       placesEach: Math.ceil(places / 2),
-      maxWaitMs: connectTimeoutMs,
+      maxWaitMs: turnTimeoutMs,
       metrics: metrics ?? createMetrics(),
     }),
   });

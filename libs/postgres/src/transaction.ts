@@ -38,7 +38,7 @@ export function transaction<T>(
  * As `transaction`, but as the service's `_tenant` role (see `migrate`), for which row-level security shows the rows of
  * this organisation and no others: what a query forgets to ask for, the database refuses to give.
  *
- * It is a request's: it waits for the organisation's turn (503 `BUSY` after 5 s), and a statement that takes longer than
+ * It is a request's: it waits for the organisation's turn (503 `BUSY` after 10 s), and a statement that takes longer than
  * 10 s is 503 `TIMEOUT`. With `own` it is neither: what a consumer or a worker does for an organisation must not wait
  * for what that one asks for.
  * @param organizationId a UUID; it comes from a credential, never from a request.

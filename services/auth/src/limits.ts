@@ -14,12 +14,17 @@ export interface AuthLimits {
   mailAccount: WindowLimit;
   /** By `userSubject`: whole teams are invited one after the other. */
   invite: WindowLimit;
+  /** By `userSubject`: every key that was revoked is remembered for hours, by every service. */
+  agentKeys: WindowLimit;
 }
 
 type LimitsConfig = Pick<
   Config,
   'LOGIN_LIMIT_PER_MINUTE' | 'REGISTER_LIMIT_PER_MINUTE' | 'MAIL_LIMIT_PER_MINUTE' | 'INVITE_LIMIT_PER_MINUTE'
 >;
+
+/** Five times as many as a user can have at once. */
+const agentKeysPerHour = 1_000;
 
 export function createAuthLimits(limits: Limits, config: LimitsConfig): AuthLimits {
   const perMinute = (name: string, points: number): WindowLimit => limits.window({ name, points, seconds: 60 });
@@ -30,6 +35,7 @@ export function createAuthLimits(limits: Limits, config: LimitsConfig): AuthLimi
     mailAddress: perMinute('mail-address', config.MAIL_LIMIT_PER_MINUTE),
     mailAccount: perMinute('mail-account', config.MAIL_LIMIT_PER_MINUTE),
     invite: perMinute('invite', config.INVITE_LIMIT_PER_MINUTE),
+    agentKeys: limits.window({ name: 'agent-keys', points: agentKeysPerHour, seconds: 3_600 }),
   };
 }
 

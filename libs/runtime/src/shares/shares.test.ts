@@ -133,6 +133,26 @@ describe('turns', () => {
     expect([await small, await waiting[0], await waiting[1]]).toEqual(['done', 'done', 'done']);
   });
 
+  test('nor is a newcomer kept out by many who have one waiting each, and have had some', async () => {
+    const shop = workshop({ places: 1, maxWaiting: 4, maxWaitingEach: 3 });
+    const asked = new Map<string, number>();
+    const ask = (who: string): void => {
+      asked.set(who, (asked.get(who) ?? 0) + 1);
+      void shop.ask(who, 10);
+    };
+    // Five who ask again whenever they were served: the line is full at any time.
+    for (const who of ['a', 'b', 'c', 'd', 'e']) ask(who);
+    for (let i = 0; i < 8; i++) {
+      const served = shop.begun.at(-1)!;
+      await shop.end();
+      ask(served);
+    }
+    expect(shop.turns.waiting).toBe(4);
+    const small = shop.ask('small', 10);
+    await shop.endAll();
+    expect(await small).toBe('done');
+  });
+
   test('who goes away while waiting, and work that fails, hold nothing', async () => {
     const shop = workshop({ places: 1 });
     void shop.ask('a', 1);

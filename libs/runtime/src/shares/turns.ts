@@ -8,7 +8,7 @@ export interface TurnsOptions {
   places: number;
   /** Places that one subject may have; all but one unless said, so that a newcomer need not wait for one to end. */
   placesEach?: number;
-  /** Works that may wait; above it the longest queue loses its last. 1,000 unless said. */
+  /** Works that may wait; above it the one loses its place whose turn would come last. 1,000 unless said. */
   maxWaiting?: number;
   /** Works of one subject that may wait; 100 unless said. */
   maxWaitingEach?: number;
@@ -121,9 +121,16 @@ export function createTurns(options: TurnsOptions): Turns {
     }
   }
 
-  function longest(): Queue | undefined {
+  /** When the last of so many waiting would be done, by the clock of virtual time. */
+  const endOf = ({ spent, usual }: Queue, waiters: number): number => spent + waiters * usual;
+
+  /** The queue whose last work would come after all others. */
+  function latest(): Queue | undefined {
     let found: Queue | undefined;
-    for (const queue of busy.values()) if (queue.waiters.length > (found?.waiters.length ?? 0)) found = queue;
+    for (const queue of busy.values()) {
+      if (queue.waiters.length === 0) continue;
+      if (!found || endOf(queue, queue.waiters.length) > endOf(found, found.waiters.length)) found = queue;
+    }
     return found;
   }
 
@@ -186,13 +193,14 @@ export function createTurns(options: TurnsOptions): Turns {
       const queue = queueOf(subject);
       if (queue.waiters.length >= maxWaitingEach) throw refusal(`${subject} has ${queue.waiters.length} waiting`);
       if (waiting >= maxWaiting) {
-        // The newcomer's place in the line is paid for by whoever has most of them.
-        const most = longest();
-        if (!most || most.waiters.length <= queue.waiters.length + 1) {
+        // The newcomer's place in the line is paid for by whoever has most before them, or has had most already: so
+        // no number of addresses with one work each keeps others out for good.
+        const last = latest();
+        if (!last || endOf(last, last.waiters.length) <= endOf(queue, queue.waiters.length + 1)) {
           settle(queue);
           throw refusal('more wait than may');
         }
-        most.waiters.at(-1)!.refuse();
+        last.waiters.at(-1)!.refuse();
       }
       const charged = await place(queue, turn);
       const started = performance.now();

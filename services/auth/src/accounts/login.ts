@@ -4,7 +4,7 @@ import { unauthorized } from '@worktide/runtime';
 import type { Login } from '@worktide/schemas';
 import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
-import { type DeviceInfo, openSession } from '../sessions/sessions.ts';
+import { type DeviceInfo, endSurplusSessions, openSession } from '../sessions/sessions.ts';
 import { type AccountRow, findAccount } from './accounts.ts';
 
 /** A session just opened or gone on with, and what its tokens are made of. */
@@ -60,7 +60,8 @@ export async function login(
     ? await passwords.hash(body.password, applicant)
     : undefined;
 
-  return context.act(applicant, async ({ client, audit }) => {
+  return context.act(applicant, async (action) => {
+    const { client, audit } = action;
     const account = await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
     if (!account) throw wrong();
     // Only over the hash that was compared: a password changed meanwhile stays changed, and the old one is wrong now.
@@ -75,6 +76,7 @@ export async function login(
       throw unauthorized('This account is not active; ask an administrator.', 'ACCOUNT_NOT_ACTIVE');
     }
     const session = await openSession(client, { organizationId, userId }, device);
+    await endSurplusSessions(action, { organizationId, userId });
     const deviceName = device.deviceName ?? null;
     audit(organizationId, sourceOf({ userId }), {
       action: 'user.logged-in',

@@ -7,7 +7,7 @@ import { createAgentKey, listAgentKeys, revokeAgentKey } from './agent-keys.ts';
 const tag = 'auth';
 
 // Of a log-in only: a key that leaked must not be able to make others.
-export function agentKeyRoutes({ pool, act }: AuthContext): AnyRoute[] {
+export function agentKeyRoutes({ pool, act, limits }: AuthContext): AnyRoute[] {
   return [
     route({
       method: 'post',
@@ -16,6 +16,7 @@ export function agentKeyRoutes({ pool, act }: AuthContext): AnyRoute[] {
       summary: 'Make a key for an agent',
       tag,
       access: 'session',
+      userLimit: limits.agentKeys,
       body: schemas.newAgentKey,
       responses: { 201: { description: 'The key, shown this once.', schema: schemas.createdAgentKey } },
       handler: async ({ req, requestId, caller, body }) => ({

@@ -3,8 +3,10 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { uuidv7 } from '@worktide/runtime';
 import { authDatabase, newPerson, type Running, signUp, startAuth, type TestDatabase, until } from '../testing.ts';
 import { wordsOf } from './letters.ts';
+import { claimMails, type MailKind, queueMail } from './queue.ts';
 import { readMails, type SmtpServer, startSmtp } from './testing.ts';
 import { openMailTransport } from './transport.ts';
 
@@ -294,5 +296,32 @@ describe('what strangers choose', () => {
     ['Dr. Who 2.0', 'Dr. Who 2.0'],
   ])('%j is written %j', (name, words) => {
     expect(wordsOf(name)).toBe(words);
+  });
+});
+
+describe('the queue of mails', () => {
+  test('goes by turns between organisations, and passwords come before invitations', async () => {
+    const client = database.admin;
+    const organizations = { greedy: uuidv7(), small: uuidv7(), other: uuidv7() };
+    for (const id of Object.values(organizations)) {
+      await client.query("INSERT INTO auth.organizations (id, name, timezone) VALUES ($1, 'x', 'UTC')", [id]);
+    }
+    const queue = (organization: keyof typeof organizations, kind: MailKind, recipient: string): Promise<void> =>
+      queueMail(client, { organizationId: organizations[organization], kind, subjectId: uuidv7(), recipient });
+    for (let i = 0; i < 30; i++) await queue('greedy', 'invitation', `greedy-${i}`);
+    await queue('small', 'invitation', 'small-0');
+    await queue('small', 'invitation', 'small-1');
+    await queue('other', 'invitation', 'other-0');
+    await queue('other', 'password-changed', 'person');
+    const order: string[] = [];
+    for (let claimed = await claimMails(client, 1); claimed.length > 0; claimed = await claimMails(client, 1)) {
+      order.push(claimed[0]!.recipient);
+    }
+    expect(order.slice(0, 4)).toEqual(['person', 'greedy-0', 'small-0', 'other-0']);
+    expect(order.indexOf('small-1')).toBeLessThan(8);
+    expect(order).toHaveLength(34);
+    // Within an organisation as they came.
+    const greedy = order.filter((recipient) => recipient.startsWith('greedy'));
+    expect(greedy).toEqual(Array.from({ length: 30 }, (_, i) => `greedy-${i}`));
   });
 });

@@ -20,24 +20,32 @@ const leaseSeconds = 120;
 /** Mail servers are away for a night, or a weekend; after that a mail comes as a surprise. */
 const keepHours = 48;
 
+/** A thousand invitations of one organisation stand in the line as if they had come one after the other. */
+const turnSeconds = 1;
+
 /** Puts a mail into the queue, in the transaction that makes it due. Wake the mailer after the commit. */
 export async function queueMail(
   client: Queryable,
   mail: Pick<QueuedMail, 'organizationId' | 'kind' | 'subjectId' | 'recipient'>,
 ): Promise<void> {
   await client.query(
-    'INSERT INTO auth.mails (organization_id, id, kind, subject_id, recipient) VALUES ($1, $2, $3, $4, $5)',
+    `INSERT INTO auth.mails (organization_id, id, kind, subject_id, recipient, turn_at)
+     SELECT $1, $2, $3, $4, $5, clock_timestamp() + count(*) * interval '${turnSeconds} seconds'
+     FROM auth.mails WHERE organization_id = $1`,
     [mail.organizationId, uuidv7(), mail.kind, mail.subjectId, mail.recipient],
   );
 }
 
-/** Mails that are due, oldest first; they are the caller's for two minutes. */
+/**
+ * Mails that are due, by turns between organisations, passwords before invitations; they are the caller's for two
+ * minutes.
+ */
 export async function claimMails(client: Queryable, limit: number): Promise<QueuedMail[]> {
   const { rows } = await client.query<QueuedMail>(
     `UPDATE auth.mails SET due_at = clock_timestamp() + interval '${leaseSeconds} seconds', attempts = attempts + 1
      WHERE (organization_id, id) IN (
        SELECT organization_id, id FROM auth.mails WHERE due_at <= clock_timestamp()
-       ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+       ORDER BY (kind = 'invitation'), turn_at LIMIT $1 FOR UPDATE SKIP LOCKED)
      RETURNING organization_id AS "organizationId", id, kind, subject_id AS "subjectId", recipient, attempts`,
     [limit],
   );

@@ -22,8 +22,8 @@ const maxConcurrent = 2;
 const maxFormer = 3;
 /** From one address, or organisation: a team that comes to work at nine, and half a second of everybody else's time. */
 const maxWaitingEach = 20;
-/** As long as a person waits for a log-in; sixty hashes a second come to six hundred addresses in that time. */
-const maxWaitMs = 10_000;
+/** Below what a handler has; sixty hashes a second come to more than a thousand addresses in that time. */
+const maxWaitMs = 20_000;
 
 export interface Passwords {
   /** PHC string of a new password. Rejects 503 `BUSY` when the applicant's turn does not come. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { uuidv7 } from '@worktide/runtime';
 import {
   auditedActions,
   authDatabase,
@@ -9,6 +10,7 @@ import {
   type TestDatabase,
 } from '../testing.ts';
 import { hashOf } from './refresh-tokens.ts';
+import { maxSessionsPerUser } from './sessions.ts';
 
 let database: TestDatabase;
 let auth: Running;
@@ -66,6 +68,26 @@ describe('POST /auth/refresh (U2)', () => {
     const cookie = /worktide_refresh=([\w-]+)/.exec(answer.headers.get('set-cookie')!)![1]!;
     expect(cookie).not.toBe(refreshToken);
     expect((await refresh(cookie)).status).toBe(200);
+  });
+
+  test('a user has so many sessions: the next log-in ends the one not used for longest', async () => {
+    const { user, organization, accessToken } = await signUp(auth);
+    const others = Array.from({ length: maxSessionsPerUser - 1 }, () => uuidv7());
+    await database.admin.query(
+      `INSERT INTO auth.sessions (organization_id, id, user_id, last_used_at, expires_at)
+       SELECT $1, id, $2, now() - n * interval '1 minute', now() + interval '1 day'
+       FROM unnest($3::uuid[]) WITH ORDINALITY AS other (id, n)`,
+      [organization.id, user.id, others],
+    );
+    const body = { email: user.email, password: 'correct horse battery' };
+    expect((await auth.call('POST', '/api/v1/auth/login', { body })).status).toBe(200);
+    expect((await me(accessToken)).status).toBe(200);
+    expect(await feedOf(auth, organization.id)).toMatchObject([{ kind: 'session', id: others.at(-1) }]);
+    const { rows } = await database.admin.query(
+      'SELECT end_reason FROM auth.sessions WHERE organization_id = $1 AND ended_at IS NOT NULL',
+      [organization.id],
+    );
+    expect(rows).toEqual([{ end_reason: 'too-many' }]);
   });
 
   test('a token just spent gets another successor, and all of them work', async () => {

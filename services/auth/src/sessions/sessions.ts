@@ -3,7 +3,18 @@ import { uuidv7 } from '@worktide/runtime';
 import type { Action } from '../action.ts';
 import { insertRefreshToken, newRefreshToken, refreshTokenDays } from './refresh-tokens.ts';
 
-export type EndReason = 'logout' | 'logout-all' | 'revoked' | 'reuse' | 'password' | 'not-active' | 'deleted';
+export type EndReason =
+  | 'logout'
+  | 'logout-all'
+  | 'revoked'
+  | 'reuse'
+  | 'password'
+  | 'not-active'
+  | 'deleted'
+  | 'too-many';
+
+/** Live log-ins of one user: more than anybody has devices, and a bound on a script that logs in and never out. */
+export const maxSessionsPerUser = 200;
 
 export interface DeviceInfo {
   deviceName: string | undefined;
@@ -64,6 +75,22 @@ export async function endSessions(
   );
   action.revoke(rows.map(({ id, at }) => ({ kind: 'session', id, organizationId, at })));
   return rows.map(({ id }) => id);
+}
+
+/** Ends those of a user's sessions that were not used for longest where there are too many. Lock the user first. */
+export async function endSurplusSessions(
+  action: Pick<Action, 'client' | 'revoke'>,
+  { organizationId, userId }: { organizationId: string; userId: string },
+): Promise<void> {
+  const { rows } = await action.client.query<{ id: string; at: number }>(
+    `UPDATE auth.sessions SET ended_at = clock_timestamp(), end_reason = 'too-many'
+     WHERE organization_id = $1 AND id IN (
+       SELECT id FROM auth.sessions WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL
+       ORDER BY last_used_at DESC, id DESC OFFSET ${maxSessionsPerUser})
+     RETURNING id, floor(extract(epoch FROM ended_at) * 1000)::bigint AS at`,
+    [organizationId, userId],
+  );
+  action.revoke(rows.map(({ id, at }) => ({ kind: 'session', id, organizationId, at })));
 }
 
 /** Sessions that ended or expired a week ago go, with their refresh tokens, and so do tokens nobody can use. */

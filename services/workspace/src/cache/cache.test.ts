@@ -171,12 +171,12 @@ describe('GET /projects/active', () => {
     expect(await active(workspace.person('manager'))).toEqual([]);
   });
 
-  test('pages after the first are not kept, whatever cursors somebody thinks of', async () => {
+  test('one answer is kept, whatever sizes and cursors somebody thinks of', async () => {
     for (const name of ['A', 'B']) await workspace.call(manager, 'POST', '/projects', { name });
-    const { nextCursor } = (await workspace.call(manager, 'GET', '/projects/active?limit=1')).body;
     const lookups = async () =>
       (await workspace.metrics.render()).text.match(/^worktide_cache_lookups_total.*$/gm)?.join('\n');
     const before = await lookups();
+    const { nextCursor } = (await workspace.call(manager, 'GET', '/projects/active?limit=1')).body;
     const second = await workspace.call(manager, 'GET', `/projects/active?limit=1&cursor=${nextCursor}`);
     expect(second.body).toMatchObject({ items: [{ name: 'A' }], nextCursor: null });
     expect((await workspace.call(manager, 'GET', '/projects/active?cursor=x')).status).toBe(400);

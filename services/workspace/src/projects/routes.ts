@@ -6,6 +6,7 @@ import { changeProject, createProject, deleteProject, getProject, listProjects, 
 
 const tag = 'projects';
 const bodyLimit = 200_000;
+const usualLimit = schemas.listQuery.parse({}).limit;
 
 export function projectRoutes({ store, activeProjects, agentLimit }: WorkspaceContext): AnyRoute[] {
   return [
@@ -55,9 +56,10 @@ export function projectRoutes({ store, activeProjects, agentLimit }: WorkspaceCo
       handler: async ({ caller, query }) => {
         const active = { ...query, status: 'active' as const };
         const load = () => store.read({ caller }, (tenant) => listProjects(tenant, active));
-        // Later pages are not kept: cursors are no secret, and who makes them up would fill the store that all share.
+        // One answer of each organisation is kept, that which agents ask for: sizes and cursors are anybody's to make
+        // up, and who does would fill the store that all share.
         const body =
-          query.cursor === undefined
+          query.cursor === undefined && query.limit === usualLimit
             ? await activeProjects.get(caller.organizationId, String(query.limit), load)
             : await load();
         return { status: 200, body };
