@@ -251,6 +251,23 @@ describe('bounds', () => {
     expect(answers.find((a) => a.status === 503)!.headers.get('retry-after')).toBe('1');
   });
 
+  test('an insert waits for no question', async () => {
+    await client.command({ query: 'CREATE OR REPLACE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a' });
+    const gone = new AbortController();
+    const query = 'SELECT count() FROM numbers(3000000000000) WHERE number % 7 = 3';
+    const asked = connect(server.url, { max_threads: 1 });
+    const answers = Array.from({ length: 9 }, () => asked.query({ query, abort_signal: gone.signal }).catch(() => {}));
+    try {
+      // Would not come back before they end, which they do not.
+      await client.exec({ query: 'INSERT INTO t FORMAT TSV', values: Readable.from(['1\n'], { objectMode: false }) });
+    } finally {
+      gone.abort();
+      await Promise.all(answers);
+      await asked.close();
+    }
+    expect(await rows('SELECT count() AS n FROM t')).toEqual([{ n: 1 }]);
+  });
+
   test('a reader that goes away ends its statement', async () => {
     const controller = new AbortController();
     const query = 'SELECT count() FROM numbers(1000000000000) WHERE number % 7 = 3';

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type EngineOptions, type Outcome, openEngine } from './engine.ts';
 import { ClickHouseError, errorCodes } from './errors.ts';
 import { createGate } from './gate.ts';
@@ -21,7 +22,9 @@ export interface ClickHouseServerOptions extends Partial<Omit<EngineOptions, 'da
   maxBodyBytes?: number;
   /** Statements running at once; each occupies a thread of libuv's pool. */
   concurrency?: number;
-  /** Requests waiting for a place; more are answered 503 with code 202. */
+  /** Inserts (their text in the URL, as clients send it) running at once besides. */
+  insertConcurrency?: number;
+  /** Requests waiting for a place, and as many inserts; more are answered 503 with code 202. */
   queue?: number;
 }
 
@@ -42,6 +45,9 @@ const protocolParameters = new Set(
    cancel_http_readonly_queries_on_client_close send_logs_level stacktrace close_session`.split(/\s+/),
 );
 
+/** A statement whose reader went away is cancelled so often until it ends. */
+const cancelEveryMs = 200;
+
 /** Parameters travel in the URL; ClickHouse's own limit (`http_max_uri_size`). */
 const maxUrlBytes = mib;
 
@@ -52,7 +58,7 @@ const maxUrlBytes = mib;
  * Not there: users and roles, native compression (`compress=1`), external tables, several statements at once.
  */
 export async function startClickHouseServer(options: ClickHouseServerOptions): Promise<ClickHouseServer> {
-  const { maxBodyBytes = 64 * mib, concurrency = 10, queue = 200, password = '' } = options;
+  const { maxBodyBytes = 64 * mib, concurrency = 7, insertConcurrency = 3, queue = 200, password = '' } = options;
   const maxServerMemory = options.maxServerMemory ?? 1_536 * mib;
   const engine = await openEngine({
     dataDir: options.dataDir,
@@ -62,6 +68,8 @@ export async function startClickHouseServer(options: ClickHouseServerOptions): P
     maxExecutionSeconds: options.maxExecutionSeconds ?? 120,
   });
   const gate = createGate(concurrency, queue);
+  // What is to be stored never waits for what is asked.
+  const insertGate = createGate(insertConcurrency, queue);
   const sessions = createSessions(engine);
   const secret = digest(password);
 
@@ -78,20 +86,26 @@ export async function startClickHouseServer(options: ClickHouseServerOptions): P
         throw new ClickHouseError(errorCodes.NOT_IMPLEMENTED, `${name}=1 is not supported, use HTTP compression`);
       }
     }
-    const leave = await gate.enter();
+    const isInsert = /^\s*insert\b/i.test(parameters.get('query') ?? '');
+    const leave = await (isInsert ? insertGate : gate).enter();
     const queryId = parameters.get('query_id') || randomUUID();
     const spool = join(engine.spoolDir, randomUUID());
+    let ended = false;
     try {
       const work = await prepare(req, parameters, spool, maxBodyBytes);
       // A reader that went away must not keep a place; an insert goes on to its end, as in ClickHouse.
-      const gone = (): void => {
-        if (!res.writableEnded && !work.isWrite) void engine.cancel(queryId).catch(() => {});
+      const gone = async (): Promise<void> => {
+        // More than once: it may be about to begin, and then there is nothing yet to be cancelled.
+        for (; !ended && !res.writableEnded && !work.isWrite; await sleep(cancelEveryMs)) {
+          await engine.cancel(queryId).catch(() => {});
+        }
       };
       if (res.destroyed) return;
-      res.once('close', gone);
+      res.once('close', () => void gone());
       const outcome = await execute(parameters, req, work.sql, queryId);
       await send(req, res, parameters, { queryId, outcome, ...work });
     } finally {
+      ended = true;
       leave();
       await rm(spool, { force: true });
     }
