@@ -20,6 +20,8 @@ export interface ClickHouseOptions {
   settings?: ClickHouseSettings;
   /** How long one call may take, default 30 s. */
   requestTimeoutMs?: number;
+  /** Connections at most, and so calls at a time; more wait for one. Default 10. */
+  maxConnections?: number;
   /** Compress request and response bodies; default only where the server is not on this machine. */
   compress?: boolean;
 }
@@ -85,6 +87,7 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
     database: decodeURIComponent(parsed.pathname.slice(1)) || 'default',
     application: options.application ?? 'worktide',
     request_timeout: options.requestTimeoutMs ?? 30_000,
+    max_open_connections: options.maxConnections ?? 10,
     compression: { request: compress, response: compress },
     // Insert when asked to, not when the server's buffer is full (its default since 26): callers batch already.
     clickhouse_settings: { async_insert: 0, ...options.settings },

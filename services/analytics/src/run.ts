@@ -6,7 +6,7 @@ import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { openSchemaRegistry } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { startConsumers } from './ingest/consumers.ts';
-import { createReports } from './reports/reports.ts';
+import { openReports } from './reports/open.ts';
 import { reportRoutes } from './reports/routes.ts';
 
 /** Builds the service top to bottom; what is built first is closed last. */
@@ -29,6 +29,9 @@ export async function run(
   const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics });
   lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
 
+  const reports = openReports(config.CLICKHOUSE_URL, { places: config.REPORT_CONCURRENCY, log, metrics });
+  lifecycle.onClose('clickhouse for reports', () => reports.close());
+
   const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
   lifecycle.onClose('key-value', () => keyValue.close());
   const identity = createIdentity({
@@ -44,7 +47,7 @@ export async function run(
 
   return {
     name: 'analytics',
-    routes: reportRoutes({ reports: createReports({ clickhouse }), findUser: identity.findUser }),
+    routes: reportRoutes({ ...reports, findUser: identity.findUser }),
     checks: {
       clickhouse: () => clickhouse.check(),
       'event log': () => eventLog.check(),

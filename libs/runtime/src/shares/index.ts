@@ -1,2 +1,3 @@
 export * from './budget.ts';
+export * from './people-turns.ts';
 export * from './turns.ts';

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { AppError } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
 import { createBudget, type Holding } from './budget.ts';
+import { createPeopleTurns } from './people-turns.ts';
 import { createTurns } from './turns.ts';
 
 const codeOf = (work: () => unknown): string | undefined => {
@@ -210,5 +211,48 @@ describe('turns', () => {
       }),
       { numRuns: 50 },
     );
+  });
+});
+
+describe("people's turns", () => {
+  test('a colleague comes after the few that one has in line, a person elsewhere before', async () => {
+    const turns = createPeopleTurns({ name: 't', places: 1, maxWaitingPerson: 40, metrics: createMetrics() });
+    const begun: string[] = [];
+    const enders: (() => void)[] = [];
+    const ask = (organizationId: string, userId: string): Promise<void> =>
+      turns.run({ organizationId, userId }, () => {
+        begun.push(userId);
+        return new Promise((resolve) => void enders.push(resolve));
+      });
+    const works = Array.from({ length: 40 }, () => ask('a', 'greedy'));
+    works.push(ask('a', 'colleague'), ask('b', 'elsewhere'));
+    for (let i = 0; i < 6; i++) {
+      await turnOfTheLoop();
+      enders.shift()!();
+    }
+    await turnOfTheLoop();
+    expect(begun.indexOf('colleague')).toBeLessThanOrEqual(3);
+    expect(begun.indexOf('elsewhere')).toBeLessThanOrEqual(2);
+    while (begun.length < works.length || enders.length > 0) {
+      enders.shift()?.();
+      await turnOfTheLoop();
+    }
+    await Promise.all(works);
+  });
+
+  test('one has a bound of their own, and who goes away leaves both lines', async () => {
+    const turns = createPeopleTurns({ name: 't', places: 1, maxWaitingPerson: 1, metrics: createMetrics(), code: 'B' });
+    const { promise, resolve: end } = Promise.withResolvers<void>();
+    const who = { organizationId: 'a', userId: 'p' };
+    const gone = new AbortController();
+    const works = [turns.run(who, () => promise), turns.run(who, () => promise)];
+    const left = turns.run(who, () => promise, { signal: gone.signal });
+    await expect(turns.run(who, () => promise)).rejects.toMatchObject({ code: 'B', statusCode: 503 });
+    gone.abort();
+    await expect(left).rejects.toMatchObject({ code: 'REQUEST_ABORTED' });
+    const next = turns.run(who, async () => 1);
+    end();
+    await Promise.all(works);
+    expect(await next).toBe(1);
   });
 });

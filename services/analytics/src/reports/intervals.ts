@@ -97,16 +97,3 @@ ORDER BY isTotal DESC, activeMs DESC, key
 LIMIT {limit:UInt32}`,
   };
 }
-
-/**
- * Settings of every report. `do_not_merge_across_partitions`: an entry's partition never changes, so FINAL may treat
- * each by itself. The caps: a query that needs more fails with 503 instead of taking the server's memory; above half
- * of it grouping goes to disk.
- */
-export const reportSettings = {
-  do_not_merge_across_partitions_select_final: 1,
-  max_execution_time: 20,
-  max_memory_usage: String(1024 ** 3),
-  max_bytes_before_external_group_by: String(512 * 1024 ** 2),
-  output_format_json_quote_64bit_integers: 0,
-} as const;

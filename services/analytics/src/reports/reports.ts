@@ -1,7 +1,8 @@
 import type { ClickHouse } from '@worktide/clickhouse';
 import type { DailyReport, KeyedReport } from '@worktide/schemas';
 import { localDays } from './days.ts';
-import { byKey, byUserAndDay, type IntervalScope, reportSettings } from './intervals.ts';
+import { byKey, byUserAndDay, type IntervalScope } from './intervals.ts';
+import { reportSettings } from './settings.ts';
 
 /** Whose time: one user, on days of a zone. */
 export interface Subject {

@@ -17,7 +17,7 @@ import { appsReport, dailyReport, domainsReport } from '@worktide/schemas';
 import { migrationsFolder } from '../index.ts';
 import { createRowWriter } from '../ingest/row-writer.ts';
 import { usageTable } from '../ingest/tables.ts';
-import { createReports } from './reports.ts';
+import { openReports } from './open.ts';
 import { reportRoutes } from './routes.ts';
 
 const log = silentLogger();
@@ -38,9 +38,10 @@ let url: string;
 let authAway = false;
 let clickhouseUrl: string;
 
-async function start(toClickhouse: string): Promise<string> {
-  const clickhouse = createClickHouse(toClickhouse, { log });
-  lifecycle.onClose('clickhouse', () => clickhouse.close());
+async function start(toClickhouse: string, places = 4): Promise<string> {
+  const metrics = createMetrics();
+  const opened = openReports(toClickhouse, { places, log, metrics });
+  lifecycle.onClose('reports', () => opened.close());
   const service = {
     name: 'analytics',
     checks: {},
@@ -50,7 +51,7 @@ async function start(toClickhouse: string): Promise<string> {
       return caller;
     },
     routes: reportRoutes({
-      reports: createReports({ clickhouse }),
+      ...opened,
       findUser: async (organization, userId) => {
         if (authAway) throw unavailable('auth');
         const found = Object.entries(people).find(([, p]) => p.organizationId === organization && p.userId === userId);
@@ -60,7 +61,7 @@ async function start(toClickhouse: string): Promise<string> {
       },
     }),
   };
-  const options = { services: [service], lifecycle, log, metrics: createMetrics(), host: '127.0.0.1', port: 0 };
+  const options = { services: [service], lifecycle, log, metrics, host: '127.0.0.1', port: 0 };
   return (await serve(options)).url;
 }
 
@@ -216,3 +217,72 @@ test('ClickHouse away: 503 with Retry-After, and nothing of where it is', async 
   expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'DEPENDENCY_UNAVAILABLE', '1']);
   expect(JSON.stringify(body)).not.toMatch(/hush|127\.0\.0\.1|nowhere/);
 });
+
+describe('one who asks for a great deal', () => {
+  /** What became of requests: their statuses in the order of their answers. */
+  function many(origin: string, as: Name, count: number) {
+    const answered: { status: number; body: Body; headers: Headers }[] = [];
+    const all = Array.from({ length: count }, async () => {
+      answered.push(await get('daily?from=2026-01-01&to=2026-12-31', as, origin));
+    });
+    return { answered, all: Promise.all(all) };
+  }
+
+  test('is told to wait beyond a bound; others, elsewhere and beside, come after what is in work', async () => {
+    const origin = await start(clickhouseUrl, 1);
+    // One in its place, one in the organisation's queue, thirty in the person's own: the rest is refused at once.
+    const greedy = many(origin, 'employee', 100);
+    await until('some are refused', () => greedy.answered.some(({ status }) => status === 503));
+    const { body, headers } = greedy.answered.find(({ status }) => status === 503)!;
+    expect([body.code, headers.get('retry-after')]).toEqual(['REPORTS_BUSY', '2']);
+    const done = () => greedy.answered.filter(({ status }) => status === 200).length;
+    const served: number[] = [];
+    for (const as of ['stranger', 'colleague'] as const) {
+      const before = done();
+      expect((await get('apps?date=2026-11-21', as, origin)).status).toBe(200);
+      served.push(done() - before);
+    }
+    // What was in work, what comes between in an organisation that it shares, and answers that crossed on the way.
+    expect(Math.max(...served)).toBeLessThanOrEqual(6);
+    await greedy.all;
+    expect(done()).toBeGreaterThanOrEqual(32);
+    expect(new Set(greedy.answered.map(({ status }) => status))).toEqual(new Set([200, 503]));
+  });
+
+  test('who goes away takes the query along, and leaves the place to the next', async () => {
+    const clickhouse = createClickHouse(clickhouseUrl, { log });
+    // A report that takes three seconds for each of its months.
+    const slow = await freshClickHouseDatabase();
+    const admin = createClickHouse(slow.url, { log });
+    await migrateClickHouse(slow.url, migrationsFolder, { log });
+    await admin.command(`ALTER TABLE usage DROP COLUMN state`);
+    await admin.command(`ALTER TABLE usage ADD COLUMN state String ALIAS if(sleepEachRow(3) = 0, 'active', 'idle')`);
+    await admin.command(`INSERT INTO usage (organization_id, user_id, started_at, ended_at)
+      SELECT '${organizationId}', '${people.employee.userId}', toDateTime64('2026-01-15 00:00:00', 3, 'UTC')
+        + INTERVAL number MONTH AS at, at + 60 FROM numbers(12)`);
+    const running = async () => {
+      const rows = await clickhouse.query<{ query: string }>('SELECT query FROM system.processes');
+      return rows.filter(({ query }) => query.includes('intervalLengthSum')).length;
+    };
+    const origin = await start(slow.url, 1);
+    const gone = new AbortController();
+    const url = `${origin}/api/v1/reports/daily?from=2026-01-01&to=2026-12-31`;
+    const asked = fetch(url, { headers: { authorization: 'Bearer employee' }, signal: gone.signal });
+    await until('it runs', async () => (await running()) === 1);
+    const next = get('daily?from=2026-01-01&to=2026-01-02', 'stranger', origin);
+    gone.abort();
+    await expect(asked).rejects.toThrow();
+    expect((await next).status).toBe(200);
+    await until('nothing runs', async () => (await running()) === 0);
+    await Promise.all([clickhouse.close(), admin.close()]);
+    await slow.drop();
+  }, 30_000);
+});
+
+/** Polls until the condition holds; fails after ten seconds. */
+async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
+  for (const deadline = Date.now() + 10_000; !(await condition()); ) {
+    if (Date.now() > deadline) throw new Error(`not within ten seconds: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

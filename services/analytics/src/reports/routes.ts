@@ -1,5 +1,5 @@
 import type { Identity } from '@worktide/identity';
-import { type AnyRoute, invalid, route } from '@worktide/runtime';
+import { type AnyRoute, invalid, type PeopleTurns, route } from '@worktide/runtime';
 import { appsReport, dailyReport, dayReportQuery, domainsReport, rangeReportQuery } from '@worktide/schemas';
 import { countDays } from './days.ts';
 import type { Reports } from './reports.ts';
@@ -10,10 +10,12 @@ const maxDays = 366;
 
 export interface ReportRoutesDeps {
   reports: Reports;
+  /** Whose report is next: of organisations and of people in them. */
+  turns: PeopleTurns;
   findUser: Identity['findUser'];
 }
 
-export function reportRoutes({ reports, findUser }: ReportRoutesDeps): AnyRoute[] {
+export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): AnyRoute[] {
   const tag = 'reports';
   return [
     route({
@@ -27,7 +29,8 @@ export function reportRoutes({ reports, findUser }: ReportRoutesDeps): AnyRoute[
       responses: { 200: { description: 'The report', schema: appsReport } },
       handler: async ({ query, caller, signal }) => {
         const subject = await subjectOf(caller, query, findUser);
-        return { status: 200, body: await reports.apps(subject, query.date, signal) };
+        const work = () => reports.apps(subject, query.date, signal);
+        return { status: 200, body: await turns.run(caller, work, { signal }) };
       },
     }),
     route({
@@ -42,7 +45,8 @@ export function reportRoutes({ reports, findUser }: ReportRoutesDeps): AnyRoute[
       responses: { 200: { description: 'The report', schema: domainsReport } },
       handler: async ({ query, caller, signal }) => {
         const subject = await subjectOf(caller, query, findUser);
-        return { status: 200, body: await reports.domains(subject, query.date, signal) };
+        const work = () => reports.domains(subject, query.date, signal);
+        return { status: 200, body: await turns.run(caller, work, { signal }) };
       },
     }),
     route({
@@ -60,7 +64,8 @@ export function reportRoutes({ reports, findUser }: ReportRoutesDeps): AnyRoute[
         if (days < 1) throw invalid('RANGE_REVERSED', 'The range ends before it begins.');
         if (days > maxDays) throw invalid('RANGE_TOO_LONG', `A range may have ${maxDays} days at most.`);
         const subject = await subjectOf(caller, query, findUser);
-        return { status: 200, body: await reports.daily(subject, query.from, query.to, signal) };
+        const work = () => reports.daily(subject, query.from, query.to, signal);
+        return { status: 200, body: await turns.run(caller, work, { signal }) };
       },
     }),
   ];
