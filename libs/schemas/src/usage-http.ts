@@ -9,6 +9,19 @@ export const eraseUsageQuery = z.object({
   deviceId: eventDeviceId.optional(),
 });
 
+/** An erasure that was asked for. */
+export const usageErasure = z
+  .object({
+    from: instant,
+    to: instant,
+    userId: id,
+    deviceId: z.string().nullable(),
+    status: z.enum(['pending', 'applied']).meta({
+      description: 'pending: it is out of lists at once, and of reports when it was worked off, seconds later.',
+    }),
+  })
+  .meta({ id: 'UsageErasure' });
+
 export const usageQuery = eraseUsageQuery.extend(pageQuery);
 
 /** A usage entry as the public interface shows it. */

@@ -2,18 +2,37 @@ import { createAudit } from '@worktide/audit';
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
-import { describeError, type Lifecycle, type Logger, type Metrics, type Service, sleep } from '@worktide/runtime';
+import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
+import {
+  createTurns,
+  describeError,
+  type Lifecycle,
+  type Logger,
+  type Metrics,
+  type Service,
+  sleep,
+} from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { consumePings } from './pings/consume.ts';
-import { applyPending } from './store/erasures.ts';
+import { eraseForEver } from './store/erase-for-ever.ts';
+import { createEraser } from './store/eraser.ts';
 import type { MergeOptions } from './store/merge.ts';
 import { createPartitions } from './store/partitions.ts';
 import { usageRoutes } from './usage/routes.ts';
 
 export const serviceName = 'session-writer';
 
+/** Four statements of requests at a time, of one organisation two; two connections to cancel what nobody waits for. */
+const requestConnections = 6;
+/** One person has two lists in work and some in line; how many there are in all, the pool says. */
+const listTurns = {
+  name: 'usage lists of a person',
+  places: Number.POSITIVE_INFINITY,
+  placesEach: 2,
+  maxWaitingEach: 30,
+  maxWaitMs: 5_000,
+};
 const maintenanceMs = 60_000;
 const maintenanceRetryMs = 5_000;
 
@@ -34,13 +53,18 @@ export async function run(
   const { lifecycle, log, metrics } = deps;
   const parallel = config.WRITER_TRANSACTIONS;
 
-  const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, max: parallel + 6, log, metrics });
-  lifecycle.onClose('postgres', () => pool.end());
-  let readPool = pool;
-  if (config.POSTGRES_READ_URL) {
-    readPool = createPool(config.POSTGRES_READ_URL, { applicationName: `${serviceName}-read`, log, metrics });
-    lifecycle.onClose('postgres for reading', () => readPool.end());
-  }
+  /** Of each kind of work its own, so that none waits for another's. */
+  const openPool = (kind: string, max: number, url = config.POSTGRES_URL): Pool => {
+    const opened = createPool(url, { applicationName: `${serviceName}${kind}`, max, log, metrics });
+    lifecycle.onClose(`postgres${kind}`, () => opened.end());
+    return opened;
+  };
+  const pool = openPool('', parallel + 3);
+  const erasePool = openPool('-erase', 2);
+  const requestPool = openPool('-requests', requestConnections);
+  const readPool = config.POSTGRES_READ_URL
+    ? openPool('-read', requestConnections, config.POSTGRES_READ_URL)
+    : requestPool;
   const partitions = createPartitions({ pool, retentionMonths: config.USAGE_RETENTION_MONTHS, log });
 
   const eventLog = openEventLog(config.EVENT_LOG_URL, {
@@ -69,19 +93,20 @@ export async function run(
   });
 
   const merge: MergeOptions = { pool, partitions, outbox, usageCodec };
-  maintainForEver(async () => {
-    await partitions.maintain();
-    await applyPending(merge);
-  }, deps);
+  maintainForEver(() => partitions.maintain(), deps);
+  const eraser = createEraser({ ...merge, pool: erasePool, metrics });
+  const onErasure = eraseForEver(eraser, deps);
 
   const consumer = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
   lifecycle.onClose('pings consumer', () => consumer.close());
   const limits = openLimits(config.KEY_VALUE_URL ?? 'memory:', { log, metrics });
   lifecycle.onClose('limits', () => limits.close());
 
+  const turns = createTurns({ ...listTurns, metrics });
+
   return {
     name: serviceName,
-    routes: usageRoutes({ readPool, merge, identity, audit }),
+    routes: usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
     checks: {
       postgres: async () => {
         await checkPostgres(pool)();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type EventLog, openEventLog } from '@worktide/event-log';
-import { createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool, transaction } from '@worktide/postgres';
 import { createLifecycle, createMetrics, type Lifecycle, type Metrics, silentLogger } from '@worktide/runtime';
 import {
   allTopics,
@@ -17,8 +17,11 @@ import {
 } from '@worktide/schemas';
 import { database } from './database.ts';
 import type { KeySpan, Span, UsageKey } from './merge/index.ts';
+import { createEraser } from './store/eraser.ts';
+import { type Erasure, recordErasure } from './store/erasures.ts';
 import type { MergeOptions } from './store/merge.ts';
 import { createPartitions } from './store/partitions.ts';
+import { lookUp } from './store/plans.ts';
 import type { StreamIdentity } from './store/streams.ts';
 
 /** Helpers of this service's tests: the store on a real PostgreSQL and a real log. */
@@ -90,6 +93,12 @@ export async function openWriter(
   };
 }
 
+/** Records an erasure and works it off. */
+export async function erase(writer: TestWriter, erasure: Erasure): Promise<void> {
+  await recordErasure(writer, erasure);
+  await createEraser(writer).workOff();
+}
+
 export const newStream = (more: Partial<StreamIdentity> = {}): StreamIdentity => ({
   organizationId: randomUUID(),
   userId: randomUUID(),
@@ -134,6 +143,33 @@ export async function stored(pool: Pool, stream: StreamIdentity): Promise<Stored
     })),
     gaps: gaps.rows.map((row) => ({ start: row.started_at, end: row.ended_at })),
   };
+}
+
+interface Plan {
+  'Node Type': string;
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  Plans?: Plan[];
+}
+
+/** Rows that the scans of a plan looked at, also those they threw away. */
+const looked = (plan: Plan): number =>
+  (/^(Index|Seq|Bitmap Heap)/.test(plan['Node Type'])
+    ? (plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0)) * plan['Actual Loops']
+    : 0) + (plan.Plans ?? []).reduce((sum, child) => sum + looked(child), 0);
+
+/** How many rows a query looks at, planned as `lookUp` plans. */
+export async function lookedAt(
+  pool: Pool,
+  sql: string,
+  parameters: unknown[],
+  run: typeof transaction = transaction,
+): Promise<number> {
+  const rows = await run(pool, (client) =>
+    lookUp<{ 'QUERY PLAN': [{ Plan: Plan }] }>(client, `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`, parameters),
+  );
+  return Math.round(looked(rows[0]!['QUERY PLAN'][0].Plan));
 }
 
 /** Polls until the condition holds; fails after ten seconds. */

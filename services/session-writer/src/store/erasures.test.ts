@@ -5,6 +5,7 @@ import { createLifecycle, createMetrics, silentLogger, unavailable } from '@work
 import { topics } from '@worktide/schemas';
 import { monthOf, monthStart } from '../merge/index.ts';
 import {
+  erase as eraseNow,
   key,
   newStream,
   openWriter,
@@ -13,9 +14,8 @@ import {
   type TestDatabase,
   type TestWriter,
   trackingDatabase,
-  until,
 } from '../testing.ts';
-import { applyPending, type Erasure, eraseTime } from './erasures.ts';
+import { type Erasure, recordErasure } from './erasures.ts';
 import { mergeStreams } from './merge.ts';
 import type { StreamIdentity } from './streams.ts';
 
@@ -37,7 +37,7 @@ const merge = async (...work: Parameters<typeof mergeStreams>[1]) => {
 };
 const erase = (stream: StreamIdentity, from: number, to: number, more: Partial<Erasure> = {}) => {
   const { organizationId, userId } = stream;
-  return eraseTime(writer, { organizationId, userId, deviceId: null, from, to, requestedBy: userId, ...more });
+  return eraseNow(writer, { organizationId, userId, deviceId: null, from, to, requestedBy: userId, ...more });
 };
 const spans = async (stream: StreamIdentity) =>
   (await stored(database.admin, stream)).entries.map((e) => [e.start - boundary, e.end - boundary]);
@@ -65,8 +65,6 @@ test('erased time is cut out, announced, and does not come back with a replay', 
     (await writer.published())
       .filter((r) => r.userId === stream.userId)
       .flatMap((r) => r.entries.filter((e) => e.deleted));
-  // An erasure does not wait for the log.
-  await until('a tombstone is there', async () => (await tombstones()).length > 0);
   expect((await tombstones()).map((e) => e.startedAt - boundary)).toEqual([0]);
 
   await merge({ stream, pings });
@@ -143,9 +141,9 @@ test('an event of it leaves with its record; a full outbox leaves the event to a
   waiting.catch(() => {});
   const merges = transaction(writer.pool, (client) => outbox.write(client, [event('refused')]));
   await expect(merges).rejects.toMatchObject({ statusCode: 503 });
-  await eraseTime({ ...writer, outbox }, erasure, [event('told')]);
+  await recordErasure({ ...writer, outbox }, erasure, [event('told')]);
   // Within what is erased already: nothing to tell.
-  await eraseTime({ ...writer, outbox }, { ...erasure, to: boundary + 5 }, [event('nothing')]);
+  await recordErasure({ ...writer, outbox }, { ...erasure, to: boundary + 5 }, [event('nothing')]);
   await lifecycle.close();
   await waiting.catch(() => {});
 
@@ -158,34 +156,6 @@ test('an event of it leaves with its record; a full outbox leaves the event to a
   );
   const values = records.flat().filter(({ key: k }) => k === organizationId);
   expect(values.map(({ value }) => value.toString()).sort()).toEqual(['before', 'told']);
-});
-
-test('an erasure cut short is finished by maintenance; asked again it adds nothing', async () => {
-  const stream = newStream();
-  const at = boundary + 3_600_000;
-  await merge({ stream, pings: [seen(at, at + 10, key('A'))] });
-  const dying = {
-    ...writer,
-    usageCodec: {
-      ...writer.usageCodec,
-      encode: () => {
-        throw new Error('killed here');
-      },
-    },
-  };
-  const { organizationId, userId } = stream;
-  const erasure = { organizationId, userId, deviceId: null, from: at, to: at + 5, requestedBy: userId };
-  await expect(eraseTime(dying, erasure)).rejects.toThrow('killed here');
-  expect(await spans(stream)).toEqual([[3_600_000, 3_600_010]]);
-  expect(await applyPending(writer)).toBe(1);
-  expect(await spans(stream)).toEqual([[3_600_005, 3_600_010]]);
-  expect(await applyPending(writer)).toBe(0);
-  await eraseTime(writer, { ...erasure, from: at + 1 });
-  const { rows } = await database.admin.query(
-    'SELECT count(*)::int AS n FROM tracking.erased_ranges WHERE user_id = $1',
-    [userId],
-  );
-  expect(rows).toEqual([{ n: 1 }]);
 });
 
 test('pings that arrive while the time is erased: no order of the two leaves anything of it', async () => {

@@ -1,9 +1,17 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Queryable, tablesWithoutTenantPolicy, tenantTransaction, transaction } from '@worktide/postgres';
 import { monthOf, monthStart } from '../merge/index.ts';
-import { key, newStream, openWriter, seen, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
+import {
+  erase,
+  key,
+  newStream,
+  openWriter,
+  seen,
+  type TestDatabase,
+  type TestWriter,
+  trackingDatabase,
+} from '../testing.ts';
 import { listUsage } from '../usage/list.ts';
-import { eraseTime } from './erasures.ts';
 import { mergeStreams } from './merge.ts';
 import { partitionOf } from './partitions.ts';
 
@@ -26,7 +34,7 @@ beforeAll(async () => {
     await (await mergeStreams(writer, [{ stream, pings }])).published;
     const { organizationId, userId } = stream;
     const erasure = { organizationId, userId, deviceId: null, from: start + 25, to: start + 26, requestedBy: userId };
-    await eraseTime(writer, erasure);
+    await erase(writer, erasure);
   }
 });
 afterAll(async () => {
@@ -51,8 +59,10 @@ test('it may read what lists read, and nothing else; no partition has a grant of
        AND has_table_privilege($1, c.oid, p) ORDER BY 1`,
     [tenant],
   );
-  expect(rows).toEqual(['streams', 'usage_entries'].map((relname) => ({ relname, privilege: 'SELECT' })));
-  for (const table of [partitionOf('usage_entries', month), 'usage_gaps', 'erased_ranges', 'outbox']) {
+  expect(rows).toEqual(
+    ['erased_ranges', 'streams', 'usage_entries'].map((relname) => ({ relname, privilege: 'SELECT' })),
+  );
+  for (const table of [partitionOf('usage_entries', month), 'usage_gaps', 'outbox']) {
     await expect(asTenant((client) => count(client, table))).rejects.toMatchObject({ cause: { code: '42501' } });
   }
 });
@@ -70,15 +80,15 @@ test('a query that forgets to ask whose the rows are sees one organisation', asy
   expect(await foreign).toBe(0);
 });
 
-test('the role without an organisation sees nothing, and gaps and erasures are walled in, should they be granted', async () => {
+test('the role without an organisation sees nothing, and gaps are walled in, should they be granted', async () => {
   const counts = (organizationId: string): Promise<number[]> =>
     transaction(writer.pool, async (client) => {
-      await client.query(`GRANT SELECT ON usage_gaps, erased_ranges TO ${tenant}; SET LOCAL ROLE ${tenant}`);
+      await client.query(`GRANT SELECT ON usage_gaps TO ${tenant}; SET LOCAL ROLE ${tenant}`);
       await client.query("SELECT set_config('worktide.organization_id', $1, true)", [organizationId]);
       const result: number[] = [];
       for (const table of ['streams', 'usage_entries', 'usage_gaps', 'erased_ranges'])
         result.push(await count(client, table));
-      await client.query(`RESET ROLE; REVOKE ALL ON usage_gaps, erased_ranges FROM ${tenant}`);
+      await client.query(`RESET ROLE; REVOKE ALL ON usage_gaps FROM ${tenant}`);
       return result;
     });
   expect(await counts('')).toEqual([0, 0, 0, 0]);

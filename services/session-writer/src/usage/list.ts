@@ -1,8 +1,9 @@
-import { type Pool, tenantTransaction } from '@worktide/postgres';
+import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
 import { openTimedCursor, sealTimedCursor } from '@worktide/runtime';
 import type { UsageItem, UsagePage } from '@worktide/schemas';
-import { monthOf, monthsOf } from '../merge/index.ts';
-import { lookUp } from '../store/plans.ts';
+import { type Month, monthOf, monthsOf } from '../merge/index.ts';
+import { byIndex, byOrderedIndex } from '../store/plans.ts';
+import { pendingErasures, visible } from './pending.ts';
 
 export interface UsageQuery {
   organizationId: string;
@@ -15,7 +16,7 @@ export interface UsageQuery {
   limit: number;
 }
 
-interface Row {
+export interface UsageRow {
   id: string;
   device_id: string;
   source: string;
@@ -28,58 +29,102 @@ interface Row {
 
 const beforeAll = { at: Number.MIN_SAFE_INTEGER, id: '00000000-0000-0000-0000-000000000000' };
 
-/** Both parts are in the order of the index that they are to use. */
-export const pageQuery = `
+const streamsOf = `streams s WHERE s.organization_id = $1 AND s.user_id = $2 AND ($3::text IS NULL OR s.device_id = $3)`;
+
+/** Entries that began before the range and reach into it: of each stream only its last one can. */
+export const reachingQuery = `
   SELECT e.id, s.device_id, s.source, e.started_at, e.ended_at, e.state, e.app, e.host
-  FROM streams s CROSS JOIN LATERAL (
-    (SELECT id, started_at, ended_at, state, app, host FROM usage_entries
-     WHERE month = $4 AND stream_id = s.id AND started_at < $6 ORDER BY started_at DESC LIMIT 1)
-    UNION ALL
-    (SELECT id, started_at, ended_at, state, app, host FROM usage_entries
-     WHERE month = ANY($5::date[]) AND stream_id = s.id AND started_at >= greatest($6, $8) AND started_at < $7
-     ORDER BY started_at LIMIT $10 + 1)
+  FROM (SELECT id, device_id, source FROM ${streamsOf}) s CROSS JOIN LATERAL (
+    SELECT id, started_at, ended_at, state, app, host FROM usage_entries
+    WHERE month = $4 AND stream_id = s.id AND started_at < $5 ORDER BY started_at DESC LIMIT 1
   ) e
-  WHERE s.organization_id = $1 AND s.user_id = $2 AND ($3::text IS NULL OR s.device_id = $3)
-    AND e.ended_at > $6 AND (e.started_at, e.id) > ($8, $9::uuid)
-  ORDER BY e.started_at, e.id LIMIT $10`;
+  WHERE e.ended_at > $5 AND (e.started_at, e.id) > ($6, $7::uuid)
+  ORDER BY e.started_at, e.id LIMIT $8`;
 
 /**
- * A page of the entries of one user that touch [from, to), by start. Of each stream it reads one row before `from` (the
- * only one that can reach into the range) and no more than a page after the cursor, so that a page costs the same in
+ * Entries of a month that begin in [$5, $6) and after the cursor. Of each stream the next one is looked at; the page is
+ * then of the streams whose next ones come first, up to where the last of these begins: no other can have one before.
+ */
+export const monthQuery = `
+  WITH heads AS (
+    SELECT s.id, s.device_id, s.source, e.started_at
+    FROM (SELECT id, device_id, source FROM ${streamsOf}) s CROSS JOIN LATERAL (
+      SELECT id, started_at FROM usage_entries
+      WHERE month = $4 AND stream_id = s.id AND started_at >= $5 AND started_at < $6 AND (started_at, id) > ($7, $8::uuid)
+      ORDER BY started_at LIMIT 1
+    ) e
+    ORDER BY e.started_at, e.id LIMIT $9
+  ), bound AS (
+    SELECT CASE WHEN count(*) < $9 THEN $6 ELSE max(started_at) + 1 END AS started_at FROM heads
+  )
+  SELECT e.id, h.device_id, h.source, e.started_at, e.ended_at, e.state, e.app, e.host
+  FROM heads h CROSS JOIN bound b CROSS JOIN LATERAL (
+    SELECT id, started_at, ended_at, state, app, host FROM usage_entries
+    WHERE month = $4 AND stream_id = h.id AND started_at >= h.started_at AND started_at < b.started_at
+    ORDER BY started_at LIMIT $9
+  ) e
+  ORDER BY e.started_at, e.id LIMIT $9`;
+
+/**
+ * A page of the entries of one user that touch [from, to), by start, without time whose erasing was recorded. It looks at
+ * one entry of each stream and at those of the page, month by month until it is full, so that a page costs the same in
  * the first week and with 100,000 entries.
+ * @param signal ends it with its request.
  * @throws 400 `INVALID_CURSOR`, 503.
  */
-export async function listUsage(pool: Pool, query: UsageQuery): Promise<UsagePage> {
+export async function listUsage(pool: Pool, query: UsageQuery, signal?: AbortSignal): Promise<UsagePage> {
   const { organizationId, userId, deviceId = null, to, limit } = query;
   // No entry is older than the epoch, and PostgreSQL's dates know no year 0.
   const from = Math.max(query.from, 0);
   if (to <= from) return { items: [], nextCursor: null };
   const identity = [organizationId, userId, deviceId, from, to];
   const after = query.cursor === undefined ? beforeAll : openTimedCursor(query.cursor, identity);
-  const parameters = [
+
+  const { rows, erased } = await tenantTransaction(
+    pool,
     organizationId,
-    userId,
-    deviceId,
-    monthOf(from),
-    monthsOf(from, to),
-    from,
-    to,
-    after.at,
-    after.id,
-    // One more than asked tells whether there is a next page.
-    limit + 1,
-  ];
-  const rows = await tenantTransaction(pool, organizationId, (client) => lookUp<Row>(client, pageQuery, parameters));
+    async (client) => {
+      const pending = await pendingErasures(client, query);
+      await byIndex(client);
+      await byOrderedIndex(client);
+      // One more than asked tells whether there is a next page.
+      return { rows: await pageOf(client, { ...query, from, after, limit: limit + 1 }), erased: pending };
+    },
+    signal ? { signal } : {},
+  );
   const page = rows.slice(0, limit);
   const last = page[page.length - 1];
   const more = rows.length > limit && last !== undefined;
   return {
-    items: page.map((row) => toItem(row, userId)),
+    items: visible(page, erased, query).map((row) => toItem(row, userId)),
     nextCursor: more ? sealTimedCursor({ at: last.started_at, id: last.id }, identity) : null,
   };
 }
 
-const toItem = (row: Row, userId: string): UsageItem => ({
+async function pageOf(
+  client: Queryable,
+  { organizationId, userId, deviceId, from, to, after, limit }: UsageQuery & { after: { at: number; id: string } },
+): Promise<UsageRow[]> {
+  const whose = [organizationId, userId, deviceId ?? null];
+  const rows: UsageRow[] = [];
+  if (after.at < from) {
+    const reaching = [...whose, monthOf(from), from, after.at, after.id, limit];
+    rows.push(...(await client.query<UsageRow>(reachingQuery, reaching)).rows);
+  }
+  const start = Math.max(from, after.at);
+  for (const month of monthsOf(start, to)) {
+    if (rows.length >= limit) break;
+    rows.push(...(await ofMonth(client, month, limit - rows.length)));
+  }
+  return rows;
+
+  async function ofMonth(queryable: Queryable, month: Month, most: number): Promise<UsageRow[]> {
+    const parameters = [...whose, month, start, to, after.at, after.id, most];
+    return (await queryable.query<UsageRow>(monthQuery, parameters)).rows;
+  }
+}
+
+const toItem = (row: UsageRow, userId: string): UsageItem => ({
   id: row.id,
   userId,
   deviceId: row.device_id,

@@ -1,10 +1,9 @@
 import { type Audit, auditSource } from '@worktide/audit';
 import { type Identity, userAsked } from '@worktide/identity';
-import type { Pool } from '@worktide/postgres';
-import { type AnyRoute, invalid, route } from '@worktide/runtime';
-import { eraseUsageQuery, usagePage, usageQuery } from '@worktide/schemas';
-import { eraseTime } from '../store/erasures.ts';
-import type { MergeOptions } from '../store/merge.ts';
+import type { Outbox, Pool } from '@worktide/postgres';
+import { type AnyRoute, invalid, route, type Turns } from '@worktide/runtime';
+import { eraseUsageQuery, usageErasure, usagePage, usageQuery } from '@worktide/schemas';
+import { recordErasure } from '../store/erasures.ts';
 import { listUsage } from './list.ts';
 
 /** A year and a day of it: what one request makes the database look at stays bounded. */
@@ -12,14 +11,21 @@ const maxRangeMs = 367 * 24 * 3_600_000;
 const path = '/api/v1/usage';
 
 export interface UsageRoutesOptions {
+  /** Of requests alone: the merge of pings has its own. */
+  pool: Pool;
   /** May lag behind: a replica where there is one. */
   readPool: Pool;
-  merge: MergeOptions;
+  /** Of people: some lists of one at a time. The pool takes turns between organisations. */
+  turns: Turns;
+  outbox: Outbox;
+  /** An erasure was recorded: it is to be worked off. */
+  onErasure: () => void;
   identity: Pick<Identity, 'findUser'>;
   audit: Pick<Audit, 'events'>;
 }
 
-export function usageRoutes({ readPool, merge, identity, audit }: UsageRoutesOptions): AnyRoute[] {
+export function usageRoutes(options: UsageRoutesOptions): AnyRoute[] {
+  const { pool, readPool, turns, outbox, onErasure, identity, audit } = options;
   return [
     route({
       method: 'get',
@@ -31,14 +37,15 @@ export function usageRoutes({ readPool, merge, identity, audit }: UsageRoutesOpt
       access: 'user',
       query: usageQuery,
       responses: { 200: { description: 'A page of entries.', schema: usagePage } },
-      handler: async ({ query, caller }) => {
+      handler: async ({ query, caller, signal }) => {
         const { from, to } = rangeOf(query);
         const { organizationId } = caller;
         const userId = await userAsked(caller, query.userId, identity.findUser);
         const { deviceId, cursor, limit } = query;
+        const asked = { organizationId, userId, deviceId, from, to, cursor, limit };
         return {
           status: 200,
-          body: await listUsage(readPool, { organizationId, userId, deviceId, from, to, cursor, limit }),
+          body: await turns.run(caller.userId, () => listUsage(readPool, asked, signal), { signal }),
         };
       },
     }),
@@ -49,27 +56,27 @@ export function usageRoutes({ readPool, merge, identity, audit }: UsageRoutesOpt
       summary: 'Erase the time [from, to) for ever',
       description:
         'Entries are cut or removed, and pings of that time, sent again or late, do not bring it back. Without ' +
-        '`deviceId` on all devices of the user, also on those first seen later. At most 367 days.',
+        '`deviceId` on all devices of the user, also on those first seen later. At most 367 days. Recorded with the ' +
+        'answer, and from then on in no list; entries and reports follow within seconds.',
       tag: 'usage',
       // Not with an agent's key: it lies in a file on the very device whose record it could remove.
       access: 'session',
       query: eraseUsageQuery,
-      responses: { 204: { description: 'Erased.' } },
-      handler: async ({ req, requestId, query, caller }) => {
+      responses: { 202: { description: 'Recorded.', schema: usageErasure } },
+      alsoAnswers: { 429: 'Too many erasures of this user wait to be worked off.' },
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const { from, to } = rangeOf(query);
         const { organizationId } = caller;
         const userId = await userAsked(caller, query.userId, identity.findUser);
         const deviceId = query.deviceId ?? null;
+        const what = { from: new Date(from).toISOString(), to: new Date(to).toISOString(), deviceId };
         const told = audit.events(organizationId, auditSource({ req, requestId }, caller), [
-          {
-            action: 'usage.erased',
-            entityType: 'user',
-            entityId: userId,
-            after: { from: new Date(from).toISOString(), to: new Date(to).toISOString(), deviceId },
-          },
+          { action: 'usage.erased', entityType: 'user', entityId: userId, after: what },
         ]);
-        await eraseTime(merge, { organizationId, userId, deviceId, from, to, requestedBy: caller.userId }, told);
-        return { status: 204 };
+        const erasure = { organizationId, userId, deviceId, from, to, requestedBy: caller.userId };
+        const status = await recordErasure({ pool, outbox }, erasure, told, signal);
+        if (status === 'pending') onErasure();
+        return { status: 202, body: { ...what, userId, status } };
       },
     }),
   ];

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Audit, createAudit } from '@worktide/audit';
-import { type Caller, createLifecycle, serve, silentLogger, unauthorized } from '@worktide/runtime';
+import { type Caller, createLifecycle, createTurns, serve, silentLogger, unauthorized } from '@worktide/runtime';
 import {
   type AuditEvent,
   auditRecord,
@@ -12,6 +12,7 @@ import {
   usagePage,
 } from '@worktide/schemas';
 import { type KeySpan, monthOf, monthStart } from '../merge/index.ts';
+import { createEraser, type Eraser } from '../store/eraser.ts';
 import { entryId, mergeStreams } from '../store/merge.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 import {
@@ -33,6 +34,9 @@ let url: string;
 let organization: string;
 let users: Map<string, Caller>;
 let audit: Audit;
+/** Where absent, what is recorded stays as it is. */
+let eraser: Eraser | undefined;
+let working: Promise<unknown> = Promise.resolve();
 const registry = openSchemaRegistry('local:');
 const lifecycle = createLifecycle({ log: silentLogger() });
 
@@ -50,7 +54,17 @@ beforeAll(async () => {
   const events: Audit['events'] = (...args) => audit.events(...args);
   const service = {
     name: 'session-writer',
-    routes: usageRoutes({ readPool: writer.pool, merge: writer, identity: { findUser }, audit: { events } }),
+    routes: usageRoutes({
+      pool: writer.pool,
+      readPool: writer.pool,
+      turns: createTurns({ name: 'lists', places: 100, placesEach: 2, metrics: writer.metrics }),
+      outbox: writer.outbox,
+      onErasure() {
+        working = working.then(() => eraser?.workOff());
+      },
+      identity: { findUser },
+      audit: { events },
+    }),
     checks: {},
     authenticate: async (authorization: string | undefined) => {
       const caller = users.get(authorization?.replace('Bearer ', '') ?? '');
@@ -67,12 +81,14 @@ beforeAll(async () => {
     port: 0,
   }));
 });
+afterEach(() => working);
 afterAll(async () => {
   await lifecycle.close();
   await writer?.close();
   await database?.drop();
 });
 beforeEach(() => {
+  eraser = createEraser(writer);
   organization = randomUUID();
   users = new Map();
 });
@@ -244,7 +260,7 @@ describe('GET /api/v1/usage', () => {
     ['9999-01-01T00:00:00Z', '9999-12-31T00:00:00Z'],
   ])('a range at the end of time is empty, and erases nothing: %s', async (from, to) => {
     expect(await call(person(), { from, to })).toEqual({ status: 200, body: { items: [], nextCursor: null } });
-    expect((await call(person(), { from, to }, 'DELETE')).status).toBe(204);
+    expect((await call(person(), { from, to }, 'DELETE')).status).toBe(202);
   });
 
   test('a zone in the instants is understood; a range across the epoch is one', async () => {
@@ -261,13 +277,44 @@ describe('DELETE /api/v1/usage', () => {
     const me = person();
     const work = { stream: streamOf(me), pings: [at(0, 60_000)] };
     await merge(work);
-    expect(await call(me, { from: iso(10_000), to: iso(20_000) }, 'DELETE')).toEqual({ status: 204, body: undefined });
+    expect(await call(me, { from: iso(10_000), to: iso(20_000) }, 'DELETE')).toEqual({
+      status: 202,
+      body: { from: iso(10_000), to: iso(20_000), userId: me.userId, deviceId: null, status: 'pending' },
+    });
+    await working;
     await merge(work);
     const { body } = await call(me, { from: iso(0), to: iso(hour) });
     expect(body.items.map((i: UsageItem) => [i.startedAt, i.endedAt])).toEqual([
       [iso(0), iso(10_000)],
       [iso(20_000), iso(60_000)],
     ]);
+  });
+
+  test('it is in no list from the answer on, whatever else there is to be worked off', async () => {
+    eraser = undefined;
+    const me = person();
+    const [desk, phone] = [streamOf(me, { deviceId: 'desk' }), streamOf(me, { deviceId: 'phone' })];
+    const pings = [at(0, 10_000), at(20_000, 30_000, 'B'), at(40_000, 50_000, 'C')];
+    await merge({ stream: desk, pings }, { stream: phone, pings: [at(1_000, 60_000)] });
+    const erase = (from: number, to: number, more = {}) =>
+      call(me, { from: iso(from), to: iso(to), ...more }, 'DELETE');
+    expect((await erase(5_000, 42_000, { deviceId: 'desk' })).body.status).toBe('pending');
+    expect((await erase(2_000, 3_000)).body.status).toBe('pending');
+    expect((await erase(6_000, 7_000, { deviceId: 'desk' })).body.status).toBe('pending');
+    const range = { from: iso(0), to: iso(55_000) };
+    const before = await pages(me, { ...range, limit: 1 });
+    expect(before.map((item) => [item.deviceId, item.startedAt, item.endedAt].join())).toEqual([
+      `desk,${iso(0)},${iso(2_000)}`,
+      `desk,${iso(3_000)},${iso(5_000)}`,
+      `phone,${iso(1_000)},${iso(2_000)}`,
+      `phone,${iso(3_000)},${iso(60_000)}`,
+      `desk,${iso(42_000)},${iso(50_000)}`,
+    ]);
+    await createEraser(writer).workOff();
+    const after = await pages(me, range);
+    const byId = (items: UsageItem[]) => [...items].sort((a, b) => (a.id < b.id ? -1 : 1));
+    expect(byId(after)).toEqual(byId(before));
+    expect((await erase(6_000, 7_000, { deviceId: 'desk' })).body.status).toBe('applied');
   });
 
   test('of another user: a manager may, an employee and a stranger may not; an agent key never', async () => {
@@ -280,7 +327,7 @@ describe('DELETE /api/v1/usage', () => {
     users.set(withKey.userId, { ...withKey, agentKeyId: randomUUID() });
     expect((await call(withKey as Caller, { from: iso(0), to: iso(hour) }, 'DELETE')).status).toBe(403);
     expect((await call(colleague, query)).body.items).toHaveLength(1);
-    expect((await call(person('manager'), query, 'DELETE')).status).toBe(204);
+    expect((await call(person('manager'), query, 'DELETE')).status).toBe(202);
     expect((await call(colleague, query)).body.items).toEqual([]);
     const { rows } = await database.admin.query('SELECT requested_by FROM tracking.erased_ranges WHERE user_id = $1', [
       colleague.userId,
@@ -303,7 +350,7 @@ describe('DELETE /api/v1/usage', () => {
   test('leaves an audit event of who erased whose time, one for each erasure that adds something (A5)', async () => {
     const [manager, colleague] = [person('manager'), person()];
     const query = { from: iso(0), to: iso(hour), userId: colleague.userId };
-    expect((await call(manager, query, 'DELETE')).status).toBe(204);
+    expect((await call(manager, query, 'DELETE')).status).toBe(202);
     await until('the event is there', async () => (await told()).length === 1);
     expect(await told()).toEqual([
       {
@@ -322,9 +369,9 @@ describe('DELETE /api/v1/usage', () => {
         service: 'session-writer',
       },
     ]);
-    expect((await call(manager, { ...query, to: iso(10) }, 'DELETE')).status).toBe(204);
+    expect((await call(manager, { ...query, to: iso(10) }, 'DELETE')).status).toBe(202);
     expect((await call(person(), query, 'DELETE')).status).toBe(403);
-    expect((await call(colleague, { from: iso(0), to: iso(2 * hour), deviceId: 'desk' }, 'DELETE')).status).toBe(204);
+    expect((await call(colleague, { from: iso(0), to: iso(2 * hour), deviceId: 'desk' }, 'DELETE')).status).toBe(202);
     await until('the next is there', async () => (await told()).length > 1);
     expect((await told()).map(({ actorId, after }) => [actorId, after!.deviceId]).sort()).toEqual(
       [
@@ -342,7 +389,7 @@ describe('DELETE /api/v1/usage', () => {
     const dead = openSchemaRegistry('http://127.0.0.1:9');
     audit = createAudit({ service: 'session-writer', registry: dead, log: silentLogger(), metrics });
     try {
-      expect((await call(me, { from: iso(0), to: iso(hour) }, 'DELETE')).status).toBe(204);
+      expect((await call(me, { from: iso(0), to: iso(hour) }, 'DELETE')).status).toBe(202);
     } finally {
       audit = working;
     }
