@@ -3,7 +3,7 @@ import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
@@ -17,6 +17,9 @@ import { createWork } from './work/work-on.ts';
 import { startWorkers } from './work/workers.ts';
 
 export const serviceName = 'screenshot-processor';
+
+/** Four statements of requests at a time, of one organisation two; two connections to cancel what nobody waits for. */
+const requestConnections = 6;
 
 /**
  * Blurs screenshots, keeps them and shows them (I6, S1–S3).
@@ -34,8 +37,14 @@ export async function run(
   const { lifecycle, log, metrics } = deps;
   const concurrency = config.SCREENSHOT_CONCURRENCY;
 
-  const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, max: concurrency + 6, log, metrics });
-  lifecycle.onClose('screenshots postgres', () => pool.end());
+  /** Of the work on pictures, and of requests, so that neither waits for the other's. */
+  const openPool = (kind: string, max: number): Pool => {
+    const opened = createPool(config.POSTGRES_URL, { applicationName: `${serviceName}${kind}`, max, log, metrics });
+    lifecycle.onClose(`screenshots postgres${kind}`, () => opened.end());
+    return opened;
+  };
+  const pool = openPool('', concurrency + 3);
+  const requestPool = openPool('-requests', requestConnections);
   const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
   lifecycle.onClose('screenshots key-value', () => keyValue.close());
   const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
@@ -74,7 +83,7 @@ export async function run(
   const settling = { pool, outbox, readyCodec };
   const observe = workMetrics(metrics);
   const workOn = createWork({ ...settling, store, pictures: openPictures(), identity, metrics: observe });
-  const workers = startWorkers({ pool, workOn, concurrency, metrics: observe, log, lifecycle });
+  const workers = startWorkers({ pool, workOn, concurrency, metrics: observe, registry: metrics, log, lifecycle });
   const { wake } = workers;
 
   const consumer = await consumeUploads({ pool, eventLog, uploadsCodec, store, onAdded: wake, log, metrics });
@@ -85,7 +94,7 @@ export async function run(
 
   return {
     name: serviceName,
-    routes: screenshotRoutes({ ...settling, store, identity, audit, onDeleted: wake }),
+    routes: screenshotRoutes({ ...settling, pool: requestPool, store, identity, audit, onDeleted: wake }),
     // What leads to results; uploads go to the gateway, which may serve all of them on the same port.
     rawRoutes: store.routes.filter(({ spec }) => spec.method === 'get'),
     // What is to be told waits in the outbox; the log is needed for what is to be done.

@@ -42,7 +42,7 @@ import { columns, type ScreenshotRow } from './rows.ts';
 import { screenshotRoutes } from './screenshots/routes.ts';
 import { createSweeper } from './sweep/sweeper.ts';
 import { consumeUploads, createHandler } from './uploads/consume.ts';
-import { claimRows } from './work/claims.ts';
+import { claimRow } from './work/claims.ts';
 import { workMetrics } from './work/metrics.ts';
 import { createWork } from './work/work-on.ts';
 import { startWorkers, type Workers } from './work/workers.ts';
@@ -197,7 +197,8 @@ export interface Processor {
   routes: AnyRoute[];
   /** One batch of the consumer, by hand. */
   handle: ReturnType<typeof createHandler>;
-  claim(limit?: number): ReturnType<typeof claimRows>;
+  /** Takes the row of a record that is due longest of its owner's. */
+  claim(owner: Pick<Person, 'organizationId' | 'userId'>): ReturnType<typeof claimRow>;
   workOn: ReturnType<typeof createWork>;
   sweep(options?: { now?: () => number; lag?: () => Promise<number> }): Promise<void>;
   /** A sweeper that keeps its place between passes. */
@@ -253,7 +254,18 @@ export async function startProcessor(
   const observe = workMetrics(metrics);
   const workOn = createWork({ ...settling, store, pictures: openPictures(), identity, metrics: observe });
   const workers = works
-    ? startWorkers({ pool, workOn, concurrency, metrics: observe, log, lifecycle, pollMs: 30, leaseMs, retryMs: 20 })
+    ? startWorkers({
+        pool,
+        workOn,
+        concurrency,
+        metrics: observe,
+        registry: metrics,
+        log,
+        lifecycle,
+        pollMs: 30,
+        leaseMs,
+        retryMs: 20,
+      })
     : undefined;
   const wake = (): void => workers?.wake();
   const uploads = { pool, eventLog, uploadsCodec, store, onAdded: wake, log, metrics };
@@ -284,7 +296,7 @@ export async function startProcessor(
     workers,
     routes,
     handle: createHandler(uploads),
-    claim: (limit = 10) => claimRows(pool, { limit, leaseMs, suspects: false }),
+    claim: (owner) => claimRow(pool, owner, leaseMs),
     workOn,
     sweeper,
     sweep: (more) => sweeper(more)(),

@@ -30,6 +30,8 @@ export interface ProcessOptions {
   blurLevel: BlurLevel;
   /** The type that the upload declared, if it has to be the true one. */
   declaredType?: string | undefined;
+  /** Whose it is: where more pixels than may be are in work, subjects come by turns. */
+  subject?: string;
 }
 
 export interface ProcessedPicture {
@@ -92,11 +94,11 @@ export function openPictures(limits: PictureLimits = defaultPictureLimits): Pict
   };
 
   return {
-    async process(input, { blurLevel, declaredType }) {
+    async process(input, { blurLevel, declaredType, subject = '' }) {
       const type = await inspect(input, declaredType);
       const size = await verdict(() => measure(input, type, limits));
       const turn = Promise.withResolvers<void>();
-      const work = gate.run(size.width * size.height, () => {
+      const work = gate.run(subject, size.width * size.height, () => {
         turn.resolve();
         return verdict(() => convert(input, size, blurLevel));
       });

@@ -22,45 +22,52 @@ export interface DeleteOptions extends SettleOptions {
 /**
  * Deletes a screenshot, also before it was processed.
  * @param mayDelete throws where the caller may not.
+ * @param signal ends it with its request: then it is deleted or not.
  * @returns false where there is none.
  */
 export async function deleteScreenshot(
   { pool, outbox, readyCodec, audit, onDeleted }: DeleteOptions,
   { organizationId, id, source }: { organizationId: string; id: string; source: AuditSource },
   mayDelete: (row: ScreenshotRow) => void,
+  signal?: AbortSignal,
 ): Promise<boolean> {
   await readyCodec.prepare();
   // Never a reason to refuse, but without it a new process's first actions are lost.
   await audit.check().catch(() => {});
   let ticket: OutboxTicket | undefined;
-  const deleted = await tenantTransaction(pool, organizationId, async (client) => {
-    ticket = undefined;
-    const found = await client.query<ScreenshotRow>(
-      `SELECT ${columns} FROM screenshots.screenshots
+  const deleted = await tenantTransaction(
+    pool,
+    organizationId,
+    async (client) => {
+      ticket = undefined;
+      const found = await client.query<ScreenshotRow>(
+        `SELECT ${columns} FROM screenshots.screenshots
        WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL FOR UPDATE`,
-      [organizationId, id],
-    );
-    const before = found.rows[0];
-    if (!before) return false;
-    mayDelete(before);
-    const { rows } = await client.query<ScreenshotRow>(
-      `UPDATE screenshots.screenshots SET ${deletion} WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,
-      [organizationId, id],
-    );
-    const { userId, timeEntryId, capturedAt, status, blurLevel } = before;
-    const action = {
-      action: 'screenshot.deleted',
-      entityType: 'screenshot',
-      entityId: id,
-      before: { userId, timeEntryId, capturedAt, status, blurLevel },
-    };
-    ticket = await outbox.write(
-      client,
-      [eventOf(readyCodec, rows[0]!), ...audit.events(organizationId, source, [action])],
-      'leave',
-    );
-    return true;
-  });
+        [organizationId, id],
+      );
+      const before = found.rows[0];
+      if (!before) return false;
+      mayDelete(before);
+      const { rows } = await client.query<ScreenshotRow>(
+        `UPDATE screenshots.screenshots SET ${deletion} WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,
+        [organizationId, id],
+      );
+      const { userId, timeEntryId, capturedAt, status, blurLevel } = before;
+      const action = {
+        action: 'screenshot.deleted',
+        entityType: 'screenshot',
+        entityId: id,
+        before: { userId, timeEntryId, capturedAt, status, blurLevel },
+      };
+      ticket = await outbox.write(
+        client,
+        [eventOf(readyCodec, rows[0]!), ...audit.events(organizationId, source, [action])],
+        'leave',
+      );
+      return true;
+    },
+    signal ? { signal } : {},
+  );
   if (ticket) outbox.committed(ticket).catch(() => {});
   if (deleted) onDeleted();
   return deleted;

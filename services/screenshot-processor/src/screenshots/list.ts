@@ -17,11 +17,13 @@ export interface ListQuery {
 
 /**
  * A page of screenshots, newest first.
+ * @param signal ends it with its request.
  * @throws 400 `INVALID_CURSOR`, 503.
  */
 export async function listScreenshots(
   pool: Pool,
   query: ListQuery,
+  signal?: AbortSignal,
 ): Promise<{ rows: ScreenshotRow[]; nextCursor: string | null }> {
   const { organizationId, userId = null, timeEntryId = null, from, to, status = null, limit } = query;
   const list = [organizationId, userId, timeEntryId, from ?? null, to ?? null, status];
@@ -40,12 +42,16 @@ export async function listScreenshots(
   if (status !== null) conditions.push(`status = ${$(status)}`);
   if (before) conditions.push(`(captured_at, id) < (${instant(before.at)}, ${$(before.id)}::uuid)`);
 
-  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-    client.query<ScreenshotRow>(
-      `SELECT ${columns} FROM screenshots.screenshots WHERE ${conditions.join(' AND ')}
+  const { rows } = await tenantTransaction(
+    pool,
+    organizationId,
+    (client) =>
+      client.query<ScreenshotRow>(
+        `SELECT ${columns} FROM screenshots.screenshots WHERE ${conditions.join(' AND ')}
        ORDER BY captured_at DESC, id DESC LIMIT ${$(limit + 1)}`,
-      parameters,
-    ),
+        parameters,
+      ),
+    signal ? { signal } : {},
   );
   const page = rows.slice(0, limit);
   const last = page.at(-1);
@@ -61,13 +67,18 @@ export async function findScreenshot(
   pool: Pool,
   organizationId: string,
   id: string,
+  signal?: AbortSignal,
 ): Promise<ScreenshotRow | undefined> {
-  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-    client.query<ScreenshotRow>(
-      `SELECT ${columns} FROM screenshots.screenshots
+  const { rows } = await tenantTransaction(
+    pool,
+    organizationId,
+    (client) =>
+      client.query<ScreenshotRow>(
+        `SELECT ${columns} FROM screenshots.screenshots
        WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL`,
-      [organizationId, id],
-    ),
+        [organizationId, id],
+      ),
+    signal ? { signal } : {},
   );
   return rows[0];
 }

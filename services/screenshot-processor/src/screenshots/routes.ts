@@ -38,7 +38,7 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       access: 'user',
       query: screenshotQuery,
       responses: { 200: { description: 'A page of screenshots.', schema: screenshotPage } },
-      handler: async ({ query, caller }) => {
+      handler: async ({ query, caller, signal }) => {
         const from = query.from === undefined ? undefined : Date.parse(query.from);
         const to = query.to === undefined ? undefined : Date.parse(query.to);
         if (from !== undefined && to !== undefined && !(from < to)) {
@@ -49,7 +49,7 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
         const { status, cursor, limit } = query;
         const timeEntryId = query.timeEntryId?.toLowerCase();
         const asked = { organizationId, userId, timeEntryId, from, to, status, cursor, limit };
-        const { rows, nextCursor } = await listScreenshots(pool, asked);
+        const { rows, nextCursor } = await listScreenshots(pool, asked, signal);
         const items = await Promise.all(rows.map((row) => showScreenshot(store, row)));
         return { status: 200, body: { items, nextCursor } };
       },
@@ -64,8 +64,8 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       access: 'user',
       params: idParams,
       responses: { 200: { description: 'The screenshot.', schema: screenshot } },
-      handler: async ({ params, caller }) => {
-        const row = await findScreenshot(pool, caller.organizationId, params.id.toLowerCase());
+      handler: async ({ params, caller, signal }) => {
+        const row = await findScreenshot(pool, caller.organizationId, params.id.toLowerCase(), signal);
         if (!row) throw notFound();
         requireAccess(caller, row);
         return { status: 200, body: await showScreenshot(store, row) };
@@ -81,11 +81,11 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       access: 'user',
       params: idParams,
       responses: { 204: { description: 'Deleted.' } },
-      handler: async ({ req, requestId, params, caller }) => {
+      handler: async ({ req, requestId, params, caller, signal }) => {
         const { organizationId } = caller;
         const source = auditSource({ req, requestId }, caller);
         const named = { organizationId, id: params.id.toLowerCase(), source };
-        if (!(await deleteScreenshot(options, named, (row) => requireAccess(caller, row)))) throw notFound();
+        if (!(await deleteScreenshot(options, named, (row) => requireAccess(caller, row), signal))) throw notFound();
         return { status: 204 };
       },
     }),

@@ -30,13 +30,18 @@ async function change(
   parameters: readonly unknown[],
 ): Promise<number> {
   let ticket: OutboxTicket | undefined;
-  const rows = await tenantTransaction(pool, organizationId, async (client) => {
-    const changed = await client.query<ScreenshotRow>(sql, [organizationId, ...parameters]);
-    ticket = undefined;
-    const events = changed.rows.map((row) => eventOf(readyCodec, row));
-    if (events.length > 0) ticket = await outbox.write(client, events, 'leave');
-    return changed.rows;
-  });
+  const rows = await tenantTransaction(
+    pool,
+    organizationId,
+    async (client) => {
+      const changed = await client.query<ScreenshotRow>(sql, [organizationId, ...parameters]);
+      ticket = undefined;
+      const events = changed.rows.map((row) => eventOf(readyCodec, row));
+      if (events.length > 0) ticket = await outbox.write(client, events, 'leave');
+      return changed.rows;
+    },
+    { own: true },
+  );
   if (ticket) outbox.committed(ticket).catch(() => {});
   return rows.length;
 }

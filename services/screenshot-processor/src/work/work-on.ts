@@ -20,6 +20,8 @@ export interface WorkOptions extends SettleOptions {
 
 /** Bytes of uploads in memory at a time; one more than this alone cannot be. */
 const maxBytesAtOnce = 64_000_000;
+/** And of one person's, where it is more than one: there is always room for another's. */
+const maxBytesEach = 32_000_000;
 /** Deaths of other causes count, too: only a picture that brings down process after process comes this far. */
 const giveUpAfter = 20;
 /** The object was there before its record: where it cannot be seen it is looked for again, not at once given up. */
@@ -31,7 +33,7 @@ const looks = 3;
  */
 export function createWork(options: WorkOptions) {
   const { pool, store, pictures, identity, metrics } = options;
-  const bytesGate = createPixelGate(maxBytesAtOnce);
+  const bytesGate = createPixelGate(maxBytesAtOnce, maxBytesEach);
 
   /** @param signal aborted when the row is not the claim's any more. @throws whatever is not the picture's fault. */
   return async function workOn(claim: Claim, signal: AbortSignal): Promise<void> {
@@ -57,7 +59,7 @@ export function createWork(options: WorkOptions) {
     let picture: ProcessedPicture | undefined;
     try {
       const gated = Math.min(claim.uploadBytes, maxScreenshotBytes);
-      picture = await bytesGate.run(gated, () => processUpload(claim, blurLevel, signal));
+      picture = await bytesGate.run(subjectOf(claim), gated, () => processUpload(claim, blurLevel, signal));
     } catch (error) {
       if (isPictureFailure(error) || (error instanceof AppError && error.code === 'TOO_LARGE')) {
         return failed(error.code, error.message);
@@ -98,7 +100,7 @@ export function createWork(options: WorkOptions) {
       return undefined;
     }
     metrics.bytes.inc({ direction: 'in' }, upload.bytes.length);
-    return pictures.process(upload.bytes, { blurLevel, declaredType: claim.uploadType });
+    return pictures.process(upload.bytes, { blurLevel, declaredType: claim.uploadType, subject: subjectOf(claim) });
   }
 
   /**
@@ -121,5 +123,7 @@ export function createWork(options: WorkOptions) {
     if (rows[0]?.gone) await store.deleteMany([claim.uploadKey, ...resultKeys(claim)]);
   }
 }
+
+const subjectOf = ({ organizationId, userId }: Claim): string => `${organizationId}/${userId}`;
 
 const failed = (code: string, message: string): Verdict => ({ status: 'failed', code, message });

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { transaction } from '@worktide/postgres';
 import { unavailable, uuidv7 } from '@worktide/runtime';
 import { claimKey, maxScreenshotBytes, type ScreenshotRecord } from '@worktide/schemas';
 import sharp from 'sharp';
@@ -16,6 +17,7 @@ import {
   until,
   type World,
 } from '../testing.ts';
+import { claimRow, claimSuspect, createLookout } from './claims.ts';
 
 let world: World;
 let person: Person;
@@ -160,7 +162,7 @@ type Step = 'get' | 'put picture' | 'put thumbnail' | 'commit' | 'delete';
 async function crashAt(step: Step, record: ScreenshotRecord): Promise<void> {
   const dying = await startProcessor(world, { works: false });
   await dying.handle(await asBatch(record), noDeadLetters);
-  const [claim] = await dying.claim();
+  const claim = await dying.claim(record);
   let puts = 0;
   world.onStore = async (operation, key) => {
     const now = operation === 'put' ? (puts++ === 0 ? 'put picture' : 'put thumbnail') : operation;
@@ -323,6 +325,89 @@ describe('something else is away', () => {
     const record = await uploaded({ blurLevel: 2 });
     await settled(record);
     expect(puts).toEqual(resultsOf(record));
+  });
+});
+
+describe('one who has a great deal', () => {
+  /** The owners of the pictures that are looked at, in this order. */
+  function looksAt(): string[] {
+    const owners: string[] = [];
+    world.onStore = (operation, key) => {
+      if (operation === 'get') owners.push(key.split('/')[2]!);
+    };
+    return owners;
+  }
+  async function noted(...records: ScreenshotRecord[]): Promise<void> {
+    const processor = await startProcessor(world, { works: false });
+    await processor.handle(await asBatch(...records), noDeadLetters);
+    await processor.close();
+  }
+  const colleagueOf = ({ organizationId }: Person): Person => ({ ...newPerson(), organizationId });
+
+  test('the pictures of others come by turns, however many are due longer', async () => {
+    const [greedy, colleague, elsewhere] = [person, colleagueOf(person), newPerson()];
+    const records: ScreenshotRecord[] = [];
+    for (let i = 0; i < 20; i++) records.push(await world.put(greedy, picture));
+    for (const other of [colleague, elsewhere]) {
+      records.push(await world.put(other, picture), await world.put(other, picture));
+    }
+    await noted(...records);
+    const owners = looksAt();
+    await start({ concurrency: 1, consumes: false });
+    await settled(...records);
+    expect(owners).toHaveLength(24);
+    expect(owners.lastIndexOf(elsewhere.userId)).toBeLessThan(6);
+    expect(owners.lastIndexOf(colleague.userId)).toBeLessThan(10);
+  });
+
+  test('one person never has all places', async () => {
+    const records: ScreenshotRecord[] = [];
+    for (let i = 0; i < 6; i++) records.push(await world.put(person, picture));
+    await noted(...records);
+    const { promise: go, resolve } = Promise.withResolvers<void>();
+    const owners: string[] = [];
+    world.onStore = async (operation, key) => {
+      if (operation !== 'get') return;
+      owners.push(key.split('/')[2]!);
+      if (key.includes(person.userId)) await go;
+    };
+    await start({ concurrency: 3 });
+    await until('it has two', () => owners.length === 2);
+    const other = newPerson();
+    const theirs = await world.put(other, picture);
+    await world.tell(theirs);
+    await settled(theirs);
+    expect(owners).toEqual([person.userId, person.userId, other.userId]);
+    resolve();
+    await settled(...records);
+  });
+
+  test('with very many rows due, few are looked at', async () => {
+    const { organizationId, userId } = person;
+    const other = newPerson();
+    const { admin } = world.database;
+    const insert = `INSERT INTO screenshots.screenshots (organization_id, id, user_id, captured_at, received_at, upload_key,
+        upload_type, upload_bytes, version, due_at)
+      SELECT $1, gen_random_uuid(), $2, now(), now(), 'x', 'image/png', 1, 1, now() - i * interval '1 ms'
+      FROM generate_series(1, $3::int) i`;
+    await admin.query(insert, [organizationId, userId, 50_000]);
+    await admin.query(insert, [other.organizationId, other.userId, 1]);
+    const { pool } = await start({ works: false });
+    const looked = await transaction(pool, async (client) => {
+      const seen = async () => {
+        const { rows } = await client.query(
+          `SELECT seq_tup_read + idx_tup_fetch AS n FROM pg_stat_xact_user_tables WHERE relid = 'screenshots.screenshots'::regclass`,
+        );
+        return rows[0].n as number;
+      };
+      const before = await seen();
+      expect(await createLookout(client)()).toHaveLength(2);
+      expect(await claimSuspect(client, 1_000)).toBeUndefined();
+      for (const who of [person, other])
+        expect(await claimRow(client, who, 1_000)).toMatchObject({ userId: who.userId });
+      return (await seen()) - before;
+    });
+    expect(looked).toBeLessThanOrEqual(20);
   });
 });
 

@@ -1,6 +1,23 @@
 import type { Pool } from '@worktide/postgres';
-import { backoffMs, describeError, type Lifecycle, type Logger, sleep } from '@worktide/runtime';
-import { type Claim, claimRows, measureQueue, postponeClaim, renewClaim } from './claims.ts';
+import {
+  backoffMs,
+  createPeopleTurns,
+  describeError,
+  type Lifecycle,
+  type Logger,
+  type Metrics,
+  sleep,
+} from '@worktide/runtime';
+import {
+  type Claim,
+  claimRow,
+  claimSuspect,
+  createLookout,
+  measureQueue,
+  type Person,
+  postponeClaim,
+  renewClaim,
+} from './claims.ts';
 import { holdLease } from './lease.ts';
 import type { WorkMetrics } from './metrics.ts';
 
@@ -14,6 +31,8 @@ export interface WorkersOptions {
   workOn: (claim: Claim, signal: AbortSignal) => Promise<void>;
   concurrency: number;
   metrics: WorkMetrics;
+  /** Where the turns show. */
+  registry: Metrics;
   log: Logger;
   lifecycle: Lifecycle;
   /** How soon what other replicas left is seen; 1 s unless said. */
@@ -29,37 +48,46 @@ const maxRetryMs = 15_000;
 /** Closing gives rows in work this long; the leases of what is left end by themselves. */
 const closeGraceMs = 8_000;
 
+/** One of each person stands in line, for as long as it takes. */
+const patient = {
+  maxWaiting: Number.POSITIVE_INFINITY,
+  maxWaitingEach: Number.POSITIVE_INFINITY,
+  maxWaitMs: 3_600_000,
+};
+
 /**
- * Works on what is due, for as long as the service runs; several replicas share it. A picture's own failure is a
- * verdict and over at once. While something else is away rows are put back, to be tried for ever, ever more slowly.
+ * Works on what is due, for as long as the service runs; several replicas share it. It goes by turns: of organisations, by
+ * the time that their pictures have taken, and within each of people, none of whom has all places. A picture's own failure
+ * is a verdict and over at once. While something else is away rows are put back, to be tried for ever, ever more slowly.
  */
 export function startWorkers(options: WorkersOptions): Workers {
-  const { pool, workOn, concurrency, metrics, log, lifecycle } = options;
+  const { pool, workOn, concurrency, metrics, registry, log, lifecycle } = options;
   const { pollMs = 1_000, leaseMs = 30_000, retryMs = 500 } = options;
+  const turns = createPeopleTurns({
+    name: 'pictures',
+    places: concurrency,
+    // An organisation alone has all places, and who comes next waits for one of its pictures to end; a person has not.
+    placesEach: concurrency,
+    placesPerson: Math.max(1, concurrency - 1),
+    ...patient,
+    metrics: registry,
+  });
+  const lookOut = createLookout(pool);
+  /** Works from before their claim to their end. */
   const running = new Set<Promise<void>>();
+  /** Whose next row waits for its turn. */
+  const inLine = new Set<string>();
+  /** Until it ends nothing else begins. */
+  let alone: Promise<unknown> | undefined;
   /** Failures since the last success: while all fails, there is no use in trying the next. */
   let troubles = 0;
-  let stopped = false;
+  const stop = new AbortController();
   let woken = false;
   let nap = new AbortController();
   let measuredAt = Number.NEGATIVE_INFINITY;
   let suspectedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param alone begins when nothing else is in work. */
-  function start(claim: Claim, alone = false): Promise<void> {
-    const others = alone ? Promise.all(running) : undefined;
-    const work = (async () => {
-      const lease = holdLease(() => renewClaim(pool, claim, leaseMs), leaseMs);
-      try {
-        await others;
-        await workOn(claim, lease.signal);
-        troubles = 0;
-      } catch (error) {
-        await putBack(claim, error, lease.signal.aborted);
-      } finally {
-        lease.release();
-      }
-    })();
+  function track(work: Promise<void>): Promise<void> {
     const tracked = work.finally(() => {
       running.delete(tracked);
       metrics.running.set(running.size);
@@ -67,6 +95,20 @@ export function startWorkers(options: WorkersOptions): Workers {
     running.add(tracked);
     metrics.running.set(running.size);
     return tracked;
+  }
+
+  /** @param others what has to end before. */
+  async function work(claim: Claim, others?: Promise<unknown>): Promise<void> {
+    const lease = holdLease(() => renewClaim(pool, claim, leaseMs), leaseMs);
+    try {
+      await others;
+      await workOn(claim, lease.signal);
+      troubles = 0;
+    } catch (error) {
+      await putBack(claim, error, lease.signal.aborted);
+    } finally {
+      lease.release();
+    }
   }
 
   async function putBack(claim: Claim, error: unknown, lost: boolean): Promise<void> {
@@ -84,8 +126,45 @@ export function startWorkers(options: WorkersOptions): Workers {
     await postponeClaim(pool, claim, backoffMs(claim.postponed, retryMs, maxRetryMs)).catch(() => {});
   }
 
-  /** Takes up what there is room for. @returns whether there may be more. */
-  async function pass(): Promise<boolean> {
+  /** Puts the next row of a person in line, and when its turn has come the one after it. */
+  function enqueue(person: Person): void {
+    const name = `${person.organizationId}/${person.userId}`;
+    if (inLine.has(name) || stop.signal.aborted) return;
+    inLine.add(name);
+    const turn = async (): Promise<void> => {
+      inLine.delete(name);
+      if (troubles > 0) await sleep(backoffMs(troubles, retryMs / 2, maxRetryMs / 2), stop.signal);
+      while (alone) await alone;
+      if (stop.signal.aborted) return;
+      await track(claimAndWork(person));
+    };
+    turns.run(person, turn, { signal: stop.signal }).catch((error: unknown) => {
+      inLine.delete(name);
+      if (!stop.signal.aborted) failedToLook(error);
+    });
+  }
+
+  async function claimAndWork(person: Person): Promise<void> {
+    const claim = await claimRow(pool, person, leaseMs);
+    if (!claim) return;
+    enqueue(person);
+    await work(claim);
+  }
+
+  async function workAlone(suspect: Claim): Promise<void> {
+    const { organizationId, id, takes } = suspect;
+    log.warn({ organizationId, id, takes }, 'work on a screenshot ended without a word, more than once');
+    const others = Promise.allSettled(running);
+    alone = track(work(suspect, others));
+    await alone;
+    alone = undefined;
+  }
+
+  function failedToLook(error: unknown): void {
+    if (troubles++ === 0) log.warn({ err: error }, `screenshots cannot be looked at: ${describeError(error)}`);
+  }
+
+  async function look(): Promise<void> {
     if (performance.now() - measuredAt >= measureEveryMs) {
       const { waiting, oldestSeconds } = await measureQueue(pool);
       metrics.waiting.set(waiting);
@@ -93,53 +172,37 @@ export function startWorkers(options: WorkersOptions): Workers {
       measuredAt = performance.now();
     }
     if (performance.now() - suspectedAt >= pollMs) {
-      const [suspect] = await claimRows(pool, { limit: 1, leaseMs, suspects: true });
-      if (suspect) {
-        const { organizationId, id, takes } = suspect;
-        log.warn({ organizationId, id, takes }, 'work on a screenshot ended without a word, more than once');
-        await start(suspect, true);
-      }
+      const suspect = await claimSuspect(pool, leaseMs);
+      if (suspect) await workAlone(suspect);
       // From its end on: the others have their turn before the next.
       suspectedAt = performance.now();
     }
-    const room = concurrency - running.size;
-    if (room <= 0) return true;
-    const claims = await claimRows(pool, { limit: room, leaseMs, suspects: false });
-    for (const claim of claims) void start(claim);
-    return claims.length === room;
+    for (const person of await lookOut()) enqueue(person);
   }
 
   async function run(): Promise<void> {
-    for (let failing = false; !stopped; ) {
+    for (let failures = 0; !stop.signal.aborted; ) {
       woken = false;
-      let more = false;
-      try {
-        more = await pass();
-        failing = false;
-      } catch (error) {
-        if (!failing && !stopped) log.warn({ err: error }, `screenshots cannot be looked at: ${describeError(error)}`);
-        failing = true;
-        troubles++;
-      }
-      if (stopped) break;
-      if (running.size >= concurrency) await Promise.race(running);
       nap = new AbortController();
-      if (troubles > 0) await pause(backoffMs(troubles, retryMs / 2, maxRetryMs / 2));
-      else if (!more && !woken) await sleep(pollMs, nap.signal);
+      try {
+        await look();
+        failures = 0;
+      } catch (error) {
+        failures++;
+        if (!stop.signal.aborted) failedToLook(error);
+      }
+      // Not cut short by more work: that would spin.
+      if (failures > 0) await sleep(backoffMs(failures, retryMs / 2, maxRetryMs / 2), stop.signal);
+      else if (!woken && !stop.signal.aborted) await sleep(pollMs, nap.signal);
     }
-  }
-
-  /** Not cut short by more work: that would spin. */
-  async function pause(ms: number): Promise<void> {
-    await sleep(ms, lifecycle.signal);
   }
 
   const looping = run();
   lifecycle.onClose('screenshot workers', async () => {
-    stopped = true;
+    stop.abort();
     nap.abort();
     const grace = new AbortController();
-    await Promise.race([Promise.all([looping, ...running]), sleep(closeGraceMs, grace.signal)]);
+    await Promise.race([Promise.allSettled([looping, ...running]), sleep(closeGraceMs, grace.signal)]);
     grace.abort();
   });
 
