@@ -1,4 +1,4 @@
-import { type Pool, transaction } from '@worktide/postgres';
+import { type Pool, type Queryable, transaction } from '@worktide/postgres';
 import { type Month, monthEnd, monthStart, monthsOf, type Span } from '../merge/index.ts';
 import { plainArray } from './arrays.ts';
 import type { MergeOptions, StreamWork } from './merge.ts';
@@ -56,29 +56,36 @@ export async function findSlice(
   const months = monthsOf(range.from, to).filter((month) => existing.has(month));
   const occupied = await occupiedMonths(pool, streams, months, (stream) => [startOf(stream), to]);
 
-  const work: StreamWork[] = [];
-  let rowsLeft = rowsPerSlice;
-  let partsLeft = partsPerSlice;
-  for (const stream of streams) {
-    const { device_id: device, source } = stream;
-    const erased: Span[] = [];
-    for (const month of occupied.get(stream.id) ?? []) {
-      const start = Math.max(startOf(stream), monthStart(month));
-      const end = Math.min(to, monthEnd(month));
-      const { until, rows } = await partOf(pool, { month, streamId: stream.id, start, end, most: rowsLeft });
-      if (erased.length === 0)
-        work.push({ stream: { organizationId, userId, deviceId: device, source }, pings: [], erased });
-      erased.push({ start, end: until ?? end });
-      rowsLeft -= rows;
-      partsLeft--;
-      if (until !== null || rowsLeft <= 0 || partsLeft <= 0) {
-        return { work, progress: { device, source, until: until ?? (end < to ? end : null) } };
+  const slice = await transaction(pool, async (client) => {
+    await byIndex(client);
+    await byOrderedIndex(client);
+    const work: StreamWork[] = [];
+    let rowsLeft = rowsPerSlice;
+    let partsLeft = partsPerSlice;
+    for (const stream of streams) {
+      const { id: streamId, device_id: device, source } = stream;
+      const erased: Span[] = [];
+      for (const month of occupied.get(streamId) ?? []) {
+        const start = Math.max(startOf(stream), monthStart(month));
+        const end = Math.min(to, monthEnd(month));
+        const { until, rows } = await partOf(client, { month, streamId, start, end, most: rowsLeft });
+        if (erased.length === 0) {
+          work.push({ stream: { organizationId, userId, deviceId: device, source }, pings: [], erased });
+        }
+        erased.push({ start, end: until ?? end });
+        rowsLeft -= rows;
+        partsLeft--;
+        if (until !== null || rowsLeft <= 0 || partsLeft <= 0) {
+          return { work, progress: { device, source, until: until ?? (end < to ? end : null) } };
+        }
       }
     }
-  }
+    return { work, progress: undefined };
+  });
+  if (slice.progress) return slice;
   const last = streams.at(-1);
   const more = last !== undefined && streams.length === streamsPerSlice;
-  return { work, progress: more ? { device: last.device_id, source: last.source, until: null } : undefined };
+  return { ...slice, progress: more ? { device: last.device_id, source: last.source, until: null } : undefined };
 }
 
 /** The next of the user's streams, in the order of the index by identity. */
@@ -133,7 +140,7 @@ async function occupiedMonths(
 
 /** Where a transaction that begins at `start` has enough to do, null for not before `end`; and how much that is. */
 async function partOf(
-  pool: Pool,
+  client: Queryable,
   part: { month: Month; streamId: number; start: number; end: number; most: number },
 ): Promise<{ until: number | null; rows: number }> {
   const { month, streamId, start, end, most } = part;
@@ -144,13 +151,10 @@ async function partOf(
     `(SELECT started_at ${rowsIn(table)} OFFSET $5 LIMIT 1)`;
   const count = (table: 'usage_entries' | 'usage_gaps'): string =>
     `(SELECT count(*) FROM (SELECT ${rowsIn(table)} LIMIT $5) AS counted)`;
-  const rows = await transaction(pool, (client) =>
-    lookUp<{ until: number | null; rows: number }>(
-      client,
-      `SELECT least(${nth('usage_entries')}, ${nth('usage_gaps')}) AS until,
+  const { rows } = await client.query<{ until: number | null; rows: number }>(
+    `SELECT least(${nth('usage_entries')}, ${nth('usage_gaps')}) AS until,
          1 + greatest(${count('usage_entries')}, ${count('usage_gaps')}) AS rows`,
-      [month, streamId, start, end, most],
-    ),
+    [month, streamId, start, end, most],
   );
   return rows[0]!;
 }
