@@ -74,6 +74,8 @@ describe('what may succeed later is 503', () => {
     const endless = 'SELECT count() FROM numbers(1000000000000) WHERE number % 7 = 3';
     await expect(open(database.url, { requestTimeoutMs: 300 }).query(endless)).rejects.toMatchObject(away);
     await expect(clickhouse.query(endless, { settings: { max_execution_time: 1 } })).rejects.toMatchObject(away);
+    const gone = AbortSignal.timeout(100);
+    await expect(clickhouse.query(endless, { signal: gone })).rejects.toMatchObject({ code: 'REQUEST_ABORTED' });
     const greedy = 'SELECT groupArray(number) FROM numbers(10000000)';
     await expect(clickhouse.query(greedy, { settings: { max_memory_usage: '1000000' } })).rejects.toMatchObject(away);
   });

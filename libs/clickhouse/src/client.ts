@@ -9,7 +9,7 @@ import {
   type ErrorLogParams,
   type WarnLogParams,
 } from '@clickhouse/client';
-import { AppError, type Logger } from '@worktide/runtime';
+import { AppError, type Logger, requestAborted } from '@worktide/runtime';
 import { mapClickHouseError } from './errors.ts';
 
 export interface ClickHouseOptions {
@@ -30,6 +30,7 @@ export interface QueryOptions {
   /** Values of `{name:Type}`. Never put a value into the text. */
   params?: Record<string, unknown>;
   settings?: ClickHouseSettings;
+  /** Ends a query with its request: it rejects with `REQUEST_ABORTED`. */
   signal?: AbortSignal;
 }
 
@@ -93,11 +94,11 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
     clickhouse_settings: { async_insert: 0, ...options.settings },
     log: { level: ClickHouseLogLevel.WARN, LoggerClass: loggerClass(options.log) },
   });
-  const mapped = async <T>(call: () => Promise<T>): Promise<T> => {
+  const mapped = async <T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
     try {
       return await call();
     } catch (error) {
-      throw mapClickHouseError(error);
+      throw signal?.aborted ? requestAborted(error) : mapClickHouseError(error);
     }
   };
   const common = ({ params, settings, signal }: QueryOptions) => ({
@@ -112,7 +113,7 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
       mapped(async () => {
         const result = await client.query({ query: sql, format: 'JSONEachRow', ...common(given) });
         return result.json<T>();
-      }),
+      }, given.signal),
     insert: ({ table, columns, format, data, ...given }) =>
       mapped(async () => {
         // exec, since the client's own insert() knows no binary format.

@@ -12,7 +12,7 @@ export const configSchema = z.object({
   AUTH_URL: z.url(),
   INTERNAL_TOKEN: z.string().min(32),
   /** Reports in work at a time. Each uses two threads of ClickHouse at most. */
-  REPORT_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
+  REPORT_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
 });
 
 export type Config = z.output<typeof configSchema>;
