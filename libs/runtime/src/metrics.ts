@@ -10,6 +10,8 @@ export interface Metrics {
   counter<L extends string>(name: string, help: string, labels?: readonly L[]): Counter<L>;
   gauge<L extends string>(name: string, help: string, labels?: readonly L[]): Gauge<L>;
   histogram<L extends string>(name: string, help: string, buckets: number[], labels?: readonly L[]): Histogram<L>;
+  /** Called before each rendering: sets a gauge of what changes too often to tell it every time. */
+  beforeRender(set: () => void): void;
   /** Prometheus text exposition. */
   render(): Promise<{ contentType: string; text: string }>;
 }
@@ -18,6 +20,7 @@ export interface Metrics {
 export function createMetrics(options: { processMetrics?: boolean } = {}): Metrics {
   const registry = new Registry();
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
+  const setters: (() => void)[] = [];
   const once = <T>(name: string, make: () => T): T => (registry.getSingleMetric(name) as T | undefined) ?? make();
   return {
     counter: (name, help, labels = []) =>
@@ -26,6 +29,10 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Metri
       once(name, () => new Gauge({ name, help, labelNames: [...labels], registers: [registry] })),
     histogram: (name, help, buckets, labels = []) =>
       once(name, () => new Histogram({ name, help, buckets, labelNames: [...labels], registers: [registry] })),
-    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    beforeRender: (set) => void setters.push(set),
+    async render() {
+      for (const set of setters) set();
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
   };
 }

@@ -16,6 +16,8 @@ export interface BudgetOptions {
 export interface Holding {
   /** Takes more, or all stays as it was. @throws AppError 503. */
   grow(amount: number): void;
+  /** Holds so much from now on, whatever it was; more of it as `grow` does. @throws AppError 503. */
+  set(amount: number): void;
   /** Gives everything back; again is harmless. */
   release(): void;
 }
@@ -44,7 +46,8 @@ export function createBudget(options: BudgetOptions): Budget {
   const labels = { budget: name };
   const holdings = new Map<string, number>();
   let held = 0;
-  gauge.set(labels, 0);
+  // When it is asked for: a labelled gauge that followed every change would cost more than the budget.
+  metrics.beforeRender(() => gauge.set(labels, held));
 
   function add(subject: string, amount: number): void {
     const has = (holdings.get(subject) ?? 0) + amount;
@@ -56,23 +59,17 @@ export function createBudget(options: BudgetOptions): Budget {
     if (has === 0) holdings.delete(subject);
     else holdings.set(subject, has);
     held += amount;
-    gauge.inc(labels, amount);
   }
 
   return {
     take(subject, amount) {
       add(subject, amount);
       let mine = amount;
-      return {
-        grow(more) {
-          add(subject, more);
-          mine += more;
-        },
-        release() {
-          if (mine !== 0) add(subject, -mine);
-          mine = 0;
-        },
-      };
+      function set(all: number): void {
+        if (all !== mine) add(subject, all - mine);
+        mine = all;
+      }
+      return { grow: (more) => set(mine + more), set, release: () => set(0) };
     },
     get held() {
       return held;

@@ -31,6 +31,23 @@ describe('a budget', () => {
     expect(budget.held).toBe(0);
   });
 
+  test('what is held may become less and more again, and the metric shows it', async () => {
+    const metrics = createMetrics();
+    const budget = createBudget({ name: 'b', total: 100, metrics });
+    const other = createBudget({ name: 'c', total: 100, metrics });
+    const [one, two] = [budget.take('a', 40), other.take('a', 7)];
+    one.set(10);
+    expect(codeOf(() => one.set(51))).toBe('BUSY');
+    one.set(30);
+    const { text } = await metrics.render();
+    expect(text).toContain('worktide_budget_held{budget="b"} 30');
+    expect(text).toContain('worktide_budget_held{budget="c"} 7');
+    one.release();
+    two.release();
+    expect([budget.held, other.held]).toEqual([0, 0]);
+    expect((await metrics.render()).text).toContain('worktide_budget_held{budget="b"} 0');
+  });
+
   test('whatever many do, a newcomer finds something, and all comes back', () => {
     const step = fc.record({ who: fc.nat(30), amount: fc.integer({ min: 1, max: 2_000 }), release: fc.boolean() });
     fc.assert(
