@@ -1,5 +1,5 @@
 import { invalid } from '@worktide/runtime';
-import { maxKeyLength, maxValueBytes } from './types.ts';
+import { maxKeyLength, maxMemberLength, maxValueBytes } from './types.ts';
 
 /** The same refusals whichever store is behind. */
 export function checkKey(key: string): void {
@@ -21,6 +21,12 @@ export function checkTtl(ttlMs: number): void {
 
 export function checkBy(by: number): void {
   if (!Number.isSafeInteger(by)) throw new RangeError(`by must be a whole number: ${by}`);
+}
+
+export function checkMember(member: string): void {
+  if (!/^[\w-]+$/.test(member) || member.length > maxMemberLength) {
+    throw new RangeError(`a member is 1 to ${maxMemberLength} of A-Z, a-z, 0-9, - and _`);
+  }
 }
 
 export const notACounter = () => invalid('NOT_A_COUNTER', 'The value under this key is not a whole number.');

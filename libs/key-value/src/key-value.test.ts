@@ -85,6 +85,27 @@ describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
     }
   });
 
+  test('a set takes so many members, those that come first, and expires after the last call for it', async () => {
+    const key = newKey();
+    const three = { max: 3, ttlMs: minute };
+    expect(await store.addToSet(key, ['a', 'b'], three)).toEqual([true, true]);
+    expect(await store.addToSet(key, ['b', 'c', 'd', 'a', 'c'], three)).toEqual([true, true, false, true, true]);
+    expect(await store.addToSet(key, ['d', 'b'], three)).toEqual([false, true]);
+    expect(await store.addToSet(key, ['d'], { ...three, max: 4 })).toEqual([true]);
+    expect(await store.addToSet(newKey(), ['d'], { ...three, max: 0 })).toEqual([false]);
+    await store.addToSet(key, ['a'], { ...three, ttlMs: 1 });
+    await until(async () => (await store.addToSet(key, ['e'], { ...three, ttlMs: 1 }))[0] === true);
+    await expect(store.addToSet(key, ['a b'], three)).rejects.toThrow(RangeError);
+  });
+
+  test('a set that many add to at once has no more than it may', async () => {
+    const key = newKey();
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => store.addToSet(key, [`${i}`, `${i}-again`], { max: 30, ttlMs: minute })),
+    );
+    expect(answers.flat().filter((is) => is)).toHaveLength(30);
+  });
+
   test('limits', async () => {
     const refused = { code: 'KEY_VALUE_TOO_LARGE', statusCode: 400 };
     const longest = 'k'.repeat(maxKeyLength);

@@ -1,5 +1,5 @@
 import { unavailable } from '@worktide/runtime';
-import { checkBy, checkKey, checkTtl, checkValue, notACounter } from './checks.ts';
+import { checkBy, checkKey, checkMember, checkTtl, checkValue, notACounter } from './checks.ts';
 import { createListeners, type Listeners } from './listeners.ts';
 import type { KeyValue, KeyValueOptions } from './types.ts';
 
@@ -121,6 +121,17 @@ export function memoryKeyValue(
         entry.value = String(sum);
       } else put(key, String(sum), ttlMs);
       return Number(sum);
+    },
+    async addToSet(key, members, { max, ttlMs }) {
+      open();
+      checkKey(key);
+      for (const member of members) checkMember(member);
+      checkTtl(ttlMs);
+      // As one value with spaces between, so that it counts like any other in the room that there is.
+      const there = new Set(find(key)?.value.split(' '));
+      const answer = members.map((member) => there.has(member) || (there.size < max && there.add(member).has(member)));
+      if (there.size > 0) put(key, [...there].join(' '), ttlMs);
+      return answer;
     },
     async publish(channel, message) {
       open();

@@ -1,7 +1,8 @@
 import { AppError, unavailable } from '@worktide/runtime';
-import { checkBy, checkKey, checkTtl, checkValue, notACounter } from './checks.ts';
+import { checkBy, checkKey, checkMember, checkTtl, checkValue, notACounter } from './checks.ts';
 import { type Connection, connect } from './connection.ts';
 import { createListeners } from './listeners.ts';
+import { createSetCommand } from './set-command.ts';
 import type { KeyValue, KeyValueOptions } from './types.ts';
 
 /** Redis or anything that speaks its protocol: `redis://`, `rediss://`, with user, password and database in the URL. */
@@ -20,6 +21,7 @@ export function redisKeyValue(url: string, options: KeyValueOptions): KeyValue {
     watchSilence: true,
     onState: (there) => up.set(there ? 1 : 0),
   });
+  const addToSet = createSetCommand(redis);
   // A connection that listens can do nothing else; made when somebody listens.
   let listening: Connection | undefined;
 
@@ -80,6 +82,12 @@ export function redisKeyValue(url: string, options: KeyValueOptions): KeyValue {
         if (error) throw error;
         return Number(sum);
       });
+    },
+    async addToSet(key, members, { max, ttlMs }) {
+      checkKey(key);
+      for (const member of members) checkMember(member);
+      checkTtl(ttlMs);
+      return (await call(() => addToSet(key, max, ttlMs, ...members))).map((is) => is === 1);
     },
     async publish(channel, message) {
       checkKey(channel);

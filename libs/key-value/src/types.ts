@@ -21,6 +21,13 @@ export interface KeyValue {
    * @throws AppError `NOT_A_COUNTER` when the value under the key is not a whole number.
    */
   increment(key: string, by: number, ttlMs: number): Promise<number>;
+  /**
+   * Adds members to a set that never has more than `max`, those that come first. Expires `ttlMs` milliseconds after the
+   * last call for it. Keys of sets are not to be used for values.
+   * @param members 1 to `maxMemberLength` of the characters A–Z, a–z, 0–9, `-` and `_` each.
+   * @returns for each member, whether it is in the set now.
+   */
+  addToSet(key: string, members: readonly string[], options: { max: number; ttlMs: number }): Promise<boolean[]>;
   /** Sends a message to those who listen now, in all processes. At most once: who is away misses it. */
   publish(channel: string, message: string): Promise<void>;
   /**
@@ -43,5 +50,6 @@ export interface KeyValueOptions {
 
 /** Characters of a key or channel: longer ones are a mistake, they hold no content. */
 export const maxKeyLength = 1_024;
+export const maxMemberLength = 64;
 /** Bytes of a value or message: they are read and copied whole. */
 export const maxValueBytes = 1_048_576;
