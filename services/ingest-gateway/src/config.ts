@@ -26,7 +26,13 @@ export const configSchema = z.object({
 
   /** Limits of `POST /pings`; the defaults are the public interface's. */
   PINGS_MAX_PER_REQUEST: positive.max(10_000).default(1_000),
-  PINGS_MAX_BODY_BYTES: positive.default(1_000_000),
+  PINGS_MAX_BODY_BYTES: positive.max(16_000_000).default(1_000_000),
+  /** Of one ping as JSON; raise it where the lengths below are raised. */
+  PING_MAX_BYTES: positive.max(65_536).default(16_384),
+  /** Requests of one user at once. */
+  PINGS_MAX_IN_FLIGHT: positive.default(16),
+  /** Distinct streams (a `source` of a `deviceId`) of one user, in all. */
+  PINGS_MAX_STREAMS: positive.default(2_000),
   PINGS_MAX_APP_LENGTH: characters(defaultPingLimits.maxAppLength, pingEventBounds.app),
   PINGS_MAX_TITLE_LENGTH: characters(defaultPingLimits.maxTitleLength, pingEventBounds.title),
   PINGS_MAX_URL_LENGTH: characters(defaultPingLimits.maxUrlLength, pingEventBounds.url),
@@ -57,10 +63,12 @@ export const configSchema = z.object({
   /** Requests of one user to `/sync/*`, all replicas together. */
   SYNC_LIMIT_PER_MINUTE: positive.default(60),
 
-  /** Bytes that may wait for the log; over it requests are answered 503. */
-  QUEUE_MAX_BYTES: positive.default(64 * 1024 * 1024),
-  /** Bytes of request bodies that may be held at once; over it requests are answered 503 unread. */
-  BODIES_MAX_BYTES: positive.default(64 * 1024 * 1024),
+  /**
+   * Bytes that requests may hold until they are answered, all together: bodies as they arrive, what is read of them,
+   * records that wait for the log. Over its share of it an organisation is answered 503. A body takes three times its
+   * size at most, and nobody has more than half, so keep it above six times PINGS_MAX_BODY_BYTES.
+   */
+  QUEUE_MAX_BYTES: positive.default(128 * 1024 * 1024),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -2,11 +2,12 @@ import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
-import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
+import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import { type Config, storageQuotas } from './config.ts';
 import { postPings } from './pings/post-pings.ts';
 import { createPingQuota } from './pings/quota.ts';
+import { createStreams } from './pings/streams.ts';
 import { storageRoute } from './storage/route.ts';
 import { createStored } from './storage/stored.ts';
 import { createAnnouncer, createUploadMetrics } from './uploads/announce.ts';
@@ -61,6 +62,14 @@ export async function run(
     lifecycle,
     log,
   });
+  const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
+  const budget = createBudget({
+    name: 'requests',
+    total: config.QUEUE_MAX_BYTES,
+    metrics,
+    code: 'QUEUE_FULL',
+    message: 'More is arriving than can be stored; try again.',
+  });
 
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
@@ -86,7 +95,7 @@ export async function run(
     name: 'ingest-gateway',
     routes: [...signedUploads(uploading), storageRoute(stored)],
     rawRoutes: [
-      postPings({ config, producer, codec, authenticate, quota, stored, metrics }),
+      postPings({ config, producer, codec, authenticate, quota, stored, streams, budget, metrics }),
       postScreenshot({ ...uploading, authenticate, slots }),
       // Where the store is a folder: its signed URLs are served here, with the time that an upload has.
       ...store.routes.map((own) => ({ ...own, bodyTimeoutMs: config.UPLOAD_TIMEOUT_SECONDS * 1_000 })),

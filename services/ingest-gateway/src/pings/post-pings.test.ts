@@ -8,6 +8,7 @@ import { type EventLog, openEventLog } from '@worktide/event-log';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import {
   type Caller,
+  createBudget,
   createLifecycle,
   createMetrics,
   type Lifecycle,
@@ -31,6 +32,7 @@ import { configSchema, storageQuotas } from '../config.ts';
 import { createStored } from '../storage/stored.ts';
 import { postPings } from './post-pings.ts';
 import { createPingQuota } from './quota.ts';
+import { createStreams } from './streams.ts';
 
 const caller: Caller = {
   organizationId: '019cd7a0-0000-7000-8000-00000000000a',
@@ -105,9 +107,20 @@ async function start(env: Record<string, string> = {}, send?: () => Promise<void
   lifecycle.onClose('key-value', () => keyValue.close());
   const quotas = storageQuotas(config);
   const bytes = createStored({ keyValue, quotas, planOf: () => plan, metrics, lifecycle, log: silentLogger() });
-  const routes = [
-    postPings({ config, producer: failing ?? producer, codec, authenticate, quota, stored: bytes, metrics }),
-  ];
+  const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
+  const budget = createBudget({ name: 'requests', total: config.QUEUE_MAX_BYTES, metrics, code: 'QUEUE_FULL' });
+  const own = {
+    config,
+    producer: failing ?? producer,
+    codec,
+    authenticate,
+    quota,
+    stored: bytes,
+    streams,
+    budget,
+    metrics,
+  };
+  const routes = [postPings(own)];
   const { url, port } = await serve({
     services: [{ name: 'ingest-gateway', routes: [], rawRoutes: routes, checks: {}, authenticate }],
     lifecycle,
@@ -212,7 +225,7 @@ describe('what is refused, with nothing stored', () => {
   test.each<[string, unknown, Record<string, string>, number, string]>([
     ['malformed JSON', '[{"id":', {}, 400, 'MALFORMED_JSON'],
     ['a megabyte of nesting', '['.repeat(999_999), {}, 400, 'MALFORMED_JSON'],
-    ['well-formed nesting', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, {}, 400, 'NOT_A_PING'],
+    ['well-formed nesting', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, {}, 400, 'PING_TOO_LARGE'],
     ['an empty list', [], {}, 400, 'EMPTY_REQUEST'],
     ['an empty body', '', {}, 400, 'MALFORMED_JSON'],
     ['blank lines', '\n\n', { 'content-type': 'application/x-ndjson' }, 400, 'EMPTY_REQUEST'],
@@ -344,7 +357,7 @@ describe('when the log is in trouble', () => {
   });
 
   test('bodies held beyond the bound are refused unread', async () => {
-    const { post } = await start({ BODIES_MAX_BYTES: '100' });
+    const { post } = await start({ QUEUE_MAX_BYTES: '8500' });
     expect(await post([ping(), ping()])).toMatchObject({ status: 503, body: { code: 'QUEUE_FULL' } });
     expect((await metrics.render()).text).toContain('worktide_pings_backpressure_total 1');
   });

@@ -1,21 +1,28 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import type { Producer } from '@worktide/event-log';
-import { AppError, type Authenticate, type Caller, type Metrics, type RawRoute, sendJson } from '@worktide/runtime';
 import {
-  type Codec,
-  checkPing,
-  isProblem,
-  type PingEvent,
-  type PingLimits,
-  pingsAnswer,
-  pingsBody,
-  type Rejection,
-  topics,
-} from '@worktide/schemas';
+  AppError,
+  type Authenticate,
+  type Budget,
+  type Caller,
+  createTurns,
+  type Holding,
+  type Metrics,
+  type RawRoute,
+  sendJson,
+  userSubject,
+} from '@worktide/runtime';
+import { type Codec, type PingLimits, pingsAnswer, pingsBody, type Rejection, topics } from '@worktide/schemas';
 import type { Config } from '../config.ts';
+import { createInFlight } from '../in-flight.ts';
 import type { Stored } from '../storage/stored.ts';
-import type { PingQuota } from './quota.ts';
-import { bodyFormat, type Item, readBody, readItems } from './read-items.ts';
+import { createJudge, type Judged, withoutSome } from './judge.ts';
+import { type PingQuota, pingsIn } from './quota.ts';
+import { type BodyKind, bodyKind, inflate, inflatedSize, readBody } from './read-body.ts';
+import { readLarge, readSmall } from './read-items.ts';
 import { encodeRecords } from './records.ts';
+import { type Streams, streamOf } from './streams.ts';
 
 interface Dependencies {
   config: Config;
@@ -24,7 +31,17 @@ interface Dependencies {
   authenticate: Authenticate;
   quota: PingQuota;
   stored: Pick<Stored, 'requirePings' | 'addPings'>;
+  streams: Streams;
+  /** Bytes that requests hold. */
+  budget: Budget;
   metrics: Metrics;
+}
+
+/** What is left of a request when it goes to the log. */
+interface Prepared {
+  values: Buffer[];
+  accepted: number;
+  bad: Rejection[];
 }
 
 const spec: RawRoute['spec'] = {
@@ -43,15 +60,28 @@ const spec: RawRoute['spec'] = {
   responses: { 202: { description: 'The accepted pings are durable.', schema: pingsAnswer } },
   alsoAnswers: {
     409: '`STORAGE_QUOTA_EXCEEDED`: the plan of the organization takes no more pings this month.',
-    429: 'More pings than the plan of the organization takes; nothing of the request was taken.',
+    429:
+      'More pings than the plan of the organization takes (a request counts as one ping for each 1,000 bytes, decompressed, ' +
+      'where that is more than it has), or too many requests of the user at once; nothing of the request was taken.',
   },
 };
+
+/** What a request takes besides its body. */
+const requestBytes = 4_096;
+/** Of large bodies so much is read in one go; then others have their turn. Some hundred pings, about a millisecond. */
+const sliceBytes = 32 * 1024;
+/** Of the body, for one record: with what each ping is given besides, it stays below `maxRecordBytes`. */
+const recordSliceBytes = 160 * 1024;
 
 /**
  * `POST /api/v1/pings`: credential, body, quota, verdict per ping, one record on the log, 202. A raw route: this is the
  * path the fleet takes every few seconds, and Express would be a third of its cost.
+ *
+ * Everything that a request holds is held on its organisation's share until it is answered. A body that is larger than
+ * one ping may be is read in slices, one body at a time, by turns between organisations: the small ones pass it by.
  */
-export function postPings({ config, producer, codec, authenticate, quota, stored, metrics }: Dependencies): RawRoute {
+export function postPings(deps: Dependencies): RawRoute {
+  const { config, producer, codec, authenticate, quota, stored, streams, budget, metrics } = deps;
   const limits: PingLimits = {
     maxAppLength: config.PINGS_MAX_APP_LENGTH,
     maxTitleLength: config.PINGS_MAX_TITLE_LENGTH,
@@ -60,87 +90,131 @@ export function postPings({ config, producer, codec, authenticate, quota, stored
     maxAgeMs: config.PINGS_MAX_AGE_DAYS * 86_400_000,
     maxFutureMs: config.PINGS_MAX_FUTURE_SECONDS * 1000,
   };
-  const accepted = metrics.counter('worktide_pings_accepted_total', 'Pings on the log and answered 202.');
+  const maxBodyBytes = config.PINGS_MAX_BODY_BYTES;
+  const itemLimits = { maxItems: config.PINGS_MAX_PER_REQUEST, maxItemBytes: config.PING_MAX_BYTES };
+  const acceptedPings = metrics.counter('worktide_pings_accepted_total', 'Pings on the log and answered 202.');
   const rejected = metrics.counter('worktide_pings_rejected_total', 'Pings refused, by code.', ['code']);
   const refused = metrics.counter(
     'worktide_pings_backpressure_total',
     'Requests answered 503 because a queue was full.',
   );
-  let heldBytes = 0;
+  const inFlight = createInFlight(
+    config.PINGS_MAX_IN_FLIGHT,
+    () =>
+      new AppError('TOO_MANY_REQUESTS_IN_FLIGHT', 'Wait for the answers to your other requests.', { statusCode: 429 }),
+  );
+  const turns = createTurns({ name: 'large bodies', places: 1, maxWaitingEach: 1_000, metrics, code: 'QUEUE_FULL' });
 
-  async function takeBody(req: Parameters<RawRoute['handle']>[0], caller: Caller): Promise<Item[]> {
-    const format = bodyFormat(req.headers['content-type']);
-    // A chunked body may grow to the limit, so it counts as that.
-    const size = Math.min(
-      Number(req.headers['content-length'] ?? config.PINGS_MAX_BODY_BYTES),
-      config.PINGS_MAX_BODY_BYTES,
-    );
-    if (heldBytes + size > config.BODIES_MAX_BYTES || producer.queuedBytes + size > config.QUEUE_MAX_BYTES) {
-      refused.inc();
-      throw new AppError('QUEUE_FULL', 'More is arriving than can be stored; try again.', {
-        statusCode: 503,
-        cause: `queues full (organization ${caller.organizationId})`,
-      });
+  /** Reads a body, judges what is in it and counts it. */
+  async function judge(req: IncomingMessage, res: ServerResponse, caller: Caller, holding: Holding) {
+    const { organizationId } = caller;
+    const { format, gzip } = bodyKind(req, maxBodyBytes);
+    const raw = await readBody(req, maxBodyBytes, (arrived) => holding.set(requestBytes + arrived));
+    const bytes = gzip ? inflatedSize(raw, maxBodyBytes) : raw.length;
+    const open = (): Promise<Buffer> | Buffer => {
+      // As much again for what is read of it.
+      holding.grow(gzip ? 2 * bytes : bytes);
+      return gzip ? inflate(raw, bytes) : raw;
+    };
+    if (bytes <= config.PING_MAX_BYTES) {
+      const judged = judgeSmall(await open(), format, caller);
+      // Bad pings count too: they cost as much to look at.
+      await quota.take(res, organizationId, Math.max(pingsIn(bytes), judged.good.length + judged.bad.length));
+      return { judged, bytes };
     }
-    heldBytes += size;
+    await quota.expect(organizationId, pingsIn(bytes));
+    const work = async (): Promise<Judged> => judgeLarge(await open(), format, caller);
+    const judged = await turns.run(organizationId, work, { cost: bytes }).catch(async (error: unknown) => {
+      // Refused for what is in it: it was looked at all the same.
+      if (error instanceof AppError && error.statusCode < 500) await quota.take(res, organizationId, pingsIn(bytes));
+      throw error;
+    });
+    await quota.take(res, organizationId, Math.max(pingsIn(bytes), judged.good.length + judged.bad.length));
+    return { judged, bytes };
+  }
+
+  function judgeSmall(body: Buffer, format: BodyKind['format'], caller: Caller): Judged {
+    const { take, judged } = createJudge(caller, limits);
+    for (const item of readSmall(body, format, itemLimits)) take(item);
+    return judged;
+  }
+
+  async function judgeLarge(body: Buffer, format: BodyKind['format'], caller: Caller): Promise<Judged> {
+    const { take, judged } = createJudge(caller, limits);
+    let left = sliceBytes;
+    for (const item of readLarge(body, format, itemLimits)) {
+      take(item);
+      left -= item.bytes;
+      if (left > 0) continue;
+      left = sliceBytes;
+      await turnOfTheLoop();
+    }
+    return judged;
+  }
+
+  async function refuseStrangers(caller: Caller, judged: Judged): Promise<Judged> {
+    const unknown = streams.unknown(caller, judged.good);
+    if (!unknown) return judged;
+    const tooMany = await streams.admit(caller, unknown);
+    if (tooMany.size === 0) return judged;
+    return withoutSome(judged, (ping) => tooMany.has(streamOf(ping)), {
+      code: 'TOO_MANY_DEVICES',
+      message: `A user has at most ${config.PINGS_MAX_STREAMS} devices and sources.`,
+    });
+  }
+
+  /** All but the sending. A function of its own, so that nothing of body and pings is kept while the log is waited for. */
+  async function prepare(
+    req: IncomingMessage,
+    res: ServerResponse,
+    caller: Caller,
+    holding: Holding,
+  ): Promise<Prepared> {
+    const { judged, bytes } = await judge(req, res, caller, holding);
+    const { good, bad } = await refuseStrangers(caller, judged);
+    for (const { code } of bad) rejected.inc({ code });
+    if (good.length === 0) throw allBad(bad);
+    // Nothing to wait for but at the first request, or when the registry was away until now.
+    await codec.prepare();
+    const envelope = { organizationId: caller.organizationId, userId: caller.userId, receivedAt: Date.now() };
+    const values: Buffer[] = [];
+    const step = Math.ceil(good.length / Math.ceil(bytes / recordSliceBytes));
+    for (let from = 0; from < good.length; from += step) {
+      if (from > 0) await turnOfTheLoop();
+      values.push(...encodeRecords(envelope, good.slice(from, from + step), codec.encode));
+    }
+    holding.set(values.reduce((sum, value) => sum + value.length, requestBytes));
+    return { values, accepted: good.length, bad };
+  }
+
+  async function take(req: IncomingMessage, res: ServerResponse, caller: Caller): Promise<void> {
+    stored.requirePings(caller.organizationId);
+    const leave = inFlight.enter(userSubject(caller));
+    let holding: Holding | undefined;
     try {
-      return readItems(await readBody(req, config.PINGS_MAX_BODY_BYTES), format, config.PINGS_MAX_PER_REQUEST);
+      holding = budget.take(caller.organizationId, requestBytes);
+      const { values, accepted, bad } = await prepare(req, res, caller, holding);
+      const records = values.map((value) => ({ key: caller.userId, value }));
+      await producer.send(topics.pings.name, records);
+      acceptedPings.inc(accepted);
+      stored.addPings(
+        caller.organizationId,
+        values.reduce((sum, value) => sum + value.length, 0),
+      );
+      sendJson(res, 202, { accepted, rejected: bad });
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'QUEUE_FULL') refused.inc();
+      throw error;
     } finally {
-      heldBytes -= size;
+      holding?.release();
+      leave();
     }
   }
 
   return {
     spec,
-    async handle(req, res, { sender }) {
-      const caller = await authenticate(req.headers.authorization, sender);
-      stored.requirePings(caller.organizationId);
-      const items = await takeBody(req, caller);
-      // Bad pings count too: they cost as much to look at.
-      await quota.take(res, caller.organizationId, items.length);
-      const { good, bad } = judge(items, caller, limits);
-      for (const { code } of bad) rejected.inc({ code });
-      if (good.length === 0) throw allBad(bad);
-
-      // Nothing to wait for but at the first request, or when the registry was away until now.
-      await codec.prepare();
-      const envelope = { organizationId: caller.organizationId, userId: caller.userId, receivedAt: Date.now() };
-      const values = encodeRecords(envelope, good, codec.encode);
-      await producer
-        .send(
-          topics.pings.name,
-          values.map((value) => ({ key: caller.userId, value })),
-        )
-        .catch((error: unknown) => {
-          if (error instanceof AppError && error.code === 'QUEUE_FULL') refused.inc();
-          throw error;
-        });
-      accepted.inc(good.length);
-      stored.addPings(
-        caller.organizationId,
-        values.reduce((sum, value) => sum + value.length, 0),
-      );
-      sendJson(res, 202, { accepted: good.length, rejected: bad });
-    },
+    handle: async (req, res, { sender }) => take(req, res, await authenticate(req.headers.authorization, sender)),
   };
-}
-
-function judge(items: Item[], caller: Caller, limits: PingLimits): { good: PingEvent[]; bad: Rejection[] } {
-  const good: PingEvent[] = [];
-  const bad: Rejection[] = [];
-  // A login without a device is told apart from others by its session.
-  const deviceId = caller.deviceId ?? caller.sessionId ?? caller.userId;
-  const context = { nowMs: Date.now(), deviceId, limits };
-  for (const [index, item] of items.entries()) {
-    const checked = 'problem' in item ? item.problem : checkPing(item.value, context);
-    if (!isProblem(checked)) {
-      good.push(checked);
-      continue;
-    }
-    const id = 'value' in item ? (item.value as { id?: unknown } | null)?.id : undefined;
-    bad.push({ index, ...(typeof id === 'string' ? { id: id.slice(0, 64) } : {}), ...checked });
-  }
-  return { good, bad };
 }
 
 /** 400 with a detail for each ping; the code is the pings' own where they agree. */

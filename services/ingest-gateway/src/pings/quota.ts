@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Limits, Rate } from '@worktide/key-value';
-import { AppError, type Metrics, showLimit } from '@worktide/runtime';
+import { AppError, limitExceeded, type Metrics, showLimit } from '@worktide/runtime';
 import type { SubscriptionStatus } from '@worktide/schemas';
 import { z } from 'zod';
 
@@ -26,13 +26,25 @@ export const quotaOf = (plan: SubscriptionStatus) =>
       return { perSecond, burst };
     });
 
+/** What reading a body is worth in pings: as many as would be in it if they were on the large side. */
+export const pingsIn = (bytes: number): number => Math.ceil(bytes / 1_000);
+
 export interface PingQuota {
+  /**
+   * For what is dear to look at: refuses it unlooked at where so much surely is not left, or where a request like it was
+   * refused a moment ago. Counts nothing.
+   * @throws AppError `PING_QUOTA_EXCEEDED` (429).
+   */
+  expect(organizationId: string, pings: number): Promise<void>;
   /**
    * Counts the pings of a request, all or none, and shows what is left on its answer.
    * @throws AppError `PING_QUOTA_EXCEEDED` (429).
    */
   take(res: ServerResponse, organizationId: string, pings: number): Promise<void>;
 }
+
+/** Organisations remembered for having been refused. */
+const maxRefused = 10_000;
 
 export function createPingQuota(options: {
   limits: Limits;
@@ -43,23 +55,40 @@ export function createPingQuota(options: {
 }): PingQuota {
   const { limits, quotas, planOf, metrics } = options;
   const code = 'PING_QUOTA_EXCEEDED';
-  const bucket = limits.bucket({
-    name: 'pings',
-    code,
-    message: 'The organization sends more pings than its plan takes; nothing of this request was taken.',
-  });
+  const message = 'The organization sends more pings than its plan takes; nothing of this request was taken.';
+  const bucket = limits.bucket({ name: 'pings', code, message });
   const refused = metrics.counter(
     'worktide_pings_quota_refused_total',
     "Pings of requests answered 429 because the organization's quota was used up.",
   );
+  /** Until when what organisations were refused last would not fit, on the monotonic clock. */
+  const notBefore = new Map<string, number>();
+  const quotaFor = (organizationId: string): Quota => quotas[planOf(organizationId) ?? 'trial'];
+
   return {
+    async expect(organizationId, pings) {
+      const quota = quotaFor(organizationId);
+      if (quota === 'unlimited') return;
+      const state = await bucket.take(organizationId, quota, 0);
+      const missing = (Math.min(pings, quota.burst) - state.remaining) / quota.perSecond;
+      const until = notBefore.get(organizationId);
+      const left = until === undefined ? 0 : (until - performance.now()) / 1_000;
+      if (until !== undefined && left <= 0) notBefore.delete(organizationId);
+      if (missing <= 0 && left <= 0) return;
+      refused.inc(pings);
+      throw limitExceeded(state, { code, message, retryAfterSeconds: Math.ceil(Math.max(missing, left)) });
+    },
     async take(res, organizationId, pings) {
-      const quota = quotas[planOf(organizationId) ?? 'trial'];
+      const quota = quotaFor(organizationId);
       if (quota === 'unlimited') return;
       try {
         showLimit(res, await bucket.take(organizationId, quota, pings));
       } catch (error) {
-        if (error instanceof AppError && error.code === code) refused.inc(pings);
+        if (error instanceof AppError && error.code === code) {
+          refused.inc(pings);
+          if (notBefore.size >= maxRefused) notBefore.clear();
+          notBefore.set(organizationId, performance.now() + (error.retryAfterSeconds ?? 1) * 1_000);
+        }
         throw error;
       }
     },

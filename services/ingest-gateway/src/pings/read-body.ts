@@ -1,0 +1,102 @@
+import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { AppError } from '@worktide/runtime';
+
+const inflateGzip = promisify(gunzip);
+
+export interface BodyKind {
+  format: 'json' | 'ndjson';
+  gzip: boolean;
+}
+
+/**
+ * What the headers say of a body, before any of it is read.
+ * @throws AppError `UNSUPPORTED_MEDIA_TYPE`, `UNSUPPORTED_ENCODING` (415), `BODY_TOO_LARGE` (413).
+ */
+export function bodyKind({ headers }: IncomingMessage, limit: number): BodyKind {
+  const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
+  if (type !== 'application/json' && type !== 'application/x-ndjson') {
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'Send application/json or application/x-ndjson.', { statusCode: 415 });
+  }
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity' && encoding !== 'gzip') {
+    throw new AppError('UNSUPPORTED_ENCODING', 'Only gzip is taken as a content encoding.', { statusCode: 415 });
+  }
+  if (Number(headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
+  return { format: type === 'application/json' ? 'json' : 'ndjson', gzip: encoding === 'gzip' };
+}
+
+/**
+ * The bytes of a request, as they were sent. Events, not `for await`: an async iterator costs more than the parsing of a
+ * small body.
+ * @param hold told of all bytes that have arrived, while they come; what it throws ends the reading.
+ * @throws AppError `BODY_TOO_LARGE` (413), `REQUEST_ABORTED` (400).
+ */
+export function readBody(req: IncomingMessage, limit: number, hold: (bytes: number) => void): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = [];
+    let size = 0;
+    const take = (chunk: Buffer): void => {
+      size += chunk.length;
+      try {
+        if (size > limit) throw tooLarge(limit);
+        hold(size);
+        chunks.push(chunk);
+      } catch (error) {
+        // The rest is thrown away as it comes.
+        req.off('data', take);
+        req.resume();
+        chunks = [];
+        reject(error);
+      }
+    };
+    const aborted = (cause?: unknown): void => {
+      chunks = [];
+      reject(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
+    };
+    req.on('data', take);
+    req.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
+    req.once('error', aborted);
+    req.once('close', () => {
+      if (!req.complete) aborted();
+    });
+    // It was cut while something else was waited for: there is no event to come.
+    if (req.destroyed && !req.complete) aborted();
+  });
+}
+
+/** The least gzip: header and trailer. */
+const minGzipBytes = 18;
+
+/**
+ * Bytes that a gzip body says it comes to, so that what it will cost is known, and may be refused, before any of it is
+ * spent.
+ * @throws AppError `MALFORMED_BODY` (400), `BODY_TOO_LARGE` (413).
+ */
+export function inflatedSize(raw: Buffer, limit: number): number {
+  if (raw.length < minGzipBytes) throw malformed();
+  const size = raw.readUInt32LE(raw.length - 4);
+  if (size > limit) throw tooLarge(limit);
+  return size;
+}
+
+/**
+ * @param size as `inflatedSize` says. A body that comes to more lies, or is several bodies behind each other: refused
+ * as soon as it shows.
+ * @throws AppError `MALFORMED_BODY` (400).
+ */
+export async function inflate(raw: Buffer, size: number): Promise<Buffer> {
+  try {
+    const options = { maxOutputLength: Math.max(1, size), chunkSize: Math.max(64, size + 1) };
+    return await inflateGzip(raw, options);
+  } catch (error) {
+    throw malformed(error);
+  }
+}
+
+const tooLarge = (limit: number): AppError =>
+  new AppError('BODY_TOO_LARGE', `The body has more than ${limit} bytes.`, { statusCode: 413 });
+
+const malformed = (cause?: unknown): AppError =>
+  new AppError('MALFORMED_BODY', 'The body is not valid gzip of one member.', { statusCode: 400, cause });

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import type { KeyValue } from '@worktide/key-value';
+import { type Caller, userSubject } from '@worktide/runtime';
+import type { PingEvent } from '@worktide/schemas';
+import { createKnown } from './known.ts';
+
+/** What the writer keeps something of for ever: a watcher on a device. U+0000 is in neither. */
+export const streamOf = ({ deviceId, source }: Pick<PingEvent, 'deviceId' | 'source'>): string =>
+  `${source}\0${deviceId}`;
+
+/** Bounds the distinct streams of each user, over all replicas and for as long as the store remembers. */
+export interface Streams {
+  /** Those of the pings that this process has not seen of this user; undefined where there are none, as nearly always. */
+  unknown(caller: Caller, pings: readonly PingEvent[]): Set<string> | undefined;
+  /** Asks for room for streams. Never fails: while the store is away as many are taken as fit into this process's count. @returns those that are too many. */
+  admit(caller: Caller, streams: Set<string>): Promise<Set<string>>;
+}
+
+/** From the last time that one was added: by far longer than pings may be late. */
+const ttlMs = 400 * 86_400_000;
+/** For how long a user who has all is not asked for again. */
+const fullMs = 10_000;
+
+/** @param options.max streams of a user. */
+export function createStreams({ keyValue, max }: { keyValue: KeyValue; max: number }): Streams {
+  const known = createKnown();
+
+  return {
+    unknown({ organizationId, userId }, pings) {
+      const seen = known.get(organizationId, userId)?.streams;
+      let last: PingEvent | undefined;
+      let unknown: Set<string> | undefined;
+      for (const ping of pings) {
+        if (ping.deviceId === last?.deviceId && ping.source === last.source) continue;
+        last = ping;
+        const stream = streamOf(ping);
+        if (seen?.has(stream)) continue;
+        unknown ??= new Set();
+        unknown.add(stream);
+      }
+      return unknown;
+    },
+
+    async admit(caller, streams) {
+      const { organizationId, userId } = caller;
+      const refused = new Set(streams);
+      const user = known.of(organizationId, userId);
+      const now = performance.now();
+      if (now < user.fullUntil) return refused;
+      const asked = [...streams].slice(0, max - user.streams.size);
+      if (asked.length === 0) return refused;
+      const admitted = await keyValue
+        .addToSet(`${userSubject(caller)}:streams`, asked.map(digest), { max, ttlMs })
+        .catch(() => asked.map(() => true));
+      if (admitted.includes(false)) user.fullUntil = now + fullMs;
+      for (const [i, stream] of asked.entries()) {
+        // Others of this user may have been asked for at the same time.
+        if (!admitted[i] || (user.streams.size >= max && !user.streams.has(stream))) continue;
+        known.add(organizationId, userId, stream);
+        refused.delete(stream);
+      }
+      return refused;
+    },
+  };
+}
+
+const digest = (stream: string): string => createHash('sha256').update(stream).digest('base64url').slice(0, 11);
