@@ -1,155 +1,25 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type EventLog, openEventLog } from '@worktide/event-log';
-import { openKeyValue, openLimits } from '@worktide/key-value';
-import {
-  type Caller,
-  createBudget,
-  createLifecycle,
-  createMetrics,
-  type Lifecycle,
-  loadConfig,
-  type Metrics,
-  serve,
-  silentLogger,
-  unauthorized,
-  unavailable,
-  uuidv7,
-} from '@worktide/runtime';
-import {
-  createCodec,
-  openSchemaRegistry,
-  type PingsRecord,
-  pingsRecord,
-  type SubscriptionStatus,
-  topics,
-} from '@worktide/schemas';
-import { configSchema, storageQuotas } from '../config.ts';
-import { createStored } from '../storage/stored.ts';
-import { postPings } from './post-pings.ts';
-import { createPingQuota } from './quota.ts';
-import { createStreams } from './streams.ts';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { unavailable, uuidv7 } from '@worktide/runtime';
+import type { SubscriptionStatus } from '@worktide/schemas';
+import { caller, ping, startGateway } from './testing.ts';
 
-const caller: Caller = {
-  organizationId: '019cd7a0-0000-7000-8000-00000000000a',
-  userId: '019cd7a0-0000-7000-8000-00000000000b',
-  role: 'employee',
-  timezone: 'UTC',
-  agentKeyId: 'k',
-  deviceId: 'laptop',
-};
-
-const authenticate = async (authorization: string | undefined): Promise<Caller> => {
-  if (authorization === 'Bearer agent') return caller;
-  if (authorization === 'Bearer session') return { ...caller, deviceId: undefined as never, sessionId: 's-1' };
-  if (authorization === 'Bearer auth-away') throw unavailable('auth');
-  throw unauthorized();
-};
-
-const ping = (more: Record<string, unknown> = {}) => ({
-  id: uuidv7(),
-  startedAt: new Date(Date.now() - 10_000).toISOString(),
-  endedAt: new Date(Date.now() - 5_000).toISOString(),
-  app: 'Editor',
-  ...more,
-});
-
-interface Answer {
-  code?: string;
-  accepted?: number;
-  rejected?: unknown[];
-  details?: unknown[];
-}
-
-let folder: string;
-let lifecycle: Lifecycle;
-let log: EventLog;
-let metrics: Metrics;
+const open: (() => Promise<void>)[] = [];
 let plan: SubscriptionStatus | undefined;
-
-beforeEach(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'worktide-gateway-'));
-  lifecycle = createLifecycle({ log: silentLogger() });
-  metrics = createMetrics();
-  plan = undefined;
-  log = openEventLog(`lmdb:${folder}`, { clientId: 'test', log: silentLogger(), metrics });
-  lifecycle.onClose('log', () => log.close());
-  await log.admin.ensureTopics([topics.pings]);
-});
-
 afterEach(async () => {
-  await lifecycle.close();
-  await rm(folder, { recursive: true, force: true });
+  plan = undefined;
+  for (const close of open.splice(0)) await close();
 });
 
 async function start(env: Record<string, string> = {}, send?: () => Promise<void>) {
-  const config = loadConfig(configSchema, {
-    EVENT_LOG_URL: 'unused',
-    OBJECT_STORE_URL: 'unused',
-    AUTH_URL: 'http://127.0.0.1:1',
-    INTERNAL_TOKEN: 'x'.repeat(32),
-    ...env,
-  });
-  const producer = log.producer({ maxQueuedBytes: config.QUEUE_MAX_BYTES });
-  lifecycle.onClose('producer', () => producer.close());
-  const codec = createCodec(openSchemaRegistry('local:'), topics.pings);
-  await codec.prepare();
-  const failing = send && { send, queuedBytes: 0, flush: async () => {}, close: async () => {} };
-  const limits = openLimits(config.KEY_VALUE_URL, { log: silentLogger(), metrics });
-  lifecycle.onClose('limits', () => limits.close());
-  const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
-  const quota = createPingQuota({ limits, quotas: { free, trial, pro, enterprise }, planOf: () => plan, metrics });
-  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log: silentLogger(), metrics });
-  lifecycle.onClose('key-value', () => keyValue.close());
-  const quotas = storageQuotas(config);
-  const bytes = createStored({ keyValue, quotas, planOf: () => plan, metrics, lifecycle, log: silentLogger() });
-  const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
-  const budget = createBudget({ name: 'requests', total: config.QUEUE_MAX_BYTES, metrics, code: 'QUEUE_FULL' });
-  const own = {
-    config,
-    producer: failing ?? producer,
-    codec,
-    authenticate,
-    quota,
-    stored: bytes,
-    streams,
-    budget,
-    metrics,
-  };
-  const routes = [postPings(own)];
-  const { url, port } = await serve({
-    services: [{ name: 'ingest-gateway', routes: [], rawRoutes: routes, checks: {}, authenticate }],
-    lifecycle,
-    log: silentLogger(),
-    metrics,
-    host: '127.0.0.1',
-    port: 0,
-  });
-  const post = async (body: unknown, headers: Record<string, string> = {}) => {
-    const response = await fetch(`${url}/api/v1/pings`, {
-      method: 'POST',
-      headers: { authorization: 'Bearer agent', 'content-type': 'application/json', ...headers },
-      body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
-    });
-    return { status: response.status, headers: response.headers, body: (await response.json()) as Answer };
-  };
-  const stored = async (): Promise<{ key: string; record: PingsRecord }[]> => {
-    const all = [];
-    for (let partition = 0; partition < topics.pings.partitions; partition++) {
-      all.push(...(await log.admin.read(topics.pings.name, { partition, fromOffset: 0, limit: 1_000 })));
-    }
-    return all.map((r) => ({ key: r.key, record: pingsRecord.parse(codec.decode(r.value)) }));
-  };
-  return { url, port, post, stored };
+  const gateway = await startGateway(env, { plan: () => plan, ...(send ? { send } : {}) });
+  open.push(gateway.close);
+  return gateway;
 }
 
 describe('what is taken', () => {
   test('one ping, an array, NDJSON, gzip: each request one record under the user', async () => {
-    const { post, stored } = await start();
+    const { post, stored, metrics } = await start();
     const lines = [ping(), ping({ app: 'Two' })].map((p) => JSON.stringify(p)).join('\n\n');
     for (const [body, headers, accepted] of [
       [ping({ deviceId: 'desk', url: 'https://www.e.com/x' }), {}, 1],
@@ -173,7 +43,7 @@ describe('what is taken', () => {
       source: 'window',
     });
     expect(records[1]!.record.pings[0]).toMatchObject({ deviceId: 'laptop', host: null });
-    expect((await metrics.render()).text).toContain('worktide_pings_accepted_total 6');
+    expect(await metrics()).toContain('worktide_pings_accepted_total 6');
   });
 
   test('organisation and user are the credential’s, whatever the body says; a login counts as a device', async () => {
@@ -186,7 +56,7 @@ describe('what is taken', () => {
   });
 
   test('bad pings are named by index, id and code; the good ones of the request are kept', async () => {
-    const { post, stored } = await start();
+    const { post, stored, metrics } = await start();
     const bad = ping({ app: 'x'.repeat(257) });
     const answer = await post([ping(), bad, 7, ping()]);
     expect(answer).toMatchObject({ status: 202, body: { accepted: 2 } });
@@ -195,7 +65,7 @@ describe('what is taken', () => {
       { index: 2, code: 'NOT_A_PING', message: 'A ping is a JSON object.' },
     ]);
     expect((await stored())[0]!.record.pings).toHaveLength(2);
-    expect((await metrics.render()).text).toContain('worktide_pings_rejected_total{code="APP_TOO_LONG"} 1');
+    expect(await metrics()).toContain('worktide_pings_rejected_total{code="APP_TOO_LONG"} 1');
   });
 
   test('a cut-off NDJSON line is that line’s problem alone', async () => {
@@ -265,15 +135,9 @@ describe('what is refused, with nothing stored', () => {
   });
 
   test('a request that ends before its body stores nothing and harms nobody', async () => {
-    const { port, post, stored } = await start();
-    await new Promise<void>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => {
-        socket.write('POST /api/v1/pings HTTP/1.1\r\nhost: x\r\nauthorization: Bearer agent\r\n');
-        socket.write('content-type: application/json\r\ncontent-length: 1000\r\n\r\n[{"id":');
-        setImmediate(() => socket.destroy());
-      });
-      socket.once('close', () => resolve());
-    });
+    const { begin, post, stored } = await start();
+    const socket = await begin('[{"id":', 1_000);
+    socket.destroy();
     expect((await post(ping())).status).toBe(202);
     expect(await stored()).toHaveLength(1);
   });
@@ -282,14 +146,14 @@ describe('what is refused, with nothing stored', () => {
 describe('the bytes of an organisation', () => {
   test('over what its plan stores 409, and nothing of the request is taken; a larger plan takes it', async () => {
     plan = 'free';
-    const { post, stored } = await start({ STORAGE_FREE: '0/2500' });
+    const { post, stored, metrics } = await start({ STORAGE_FREE: '0/2500' });
     const more = () => post([ping({ title: 'x'.repeat(500) }), ping({ title: 'y'.repeat(500) })]);
     expect((await more()).status).toBe(202);
     // The one that passes the limit is taken whole.
     expect((await more()).status).toBe(202);
     expect(await more()).toMatchObject({ status: 409, body: { code: 'STORAGE_QUOTA_EXCEEDED' } });
     expect(await stored()).toHaveLength(2);
-    expect((await metrics.render()).text).toContain('worktide_storage_quota_refused_total{kind="pings"} 1');
+    expect(await metrics()).toContain('worktide_storage_quota_refused_total{kind="pings"} 1');
     plan = 'pro';
     expect((await more()).status).toBe(202);
     expect(await stored()).toHaveLength(3);
@@ -303,7 +167,7 @@ describe('the quota of an organisation (U7)', () => {
     'on plan %s: over it 429, and nothing of the request is taken',
     async (own) => {
       plan = own;
-      const { post, stored } = await start({ QUOTA_FREE: '1/8', QUOTA_TRIAL: '1/8' });
+      const { post, stored, metrics } = await start({ QUOTA_FREE: '1/8', QUOTA_TRIAL: '1/8' });
       const first = await post(five());
       expect(first.status).toBe(202);
       expect(first.headers.get('ratelimit-policy')).toBe('"pings";q=8;w=8');
@@ -315,7 +179,7 @@ describe('the quota of an organisation (U7)', () => {
       expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(2);
       expect(refused.headers.get('ratelimit-limit')).toBe('8');
       expect(await stored()).toHaveLength(1);
-      expect((await metrics.render()).text).toContain('worktide_pings_quota_refused_total 5');
+      expect(await metrics()).toContain('worktide_pings_quota_refused_total 5');
     },
   );
 
@@ -357,9 +221,9 @@ describe('when the log is in trouble', () => {
   });
 
   test('bodies held beyond the bound are refused unread', async () => {
-    const { post } = await start({ QUEUE_MAX_BYTES: '8500' });
+    const { post, metrics } = await start({ QUEUE_MAX_BYTES: '8500' });
     expect(await post([ping(), ping()])).toMatchObject({ status: 503, body: { code: 'QUEUE_FULL' } });
-    expect((await metrics.render()).text).toContain('worktide_pings_backpressure_total 1');
+    expect(await metrics()).toContain('worktide_pings_backpressure_total 1');
   });
 
   test('a log that is away is 503; the next request is taken again', async () => {

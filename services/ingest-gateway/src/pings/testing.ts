@@ -1,0 +1,161 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { openEventLog, type Producer } from '@worktide/event-log';
+import { openKeyValue, openLimits } from '@worktide/key-value';
+import {
+  type Caller,
+  createBudget,
+  createLifecycle,
+  createMetrics,
+  loadConfig,
+  serve,
+  silentLogger,
+  unauthorized,
+  unavailable,
+  uuidv7,
+} from '@worktide/runtime';
+import {
+  createCodec,
+  openSchemaRegistry,
+  type PingsRecord,
+  pingsRecord,
+  type SubscriptionStatus,
+  topics,
+} from '@worktide/schemas';
+import { configSchema, storageQuotas } from '../config.ts';
+import { createStored } from '../storage/stored.ts';
+import { postPings } from './post-pings.ts';
+import { createPingQuota } from './quota.ts';
+import { createStreams } from './streams.ts';
+
+/** What tests of pings share: the route on a log of its own, and clients that behave and that do not. */
+
+export const caller: Caller = {
+  organizationId: '019cd7a0-0000-7000-8000-00000000000a',
+  userId: '019cd7a0-0000-7000-8000-00000000000b',
+  role: 'employee',
+  timezone: 'UTC',
+  agentKeyId: 'k',
+  deviceId: 'laptop',
+};
+
+/** Somebody by number, in an organisation by number. */
+export const bearer = (organization: number, user = 0): string => `Bearer ${organization}/${user}`;
+const idOf = (n: string): string => `019cd7a0-0000-7000-8000-${n.padStart(12, '0')}`;
+
+async function authenticate(authorization: string | undefined): Promise<Caller> {
+  if (authorization === 'Bearer agent') return caller;
+  if (authorization === 'Bearer session') return { ...caller, deviceId: undefined as never, sessionId: 's-1' };
+  if (authorization === 'Bearer auth-away') throw unavailable('auth');
+  const [, organization, user] = /^Bearer (\d+)\/(\d+)$/.exec(authorization ?? '') ?? [];
+  if (!organization || !user) throw unauthorized();
+  return { ...caller, organizationId: idOf(organization), userId: idOf(`${organization}${user.padStart(6, '0')}`) };
+}
+
+export const ping = (more: Record<string, unknown> = {}) => ({
+  id: uuidv7(),
+  startedAt: new Date(Date.now() - 10_000).toISOString(),
+  endedAt: new Date(Date.now() - 5_000).toISOString(),
+  app: 'Editor',
+  ...more,
+});
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: { code?: string; accepted?: number; rejected?: { index: number; code: string }[]; details?: unknown[] };
+}
+
+export type Gateway = Awaited<ReturnType<typeof startGateway>>;
+
+/** @param given.send takes the place of the log. */
+export async function startGateway(
+  env: Record<string, string> = {},
+  given: { send?: Producer['send']; plan?: () => SubscriptionStatus | undefined } = {},
+) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'worktide-gateway-'));
+  const lifecycle = createLifecycle({ log: silentLogger() });
+  const metrics = createMetrics();
+  const quiet = { log: silentLogger(), metrics };
+  const log = openEventLog(`lmdb:${folder}`, { clientId: 'test', ...quiet });
+  lifecycle.onClose('log', () => log.close());
+  await log.admin.ensureTopics([topics.pings]);
+  const config = loadConfig(configSchema, {
+    EVENT_LOG_URL: 'unused',
+    OBJECT_STORE_URL: 'unused',
+    AUTH_URL: 'http://127.0.0.1:1',
+    INTERNAL_TOKEN: 'x'.repeat(32),
+    ...env,
+  });
+  const real = log.producer({ maxQueuedBytes: config.QUEUE_MAX_BYTES });
+  lifecycle.onClose('producer', () => real.close());
+  const producer = given.send ? { ...real, send: given.send } : real;
+  const codec = createCodec(openSchemaRegistry('local:'), topics.pings);
+  await codec.prepare();
+  const limits = openLimits(config.KEY_VALUE_URL, quiet);
+  lifecycle.onClose('limits', () => limits.close());
+  const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
+  const quotas = { free, trial, pro, enterprise };
+  const planOf = () => given.plan?.();
+  const quota = createPingQuota({ limits, quotas, planOf, metrics });
+  const keyValue = openKeyValue(config.KEY_VALUE_URL, { ...quiet, timeoutMs: 100 });
+  lifecycle.onClose('key-value', () => keyValue.close());
+  const stored = createStored({ keyValue, quotas: storageQuotas(config), planOf, lifecycle, ...quiet });
+  const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
+  const budget = createBudget({ name: 'requests', total: config.QUEUE_MAX_BYTES, metrics, code: 'QUEUE_FULL' });
+  const route = postPings({ config, producer, codec, authenticate, quota, stored, streams, budget, metrics });
+  const { url, port } = await serve({
+    services: [{ name: 'ingest-gateway', routes: [], rawRoutes: [route], checks: {}, authenticate }],
+    lifecycle,
+    ...quiet,
+    host: '127.0.0.1',
+    port: 0,
+  });
+  const sockets: Socket[] = [];
+
+  return {
+    url,
+    port,
+    async post(body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+      const response = await fetch(`${url}/api/v1/pings`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer agent', 'content-type': 'application/json', ...headers },
+        body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
+      });
+      return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] };
+    },
+    /** Sends the head of a request and the beginning of its body, and leaves it there. */
+    async begin(part: string | Buffer, length: number, authorization = 'Bearer agent'): Promise<Socket> {
+      const socket = connect(port, '127.0.0.1');
+      sockets.push(socket);
+      socket.on('error', () => {});
+      await new Promise((resolve) => socket.once('connect', resolve));
+      const head = `POST /api/v1/pings HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`;
+      socket.write(`${head}content-type: application/json\r\ncontent-length: ${length}\r\n\r\n`);
+      socket.write(part);
+      return socket;
+    },
+    async stored(): Promise<{ key: string; record: PingsRecord }[]> {
+      const all = [];
+      for (let partition = 0; partition < topics.pings.partitions; partition++) {
+        all.push(...(await log.admin.read(topics.pings.name, { partition, fromOffset: 0, limit: 1_000 })));
+      }
+      return all.map((r) => ({ key: r.key, record: pingsRecord.parse(codec.decode(r.value)) }));
+    },
+    metrics: async () => (await metrics.render()).text,
+    /** Bytes that requests hold. */
+    held: () => budget.held,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await lifecycle.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Asks until it is so; the test's own time is the bound. */
+export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
