@@ -14,23 +14,25 @@ export interface Judged {
   good: PingEvent[];
   /** Where in the request each of `good` stood. */
   places: number[];
+  /** What `good` came in, where it was told. */
+  goodBytes: number;
   bad: Rejection[];
 }
 
 export interface Judge {
   /** The next item of the request. */
-  take(item: Item): void;
+  take(item: Item, bytes?: number): void;
   readonly judged: Judged;
 }
 
 export function createJudge(caller: Caller, limits: PingLimits): Judge {
-  const judged: Judged = { good: [], places: [], bad: [] };
+  const judged: Judged = { good: [], places: [], goodBytes: 0, bad: [] };
   // A login without a device is told apart from others by its session.
   const deviceId = caller.deviceId ?? caller.sessionId ?? caller.userId;
   const context = { nowMs: Date.now(), deviceId, limits };
   let index = 0;
   return {
-    take(item) {
+    take(item, bytes = 0) {
       const checked = 'problem' in item ? item.problem : checkPing(item.value, context);
       if (isProblem(checked)) {
         const id = 'value' in item ? (item.value as { id?: unknown } | null)?.id : undefined;
@@ -38,6 +40,7 @@ export function createJudge(caller: Caller, limits: PingLimits): Judge {
       } else {
         judged.good.push(checked);
         judged.places.push(index);
+        judged.goodBytes += bytes;
       }
       index++;
     },
@@ -47,7 +50,7 @@ export function createJudge(caller: Caller, limits: PingLimits): Judge {
 
 /** The same without those of the good ones that are refused for what the others are. */
 export function withoutSome(judged: Judged, refused: (ping: PingEvent) => boolean, problem: PingProblem): Judged {
-  const left: Judged = { good: [], places: [], bad: [...judged.bad] };
+  const left: Judged = { ...judged, good: [], places: [], bad: [...judged.bad] };
   for (const [i, ping] of judged.good.entries()) {
     const place = judged.places[i]!;
     if (refused(ping)) left.bad.push(rejectionOf(place, ping.id, problem));

@@ -1,22 +1,18 @@
-interface KnownUser {
-  streams: Set<string>;
-  /** On the monotonic clock. */
-  fullUntil: number;
-}
-
-/** What a process remembers of users, by organisation. */
+/** What a process remembers of users, by organisation: the streams that it has seen. */
 export interface Known {
-  get(organizationId: string, userId: string): KnownUser | undefined;
-  of(organizationId: string, userId: string): KnownUser;
+  /** Empty where it knows nothing of the user. */
+  of(organizationId: string, userId: string): ReadonlySet<string>;
   add(organizationId: string, userId: string, stream: string): void;
   readonly size: number;
 }
 
 interface Organization {
   /** In the order in which they came. */
-  users: Map<string, KnownUser>;
+  users: Map<string, Set<string>>;
   size: number;
 }
+
+const nothing: ReadonlySet<string> = new Set();
 
 /** What a user or a stream takes besides its characters, roughly. */
 const overhead = 100;
@@ -42,7 +38,7 @@ export function createKnown(maxSize = 32 * 1024 * 1024): Known {
       for (const each of organizations) if (each[1].size > most![1].size) most = each;
       const [id, organization] = most!;
       const half = organization.size / 2;
-      for (const [userId, { streams }] of organization.users) {
+      for (const [userId, streams] of organization.users) {
         if (total <= maxSize * 0.9 || organization.size <= half) break;
         organization.users.delete(userId);
         grow(organization, -overhead);
@@ -52,26 +48,20 @@ export function createKnown(maxSize = 32 * 1024 * 1024): Known {
     }
   }
 
-  function of(organizationId: string, userId: string): KnownUser {
-    const known = organizations.get(organizationId)?.users.get(userId);
-    if (known) return known;
-    if (total > maxSize) makeRoom();
-    const organization = organizations.get(organizationId) ?? { users: new Map(), size: 0 };
-    organizations.set(organizationId, organization);
-    const user = { streams: new Set<string>(), fullUntil: 0 };
-    organization.users.set(userId, user);
-    grow(organization, overhead);
-    return user;
-  }
-
   return {
-    get: (organizationId, userId) => organizations.get(organizationId)?.users.get(userId),
-    of,
+    of: (organizationId, userId) => organizations.get(organizationId)?.users.get(userId) ?? nothing,
     add(organizationId, userId, stream) {
-      const { streams } = of(organizationId, userId);
+      const organization = organizations.get(organizationId) ?? { users: new Map(), size: 0 };
+      organizations.set(organizationId, organization);
+      let streams = organization.users.get(userId);
+      if (!streams) {
+        streams = new Set();
+        organization.users.set(userId, streams);
+        grow(organization, overhead);
+      }
       if (streams.has(stream)) return;
       streams.add(stream);
-      grow(organizations.get(organizationId)!, stream.length + overhead);
+      grow(organization, stream.length + overhead);
       if (total > maxSize) makeRoom();
     },
     get size() {

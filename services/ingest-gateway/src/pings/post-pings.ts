@@ -106,7 +106,7 @@ export function postPings(deps: Dependencies): RawRoute {
   const turns = createTurns({ name: 'large bodies', places: 1, maxWaitingEach: 1_000, metrics, code: 'QUEUE_FULL' });
 
   /** Reads a body, judges what is in it and counts it. */
-  async function judge(req: IncomingMessage, res: ServerResponse, caller: Caller, holding: Holding) {
+  async function judge(req: IncomingMessage, res: ServerResponse, caller: Caller, holding: Holding): Promise<Judged> {
     const { organizationId } = caller;
     const { format, gzip } = bodyKind(req, maxBodyBytes);
     const raw = await readBody(req, maxBodyBytes, (arrived) => holding.set(requestBytes + arrived));
@@ -120,7 +120,7 @@ export function postPings(deps: Dependencies): RawRoute {
       const judged = judgeSmall(await open(), format, caller);
       // Bad pings count too: they cost as much to look at.
       await quota.take(res, organizationId, Math.max(pingsIn(bytes), judged.good.length + judged.bad.length));
-      return { judged, bytes };
+      return judged;
     }
     await quota.expect(organizationId, pingsIn(bytes));
     const work = async (): Promise<Judged> => judgeLarge(await open(), format, caller);
@@ -130,7 +130,7 @@ export function postPings(deps: Dependencies): RawRoute {
       throw error;
     });
     await quota.take(res, organizationId, Math.max(pingsIn(bytes), judged.good.length + judged.bad.length));
-    return { judged, bytes };
+    return judged;
   }
 
   function judgeSmall(body: Buffer, format: BodyKind['format'], caller: Caller): Judged {
@@ -143,7 +143,7 @@ export function postPings(deps: Dependencies): RawRoute {
     const { take, judged } = createJudge(caller, limits);
     let left = sliceBytes;
     for (const item of readLarge(body, format, itemLimits)) {
-      take(item);
+      take(item, item.bytes);
       left -= item.bytes;
       if (left > 0) continue;
       left = sliceBytes;
@@ -170,15 +170,14 @@ export function postPings(deps: Dependencies): RawRoute {
     caller: Caller,
     holding: Holding,
   ): Promise<Prepared> {
-    const { judged, bytes } = await judge(req, res, caller, holding);
-    const { good, bad } = await refuseStrangers(caller, judged);
+    const { good, goodBytes, bad } = await refuseStrangers(caller, await judge(req, res, caller, holding));
     for (const { code } of bad) rejected.inc({ code });
     if (good.length === 0) throw allBad(bad);
     // Nothing to wait for but at the first request, or when the registry was away until now.
     await codec.prepare();
     const envelope = { organizationId: caller.organizationId, userId: caller.userId, receivedAt: Date.now() };
     const values: Buffer[] = [];
-    const step = Math.ceil(good.length / Math.ceil(bytes / recordSliceBytes));
+    const step = Math.ceil(good.length / Math.max(1, Math.ceil(goodBytes / recordSliceBytes)));
     for (let from = 0; from < good.length; from += step) {
       if (from > 0) await turnOfTheLoop();
       values.push(...encodeRecords(envelope, good.slice(from, from + step), codec.encode));

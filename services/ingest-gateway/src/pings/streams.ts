@@ -12,14 +12,16 @@ export const streamOf = ({ deviceId, source }: Pick<PingEvent, 'deviceId' | 'sou
 export interface Streams {
   /** Those of the pings that this process has not seen of this user; undefined where there are none, as nearly always. */
   unknown(caller: Caller, pings: readonly PingEvent[]): Set<string> | undefined;
-  /** Asks for room for streams. Never fails: while the store is away as many are taken as fit into this process's count. @returns those that are too many. */
+  /**
+   * Asks for room for streams. Never fails: while the store is away, as many are taken as fit into what this process
+   * has seen.
+   * @returns those that are too many.
+   */
   admit(caller: Caller, streams: Set<string>): Promise<Set<string>>;
 }
 
 /** From the last time that one was added: by far longer than pings may be late. */
 const ttlMs = 400 * 86_400_000;
-/** For how long a user who has all is not asked for again. */
-const fullMs = 10_000;
 
 /** @param options.max streams of a user. */
 export function createStreams({ keyValue, max }: { keyValue: KeyValue; max: number }): Streams {
@@ -27,14 +29,14 @@ export function createStreams({ keyValue, max }: { keyValue: KeyValue; max: numb
 
   return {
     unknown({ organizationId, userId }, pings) {
-      const seen = known.get(organizationId, userId)?.streams;
+      const seen = known.of(organizationId, userId);
       let last: PingEvent | undefined;
       let unknown: Set<string> | undefined;
       for (const ping of pings) {
         if (ping.deviceId === last?.deviceId && ping.source === last.source) continue;
         last = ping;
         const stream = streamOf(ping);
-        if (seen?.has(stream)) continue;
+        if (seen.has(stream)) continue;
         unknown ??= new Set();
         unknown.add(stream);
       }
@@ -43,21 +45,17 @@ export function createStreams({ keyValue, max }: { keyValue: KeyValue; max: numb
 
     async admit(caller, streams) {
       const { organizationId, userId } = caller;
-      const refused = new Set(streams);
-      const user = known.of(organizationId, userId);
-      const now = performance.now();
-      if (now < user.fullUntil) return refused;
-      const asked = [...streams].slice(0, max - user.streams.size);
-      if (asked.length === 0) return refused;
+      const seen = known.of(organizationId, userId);
+      const asked = [...streams];
+      // All of them, however many: which of them are old acquaintances is for the store to say.
       const admitted = await keyValue
         .addToSet(`${userSubject(caller)}:streams`, asked.map(digest), { max, ttlMs })
-        .catch(() => asked.map(() => true));
-      if (admitted.includes(false)) user.fullUntil = now + fullMs;
+        .catch(() => asked.map((_, i) => i < max - seen.size));
+      const refused = new Set<string>();
       for (const [i, stream] of asked.entries()) {
-        // Others of this user may have been asked for at the same time.
-        if (!admitted[i] || (user.streams.size >= max && !user.streams.has(stream))) continue;
-        known.add(organizationId, userId, stream);
-        refused.delete(stream);
+        if (!admitted[i]) refused.add(stream);
+        // What was taken while the store was away may come on top, once.
+        else if (known.of(organizationId, userId).size < 2 * max) known.add(organizationId, userId, stream);
       }
       return refused;
     },
