@@ -14,6 +14,11 @@ export interface ObjectStoreOptions {
    * it. Without it they begin with `/objects/`, to be resolved against whoever gave them out. S3 does not need it.
    */
   publicUrl?: string;
+  /**
+   * Asked by `routes` before an object goes in or out, so that these are bounded like everything else: takes a share of
+   * something, or throws. What it returns is called when the transfer is over, whatever ended it.
+   */
+  admit?: (transfer: { method: 'GET' | 'PUT'; key: string; size?: number }) => () => void;
   /** How long S3 may be silent within one attempt of a call, in ms; 10,000 unless said. */
   timeoutMs?: number;
 }

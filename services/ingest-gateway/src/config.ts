@@ -58,8 +58,11 @@ export const configSchema = z.object({
   SCREENSHOT_MAX_BYTES: positive.default(maxScreenshotBytes),
   /** How long one upload may take. */
   UPLOAD_TIMEOUT_SECONDS: z.coerce.number().positive().max(120).default(120),
-  /** Uploads at once, of which one user gets a quarter; each may hold 24 MB. Over it they are answered 503 unread. */
-  UPLOADS_MAX: positive.default(16),
+  /**
+   * Large uploads at once: each may hold 24 MB of memory, smaller ones less, so there may be more of them. An organisation
+   * has a share, half at most, and a user a quarter in number. Over it they are answered 503 unread.
+   */
+  UPLOADS_MAX: positive.min(2).default(16),
   /** Requests of one user to `/sync/*`, all replicas together. */
   SYNC_LIMIT_PER_MINUTE: positive.default(60),
 

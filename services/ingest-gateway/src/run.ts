@@ -71,9 +71,11 @@ export async function run(
     message: 'More is arriving than can be stored; try again.',
   });
 
+  const slots = createSlots(config.UPLOADS_MAX, metrics);
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
     metrics,
+    admit: slots.admit,
     ...(config.OBJECT_SIGNING_SECRET ? { signingSecret: config.OBJECT_SIGNING_SECRET } : {}),
     ...(config.PUBLIC_URL ? { publicUrl: config.PUBLIC_URL } : {}),
   });
@@ -88,7 +90,6 @@ export async function run(
     uploads: createUploadMetrics(metrics),
     stored,
   };
-  const slots = createSlots(config.UPLOADS_MAX, metrics);
   const { authenticate } = identity;
 
   return {

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, forbidden, invalid, notFound, type RawRoute } from '@worktide/runtime';
 import { z } from 'zod';
 import type { ByteRange, MakeRoutes } from '../driver.ts';
+import type { ObjectStoreOptions } from '../types.ts';
 import { type Grant, pathPrefix, type Signer } from './signature.ts';
 
 const wholePath = `${pathPrefix}*key`;
@@ -18,7 +19,11 @@ const refusals = { 403: 'The link is not for this, is not ours or has expired.' 
 const shown = /^image\/(jpeg|png|webp|avif|gif)$/;
 
 /** Serves signed URLs: S3's part of the work, where a folder is the store. */
-export const createRoutes = (store: Parameters<MakeRoutes>[0], signer: Signer): RawRoute[] => [
+export const createRoutes = (
+  store: Parameters<MakeRoutes>[0],
+  signer: Signer,
+  admit: NonNullable<ObjectStoreOptions['admit']> = () => () => {},
+): RawRoute[] => [
   {
     spec: {
       ...spec,
@@ -31,6 +36,7 @@ export const createRoutes = (store: Parameters<MakeRoutes>[0], signer: Signer): 
     },
     async handle(req, res) {
       const grant = grantOf('GET', req, signer);
+      res.once('close', admit({ method: 'GET', key: grant.key }));
       const found = await store.get(grant.key, (size) => rangeOf(req.headers.range, size, res));
       if (!found) throw notFound();
       const { body, size, range } = found;
@@ -66,6 +72,7 @@ export const createRoutes = (store: Parameters<MakeRoutes>[0], signer: Signer): 
       alsoAnswers: { ...refusals, 400: 'Another size or type than the link is for.' },
     },
     async handle(req, res) {
+      let done = (): void => {};
       try {
         const { key, size, contentType } = grantOf('PUT', req, signer);
         if (size === undefined || contentType === undefined) throw linkInvalid();
@@ -75,6 +82,7 @@ export const createRoutes = (store: Parameters<MakeRoutes>[0], signer: Signer): 
         if (req.headers['content-type'] !== contentType) {
           throw invalid('OBJECT_TYPE_MISMATCH', 'The link is for a body of another type.');
         }
+        done = admit({ method: 'PUT', key, size });
         const { etag } = await store.put(key, req, { contentType, size });
         res.writeHead(200, { etag: `"${etag}"`, 'content-length': 0 }).end();
       } catch (error) {
@@ -83,6 +91,8 @@ export const createRoutes = (store: Parameters<MakeRoutes>[0], signer: Signer): 
         // What is on its way is not read, so the connection can not be kept.
         if (!req.complete && !res.headersSent) res.setHeader('connection', 'close');
         throw error;
+      } finally {
+        done();
       }
     },
   },

@@ -19,6 +19,8 @@ export interface FormOptions {
   maxFileBytes: number;
   /** Ends the reading: rejects with the signal's reason. */
   signal: AbortSignal;
+  /** Called once, when the first bytes of the body are here, with the size that was announced. What it throws ends it. */
+  begin(size: number | undefined): void;
   /**
    * Called once, at the file's beginning, with the fields that came before it. The file is to be read to its end: the
    * form goes on behind it. It fails with the form.
@@ -35,9 +37,11 @@ export const bodyTooLarge = (limit: number): AppError =>
  * @throws AppError 400, 413 or 415 that says what is wrong with it.
  */
 export function readForm(req: IncomingMessage, options: FormOptions): Promise<FormFields> {
-  const { maxFileBytes, signal, onFile } = options;
+  const { maxFileBytes, signal, begin, onFile } = options;
+  const length = req.headers['content-length'];
+  const announced = length === undefined ? undefined : Number(length);
   return new Promise((resolve, reject) => {
-    if (Number(req.headers['content-length'] ?? 0) > maxFileBytes + overheadBytes) throw bodyTooLarge(maxFileBytes);
+    if ((announced ?? 0) > maxFileBytes + overheadBytes) throw bodyTooLarge(maxFileBytes);
     const parser = openParser(req, maxFileBytes);
     const fields: FormFields = {};
     let fileCame = false;
@@ -64,6 +68,12 @@ export function readForm(req: IncomingMessage, options: FormOptions): Promise<Fo
       fail(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
     // Also what stands before and behind the parts, of which the parser tells nothing.
     const count = (chunk: Buffer): void => {
+      try {
+        if (bytes === 0) begin(announced);
+      } catch (error) {
+        fail(error);
+        return;
+      }
       bytes += chunk.length;
       if (bytes > maxFileBytes + overheadBytes) fail(bodyTooLarge(maxFileBytes));
     };

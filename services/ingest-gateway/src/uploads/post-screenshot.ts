@@ -34,7 +34,7 @@ const lingerMs = 5_000;
 const bodyTimeoutMs = 125_000;
 
 /**
- * `POST /api/v1/sync/screenshots`: credential, limit, a free place, the picture into the store, the event on the log,
+ * `POST /api/v1/sync/screenshots`: credential, limit, a share of the memory, the picture into the store, the event on the log,
  * 202. A raw route because it reads its body as it comes.
  */
 export function postScreenshot(deps: UploadDependencies & { authenticate: Authenticate; slots: Slots }): RawRoute {
@@ -68,15 +68,15 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
     const caller = await authenticate(req.headers.authorization, sender);
     await takeLimit(res, limit, userSubject(caller));
     await stored.requireScreenshots(caller.organizationId);
-    const giveBack = slots.take(caller);
+    const slot = slots.enter(caller);
     try {
       await announcer.prepare();
-      const picture = await receive(req, caller, { config, store, log });
+      const picture = await receive(req, caller, { config, store, log, begin: slot.hold });
       await announcer.announce(caller, picture);
       uploads.accepted('form', picture.size);
       sendJson(res, 202, { screenshotId: picture.screenshotId });
     } finally {
-      giveBack();
+      slot.leave();
     }
   }
 

@@ -6,7 +6,7 @@ import { type PictureType, uploadKey } from '@worktide/schemas';
 import type { Config } from '../config.ts';
 import type { Picture } from './announce.ts';
 import { readFields } from './fields.ts';
-import { type FormFields, readForm } from './form.ts';
+import { type FormFields, type FormOptions, readForm } from './form.ts';
 import { kindOf, openStream } from './picture.ts';
 
 interface Stored {
@@ -25,7 +25,7 @@ const isThere = (error: unknown): boolean => error instanceof AppError && error.
 export async function receive(
   req: IncomingMessage,
   caller: Caller,
-  { config, store, log }: { config: Config; store: ObjectStore; log: Logger },
+  { config, store, log, begin }: { config: Config; store: ObjectStore; log: Logger; begin: FormOptions['begin'] },
 ): Promise<Picture> {
   const aborter = new AbortController();
   const seconds = config.UPLOAD_TIMEOUT_SECONDS;
@@ -35,6 +35,7 @@ export async function receive(
   try {
     const form: Promise<FormFields> = readForm(req, {
       maxFileBytes: config.SCREENSHOT_MAX_BYTES,
+      begin,
       signal: aborter.signal,
       onFile(file, declared, fields) {
         // What can be refused before the file is.

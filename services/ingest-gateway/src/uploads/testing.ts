@@ -36,11 +36,18 @@ export const caller: Caller = {
 export const other: Caller = { ...caller, userId: '019cd7a0-0000-7000-8000-00000000000c' };
 const callers: Record<string, Caller> = { 'Bearer agent': caller, 'Bearer other': other };
 
-const authenticate = async (authorization: string | undefined): Promise<Caller> => {
-  const found = callers[authorization ?? ''];
+/** Somebody by number, in an organisation by number. */
+export const bearer = (organization: number, user = 0): string => `Bearer ${organization}/${user}`;
+const idOf = (n: string): string => `019cd7a0-0000-7000-8000-${n.padStart(12, '0')}`;
+
+async function authenticate(authorization = ''): Promise<Caller> {
+  const [, organization, user] = /^Bearer (\d+)\/(\d+)$/.exec(authorization) ?? [];
+  if (organization && user)
+    return { ...caller, organizationId: idOf(organization), userId: idOf(`${organization}${user.padStart(6, '0')}`) };
+  const found = callers[authorization];
   if (!found) throw unauthorized();
   return found;
-};
+}
 
 /** First bytes of each kind, as the formats have them. */
 export const heads = {
@@ -88,7 +95,7 @@ export interface Gateway {
   post(body: Buffer | string, headers?: Record<string, string>): Promise<Answer>;
   json(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
   /** Sends the beginning of an upload and leaves it there. */
-  begin(part: Buffer | string, length?: number): Promise<Socket & { received: string }>;
+  begin(part: Buffer | string, length?: number, authorization?: string): Promise<Socket & { received: string }>;
   events(): Promise<ScreenshotRecord[]>;
   keys(): Promise<string[]>;
   metric(line: string): Promise<boolean>;
@@ -131,7 +138,9 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
   lifecycle.onClose('key-value', () => keyValue.close());
   const limits = openLimits('memory:', quiet);
   lifecycle.onClose('limits', () => limits.close());
-  const store = openObjectStore(config.OBJECT_STORE_URL, { ...quiet, signingSecret: config.OBJECT_SIGNING_SECRET! });
+  const slots = createSlots(config.UPLOADS_MAX, metrics);
+  const signing = { signingSecret: config.OBJECT_SIGNING_SECRET!, admit: slots.admit };
+  const store = openObjectStore(config.OBJECT_STORE_URL, { ...quiet, ...signing });
   lifecycle.onClose('store', () => store.close());
   const uploading = {
     config,
@@ -148,7 +157,6 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
       log: quiet.log,
     }),
   };
-  const slots = createSlots(config.UPLOADS_MAX, metrics);
   const { url, port } = await serve({
     services: [
       {
@@ -189,7 +197,7 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
         'content-type': 'application/json',
         ...headers,
       }),
-    async begin(part, length) {
+    async begin(part, length, authorization = 'Bearer agent') {
       const socket = Object.assign(connect(port, '127.0.0.1'), { received: '' });
       sockets.push(socket);
       socket.on('error', () => {});
@@ -199,7 +207,7 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
       await new Promise((resolve) => socket.once('connect', resolve));
       const size = length === undefined ? 'transfer-encoding: chunked' : `content-length: ${length}`;
       socket.write(
-        `POST /api/v1/sync/screenshots HTTP/1.1\r\nhost: x\r\nauthorization: Bearer agent\r\ncontent-type: ${contentType}\r\n${size}\r\n\r\n`,
+        `POST /api/v1/sync/screenshots HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\ncontent-type: ${contentType}\r\n${size}\r\n\r\n`,
       );
       socket.write(part);
       return socket;
