@@ -125,3 +125,30 @@ test('bytes held are told as they change and end at zero', async () => {
   expect(held).toBe(0);
   await accumulator.send('a', []);
 });
+
+test('behind much of one subject, the next of another goes with the next transmission', async () => {
+  const { accumulator, batches, settlers, transmitted } = setUp({ maxQueuedBytes: 50_000_000 });
+  const greedy = Array.from({ length: 40 }, () => accumulator.send('a', [record(800_000)], 'greedy'));
+  await transmitted(1);
+  const small = accumulator.send('a', [{ ...record(), key: 'small' }], 'small');
+  settlers[0]!.resolve();
+  await transmitted(2);
+  settlers[1]!.resolve();
+  await transmitted(3);
+  settlers[2]!.resolve();
+  await small;
+  expect(
+    batches
+      .slice(1, 3)
+      .flat()
+      .flatMap(({ records }) => records.filter(({ key }) => key === 'small')),
+  ).toHaveLength(1);
+  const flushed = accumulator.flush();
+  for (let i = 3; i < 40; i++) {
+    await transmitted(i + 1);
+    settlers[i]!.resolve();
+  }
+  await flushed;
+  await Promise.all(greedy);
+  expect(accumulator.queuedBytes).toBe(0);
+});

@@ -1,4 +1,5 @@
 import { AppError, unavailable } from '@worktide/runtime';
+import { createTurnQueue } from './turn-queue.ts';
 import type { LogRecord } from './types.ts';
 
 /** The largest record, with key and headers: a broker's default `message.max.bytes` is 1,048,588 for a whole batch. */
@@ -29,7 +30,7 @@ export interface AccumulatorOptions {
 }
 
 export interface Accumulator {
-  send(topic: string, records: LogRecord[]): Promise<void>;
+  send(topic: string, records: LogRecord[], subject?: string): Promise<void>;
   readonly queuedBytes: number;
   flush(): Promise<void>;
   close(): Promise<void>;
@@ -43,7 +44,8 @@ interface Entry extends TopicRecords {
 
 /**
  * Batches by what arrives: one transmission is in flight, what queues meanwhile is the next one. No linger, so an
- * idle log answers at once and a busy one in large batches (design.md "The accumulator" has the measurements).
+ * idle log answers at once and a busy one in large batches. Where more waits than one transmission takes, subjects take
+ * turns, so that nobody waits behind all that somebody else has sent.
  *
  * When a transmission fails or is past its deadline, everything queued is refused with it: the log is away, and a
  * caller that is told now can come back, while one kept behind a queue of failing sends cannot. Past the deadline new
@@ -51,20 +53,20 @@ interface Entry extends TopicRecords {
  */
 export function createAccumulator(options: AccumulatorOptions): Accumulator {
   const { transmit, maxQueuedBytes, maxRecordBytes, deadlineMs, onBytes } = options;
-  let queue: Entry[] = [];
+  const queue = createTurnQueue<Entry>();
   let queuedBytes = 0;
   let pumping = false;
   let overdue: AppError | undefined;
   let closed = false;
-  /** The newest send; what was sent before it settles before it or with it. */
-  let newest: Promise<void> = Promise.resolve();
+  /** Sends that are not settled. */
+  const outstanding = new Set<Promise<void>>();
 
   function hold(delta: number): void {
     queuedBytes += delta;
     onBytes(delta);
   }
 
-  function send(topic: string, records: LogRecord[]): Promise<void> {
+  function send(topic: string, records: LogRecord[], subject = ''): Promise<void> {
     if (closed) return Promise.reject(unavailable('event log', new Error('the producer is closed')));
     if (overdue) return Promise.reject(overdue);
     if (records.length === 0) return Promise.resolve();
@@ -85,26 +87,22 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
     if (queuedBytes + total > maxQueuedBytes) return Promise.reject(queueFull());
     hold(total);
     const sent = parts.map(
-      (one) => new Promise<void>((resolve, reject) => void queue.push({ ...one, resolve, reject })),
+      (one) => new Promise<void>((resolve, reject) => queue.push(subject, { ...one, resolve, reject })),
     );
     if (!pumping) {
       pumping = true;
       // After this turn of the event loop, so that requests that arrived together go out together.
       setImmediate(pump);
     }
-    newest = sent.length === 1 ? sent[0]! : Promise.all(sent).then(() => undefined);
-    return newest;
-  }
-
-  function take(): Entry[] {
-    let bytes = 0;
-    let count = 0;
-    while (count < queue.length && bytes + queue[count]!.bytes <= maxSendBytes) bytes += queue[count++]!.bytes;
-    return queue.splice(0, count);
+    const all = sent.length === 1 ? sent[0]! : Promise.all(sent).then(() => undefined);
+    outstanding.add(all);
+    const settled = (): void => void outstanding.delete(all);
+    all.then(settled, settled);
+    return all;
   }
 
   async function pump(): Promise<void> {
-    while (queue.length > 0) await deliver(take());
+    while (queue.length > 0) await deliver(queue.take(maxSendBytes));
     pumping = false;
   }
 
@@ -135,13 +133,12 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
   }
 
   function refuseQueue(error: AppError): void {
-    const refused = queue;
-    queue = [];
+    const refused = queue.clear();
     hold(-refused.reduce((sum, entry) => sum + entry.bytes, 0));
     refuse(refused, error);
   }
 
-  const flush = (): Promise<void> => newest.catch(() => {});
+  const flush = async (): Promise<void> => void (await Promise.allSettled(outstanding));
 
   return {
     send,

@@ -32,8 +32,9 @@ export interface Producer {
    * A rejection says "not known to be durable": the records may still be there, sending again makes duplicates only.
    * @throws AppError `QUEUE_FULL` (503) over the cap, nothing of the call was queued; `RECORD_TOO_LARGE` (413),
    *   likewise; `DEPENDENCY_UNAVAILABLE` (503) when the log could not take them within about ten seconds.
+   * @param subject whose they are, e.g. an organisation: where much waits, subjects take turns.
    */
-  send(topic: string, records: LogRecord[]): Promise<void>;
+  send(topic: string, records: LogRecord[], subject?: string): Promise<void>;
   /** Bytes waiting or in flight. */
   readonly queuedBytes: number;
   /** Resolves when all that was sent before is settled, one way or the other. */

@@ -194,7 +194,7 @@ export function postPings(deps: Dependencies): RawRoute {
       holding = budget.take(caller.organizationId, requestBytes);
       const { values, accepted, bad } = await prepare(req, res, caller, holding);
       const records = values.map((value) => ({ key: caller.userId, value }));
-      await producer.send(topics.pings.name, records);
+      await producer.send(topics.pings.name, records, caller.organizationId);
       acceptedPings.inc(accepted);
       stored.addPings(
         caller.organizationId,

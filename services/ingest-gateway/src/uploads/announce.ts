@@ -29,7 +29,8 @@ export const createAnnouncer = ({ producer, codec }: { producer: Producer; codec
       capturedAt: capturedAt ?? now,
       receivedAt: now,
     };
-    await producer.send(topics.screenshots.name, [{ key: userId, value: codec.encode(record) }]);
+    const value = codec.encode(record);
+    await producer.send(topics.screenshots.name, [{ key: userId, value }], organizationId);
   },
 });
 
