@@ -197,7 +197,7 @@ test('poison in the topic: set aside with reason and origin, what is behind it g
 }, 120_000);
 
 test('more than the log takes: 503 with Retry-After, flat memory, and nothing acknowledged is lost', async () => {
-  const gateway = await cluster.startGateway({ QUEUE_MAX_BYTES: '1000000' });
+  const gateway = await cluster.startGateway({ QUEUE_MAX_BYTES: '1000000', PINGS_MAX_IN_FLIGHT: '400' });
   const flooder = await register(cluster.url);
   const { key } = await makeAgentKey(cluster.url, flooder);
   const acknowledged: string[] = [];

@@ -58,11 +58,11 @@ export function readBody(req: IncomingMessage, limit: number, hold: (bytes: numb
     req.on('data', take);
     req.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
     req.once('error', aborted);
+    // Also of a body that came whole: what was not read of it before the connection ended is no longer given.
     req.once('close', () => {
-      if (!req.complete) aborted();
+      if (!req.readableEnded) aborted();
     });
-    // It was cut while something else was waited for: there is no event to come.
-    if (req.destroyed && !req.complete) aborted();
+    if (req.destroyed) aborted();
   });
 }
 
