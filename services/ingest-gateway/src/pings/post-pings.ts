@@ -40,6 +40,8 @@ interface Dependencies {
 /** What is left of a request when it goes to the log. */
 interface Prepared {
   values: Buffer[];
+  /** Of `values`. */
+  bytes: number;
   accepted: number;
   bad: Rejection[];
 }
@@ -182,8 +184,9 @@ export function postPings(deps: Dependencies): RawRoute {
       if (from > 0) await turnOfTheLoop();
       values.push(...encodeRecords(envelope, good.slice(from, from + step), codec.encode));
     }
-    holding.set(values.reduce((sum, value) => sum + value.length, requestBytes));
-    return { values, accepted: good.length, bad };
+    const bytes = values.reduce((sum, value) => sum + value.length, 0);
+    holding.set(requestBytes + bytes);
+    return { values, bytes, accepted: good.length, bad };
   }
 
   async function take(req: IncomingMessage, res: ServerResponse, caller: Caller): Promise<void> {
@@ -192,14 +195,11 @@ export function postPings(deps: Dependencies): RawRoute {
     let holding: Holding | undefined;
     try {
       holding = budget.take(caller.organizationId, requestBytes);
-      const { values, accepted, bad } = await prepare(req, res, caller, holding);
+      const { values, bytes, accepted, bad } = await prepare(req, res, caller, holding);
       const records = values.map((value) => ({ key: caller.userId, value }));
       await producer.send(topics.pings.name, records, caller.organizationId);
       acceptedPings.inc(accepted);
-      stored.addPings(
-        caller.organizationId,
-        values.reduce((sum, value) => sum + value.length, 0),
-      );
+      stored.addPings(caller.organizationId, bytes);
       sendJson(res, 202, { accepted, rejected: bad });
     } catch (error) {
       if (error instanceof AppError && error.code === 'QUEUE_FULL') refused.inc();
