@@ -1,74 +1,126 @@
 import { AppError, describeError } from './errors.ts';
 import type { Logger } from './log.ts';
 
+/** What a closer is told of the time it has. */
+export interface Closing {
+  /** Aborted when the time is over: what is let go of now ends in order, what is not is left behind. */
+  signal: AbortSignal;
+  /** How long that is, in ms. */
+  budgetMs: number;
+}
+
+export interface CloserOptions {
+  /** The part of what is left of the deadline that this one may use; a half unless said. */
+  share?: number;
+  /** Time on top of that, which the deadline does not count: a wait that is meant. */
+  extraMs?: number;
+}
+
 /**
  * What was opened is closed in reverse order, also after a failed start, under one deadline.
  * The order of construction in a `run.ts` is therefore the whole description of the shutdown.
  */
 export interface Lifecycle {
-  /** Registers a closer. Closers run last-in first-out; one that throws is logged and does not stop the others. */
-  onClose(name: string, close: () => unknown | Promise<unknown>): void;
+  /**
+   * Registers a closer. Closers run last-in first-out, each within a part of what is left of the deadline: one that
+   * throws is logged, one that hangs is left behind, and the next ones run all the same. One that is registered when
+   * the closers run already runs at once.
+   */
+  onClose(name: string, close: (closing: Closing) => unknown | Promise<unknown>, options?: CloserOptions): void;
   /** Reports that a part which should have run for ever has ended: the process closes and exits 1. */
   fail(error: unknown): void;
-  /** Aborted when closing begins: stop taking new work. */
+  /** Aborted when closing begins: stop taking new work, and stop starting. */
   readonly signal: AbortSignal;
   /** Resolves with the first failure or when closing begins. */
   readonly ended: Promise<unknown>;
-  /** Runs the closers once; later calls get the same promise. Resolves true when all ended within the deadline. */
-  close(): Promise<boolean>;
+  /**
+   * Runs the closers once; later calls get the same promise. Resolves true when all ended in their time.
+   * @param starting a start that may be under way still: it is waited for first, for a part of the deadline.
+   */
+  close(starting?: Promise<unknown>): Promise<boolean>;
 }
+
+interface Closer extends Required<CloserOptions> {
+  name: string;
+  close: (closing: Closing) => unknown;
+}
+
+const leftBehind = Symbol('left behind');
 
 /**
  * @param deadlineMs how long all closers together may take (default 15 s, below the 30 s that Kubernetes grants).
  */
 export function createLifecycle(options: { log: Logger; deadlineMs?: number }): Lifecycle {
   const { log, deadlineMs = 15_000 } = options;
-  const closers: { name: string; close: () => unknown }[] = [];
+  /** What each closer has, however late it comes, and what one has to end once its signal is aborted. */
+  const leastMs = Math.min(200, deadlineMs / 10);
+  const closers: Closer[] = [];
+  const late = new Set<Promise<boolean>>();
   const aborter = new AbortController();
+  let deadlineAt: number | undefined;
+  let running = false;
   let closing: Promise<boolean> | undefined;
   let end: (reason: unknown) => void = () => {};
   const ended = new Promise<unknown>((resolve) => {
     end = resolve;
   });
 
-  async function runClosers(): Promise<boolean> {
-    const expired = Symbol('expired');
+  /** Whether it ended well and in time. */
+  async function runCloser({ name, close, share, extraMs }: Closer): Promise<boolean> {
+    const left = Math.max(0, (deadlineAt ?? 0) - performance.now() - extraMs);
+    const budgetMs = Math.max(left * share, leastMs) + extraMs;
+    const over = new AbortController();
     let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<typeof expired>((resolve) => {
-      timer = setTimeout(() => resolve(expired), deadlineMs);
+    const timeUp = new Promise<typeof leftBehind>((resolve) => {
+      timer = setTimeout(() => {
+        over.abort();
+        timer = setTimeout(() => resolve(leftBehind), leastMs);
+      }, budgetMs);
     });
-    let clean = true;
-    for (let next = closers.pop(); next; next = closers.pop()) {
-      const { name, close } = next;
-      try {
-        const outcome = await Promise.race([Promise.resolve().then(close), deadline]);
-        if (outcome === expired) {
-          log.error({ closer: name, deadlineMs }, 'shutdown deadline passed, leaving the rest');
-          return false;
-        }
-      } catch (error) {
-        clean = false;
-        log.error({ err: error, closer: name }, 'closing failed');
-      }
+    try {
+      const work = Promise.resolve().then(() => close({ signal: over.signal, budgetMs }));
+      if ((await Promise.race([work, timeUp])) !== leftBehind) return true;
+      log.error({ closer: name, budgetMs: Math.round(budgetMs) }, 'closing took too long, leaving it behind');
+    } catch (error) {
+      log.error({ err: error, closer: name }, 'closing failed');
+    } finally {
+      clearTimeout(timer);
     }
-    clearTimeout(timer);
+    return false;
+  }
+
+  async function runClosers(starting: Promise<unknown> | undefined): Promise<boolean> {
+    deadlineAt = performance.now() + deadlineMs;
+    let clean = true;
+    if (starting) {
+      // How it ends is its caller's to tell; here it must only have ended, so that nothing is opened behind the closers.
+      const close = () => starting.catch(() => {});
+      clean = await runCloser({ name: 'start', close, share: 0.3, extraMs: 0 });
+    }
+    running = true;
+    deadlineAt += closers.reduce((sum, { extraMs }) => sum + extraMs, 0);
+    for (let next = closers.pop(); next; next = closers.pop()) clean = (await runCloser(next)) && clean;
+    while (late.size > 0) clean = (await Promise.all(late)).every(Boolean) && clean;
     return clean;
   }
 
   return {
-    onClose: (name, close) => void closers.push({ name, close }),
+    onClose(name, close, { share = 0.5, extraMs = 0 } = {}) {
+      const closer = { name, close, share, extraMs };
+      if (!running) return void closers.push(closer);
+      const ending = runCloser(closer).finally(() => late.delete(ending));
+      late.add(ending);
+    },
     fail(error) {
       log.error({ err: error }, `stopping: ${describeError(error)}`);
       end(error ?? new AppError('INTERNAL', 'A part of the service ended.'));
     },
     signal: aborter.signal,
     ended,
-    close() {
-      closing ??= (() => {
-        aborter.abort();
-        end(undefined);
-        return runClosers();
-      })();
+    close(starting) {
+      closing ??= Promise.resolve().then(() => runClosers(starting));
+      aborter.abort(new AppError('STOPPING', 'The process is stopping.', { statusCode: 503 }));
+      end(undefined);
       return closing;
     },
   };
@@ -77,7 +129,8 @@ export function createLifecycle(options: { log: Logger; deadlineMs?: number }): 
 /**
  * The body of every `main.ts`: builds the service, waits for the first signal or failure, closes, exits.
  * Exit codes: 0 after a signal, 1 after a failure, 78 (EX_CONFIG of sysexits.h) for a bad configuration.
- * Only the first signal acts; the deadline bounds the rest.
+ * Only the first signal acts; the deadline bounds the rest. One that comes during the start ends the start
+ * (`lifecycle.signal`), and what was opened so far is closed.
  */
 export async function runProcess(
   log: Logger,
@@ -85,13 +138,14 @@ export async function runProcess(
   options: { deadlineMs?: number } = {},
 ): Promise<never> {
   const lifecycle = createLifecycle({ log, ...options });
+  let starting: Promise<unknown> | undefined;
   let signalled = false;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
       if (signalled) return;
       signalled = true;
       log.info({ signal: name }, 'stopping');
-      void lifecycle.close();
+      void lifecycle.close(starting);
     });
   }
   process.on('uncaughtException', (error) => lifecycle.fail(error));
@@ -99,13 +153,14 @@ export async function runProcess(
 
   let failure: unknown;
   try {
-    await start(lifecycle);
-    failure = await lifecycle.ended;
+    starting = start(lifecycle);
+    // A start that hangs must not keep a signal or a failure waiting.
+    failure = await Promise.race([starting.then(() => lifecycle.ended), lifecycle.ended]);
   } catch (error) {
     failure = signalled ? undefined : error;
     if (failure !== undefined) log.fatal({ err: failure }, `could not start: ${describeError(failure)}`);
   }
-  const clean = await lifecycle.close();
+  const clean = await lifecycle.close(starting);
   log.info({ clean }, 'stopped');
   process.exit(failure instanceof AppError && failure.code === 'BAD_CONFIGURATION' ? 78 : failure || !clean ? 1 : 0);
 }
