@@ -1,13 +1,12 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { notFound, unauthorized, unavailable } from '../errors.ts';
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
-import { silentLogger } from '../log.ts';
+import { createLogger, silentLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
-import { type Caller, type RawRoute, route, type Service } from './route.ts';
-import { serve } from './serve.ts';
+import { type Caller, route, type Service } from './route.ts';
+import { type ServeOptions, serve } from './serve.ts';
 
 const caller: Caller = { organizationId: 'o', userId: 'u', role: 'employee', timezone: 'UTC', agentKeyId: 'k' };
 let lifecycle: Lifecycle;
@@ -31,28 +30,34 @@ const echo = route({
   handler: ({ body, query, params }) => ({ status: 200, body: { text: params.name + body.text.repeat(query.times) } }),
 });
 
-async function start(service: Partial<Service>, options: { handlerTimeoutMs?: number; bodyTimeoutMs?: number } = {}) {
-  const log = silentLogger();
+const metricsToken = 'm'.repeat(16);
+
+async function start(service: Partial<Service>, options: Partial<ServeOptions> = {}) {
+  const { log = silentLogger() } = options;
   lifecycle = createLifecycle({ log });
   const whole: Service = { name: 'test', routes: [], checks: {}, ...service };
   const metrics = createMetrics();
-  const { url, port } = await serve({
+  const { url, internalUrl, port } = await serve({
     services: [whole],
     lifecycle,
     log,
     metrics,
     host: '127.0.0.1',
     port: 0,
+    metricsToken,
     ...options,
   });
-  const call = async (method: string, path: string, init: RequestInit = {}) => {
-    const response = await fetch(url + path, { method, ...init });
+  const callUrl = async (at: string, method: string, path: string, init: RequestInit = {}) => {
+    const response = await fetch(at + path, { method, ...init });
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: text.startsWith('{') ? JSON.parse(text) : text };
   };
+  const call = (method: string, path: string, init: RequestInit = {}) => callUrl(url, method, path, init);
+  const metricsText = async (): Promise<string> =>
+    (await call('GET', '/metrics', { headers: { authorization: `Bearer ${metricsToken}` } })).body;
   const post = (path: string, body: string, headers: Record<string, string> = {}) =>
     call('POST', path, { body, headers: { 'content-type': 'application/json', ...headers } });
-  return { url, port, call, post };
+  return { url, internalUrl, port, call, callUrl, post, metricsText };
 }
 
 describe('a declared route', () => {
@@ -178,10 +183,92 @@ describe('access', () => {
   });
 });
 
+describe('metrics and internal routes', () => {
+  const internalToken = 'i'.repeat(32);
+  const plain = { operationId: 'x', summary: 'X', tag: 'test', responses: {} } as const;
+  const handler = () => ({ status: 200, body: {} });
+  const service: Partial<Service> = {
+    routes: [
+      route({ ...plain, method: 'get', path: '/internal/users', access: 'internal', handler }),
+      route({ ...plain, method: 'get', path: '/.well-known/jwks.json', access: 'public', handler }),
+      route({ ...plain, method: 'get', path: '/api/v1/things', access: 'public', handler }),
+    ],
+    internalToken,
+  };
+  const bearer = (token: string): RequestInit => ({ headers: { authorization: `Bearer ${token}` } });
+
+  test('metrics on the one port ask their token, and are not there without one', async () => {
+    const one = await start(service);
+    expect((await one.call('GET', '/metrics', bearer(metricsToken))).body).toContain('worktide_http_handlers');
+    for (const init of [{}, bearer('wrong'), bearer(internalToken)]) {
+      expect(await one.call('GET', '/metrics', init)).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
+    }
+    await lifecycle.close();
+    const none = await start(service, { metricsToken: undefined });
+    for (const init of [{}, bearer(''), bearer('undefined')]) {
+      expect((await none.call('GET', '/metrics', init)).status).toBe(404);
+    }
+  });
+
+  test('with a port of their own they are there and nothing else is; the public one does not have them', async () => {
+    const { call, callUrl, internalUrl, url } = await start(service, { metricsPort: 0 });
+    expect(internalUrl).not.toBe(url);
+    const inside = (path: string, init?: RequestInit) => callUrl(internalUrl, 'GET', path, init);
+    expect((await inside('/metrics')).body).toContain('worktide_http_handlers');
+    expect((await inside('/internal/users', bearer(internalToken))).status).toBe(200);
+    expect((await inside('/internal/users')).status).toBe(401);
+    expect((await inside('/.well-known/jwks.json')).status).toBe(200);
+    for (const path of ['/health/live', '/health/ready']) {
+      expect((await inside(path)).status).toBe(200);
+      expect((await call('GET', path)).status).toBe(200);
+    }
+    for (const path of ['/api/v1/things', '/api/docs']) {
+      expect((await inside(path)).status).toBe(404);
+      expect((await call('GET', path)).status).toBe(200);
+    }
+    expect((await call('GET', '/metrics', bearer(metricsToken))).status).toBe(404);
+    expect((await call('GET', '/internal/users', bearer(internalToken))).status).toBe(404);
+    // Both end with the one lifecycle.
+    expect(await lifecycle.close()).toBe(true);
+    await expect(inside('/metrics')).rejects.toThrow();
+  });
+});
+
+describe('addresses', () => {
+  const who = route({
+    method: 'get',
+    path: '/api/v1/who',
+    operationId: 'who',
+    summary: 'Who',
+    tag: 'test',
+    access: 'public',
+    responses: {},
+    handler: ({ req }) => ({ status: 200, body: { ip: req.ip ?? null } }),
+  });
+
+  test('without a host all are listened on, of IPv4 and, where there is any, of IPv6; IPv4 stays what it is', async () => {
+    const { port, callUrl } = await start({ routes: [who] }, { host: undefined });
+    const ip = async (host: string): Promise<string> =>
+      (await callUrl(`http://${host}:${port}`, 'GET', '/api/v1/who')).body.ip;
+    expect(await ip('127.0.0.1')).toBe('127.0.0.1');
+    const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
+    if (hasIpv6) expect(await ip('[::1]')).toBe('::1');
+  });
+
+  test.each([
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['::FFFF:192.0.2.7', '192.0.2.7'],
+    ['2001:db8::7', '2001:db8::7'],
+  ])('what a proxy tells of %s is %s', async (told, shown) => {
+    const { call } = await start({ routes: [who] }, { trustedProxies: 1 });
+    expect((await call('GET', '/api/v1/who', { headers: { 'x-forwarded-for': told } })).body.ip).toBe(shown);
+  });
+});
+
 describe('what every service has', () => {
   test('live, ready with each dependency named, metrics, OpenAPI and docs without an outside host', async () => {
     let up = false;
-    const { call, post } = await start({
+    const { call, post, metricsText } = await start({
       routes: [echo],
       checks: {
         good: () => {},
@@ -195,7 +282,7 @@ describe('what every service has', () => {
     expect(notReady.status).toBe(503);
     expect(notReady.body).toEqual({
       status: 'not_ready',
-      dependencies: { good: { status: 'up' }, flaky: { status: 'down', message: 'connection refused' } },
+      dependencies: { good: { status: 'up' }, flaky: { status: 'down' } },
     });
     up = true;
     const deadline = Date.now() + 10_000;
@@ -204,8 +291,7 @@ describe('what every service has', () => {
     expect(status).toBe(200);
 
     await post('/api/v1/echo/a', '{"text":"x"}');
-    const metrics = await call('GET', '/metrics');
-    expect(metrics.body).toContain(
+    expect(await metricsText()).toContain(
       'worktide_http_requests_total{method="POST",route="/api/v1/echo/:name",status="200"} 1',
     );
 
@@ -224,6 +310,33 @@ describe('what every service has', () => {
     expect((await call('GET', '/api/docs/assets/swagger-ui-bundle.js')).status).toBe(200);
   });
 
+  test('why a dependency is down is for the log, once for each change, and for the internal port', async () => {
+    const lines: { msg: string; level: string }[] = [];
+    const log = createLogger({ service: 's', destination: { write: (line) => void lines.push(JSON.parse(line)) } });
+    let cause: string | undefined = 'no route to 10.0.0.7';
+    const check = (): void => {
+      if (cause !== undefined) throw new Error(cause);
+    };
+    const { call, callUrl, internalUrl } = await start({ checks: { store: check } }, { log, metricsPort: 0 });
+    const ready = async (): Promise<string> => (await call('GET', '/health/ready')).body.dependencies.store.status;
+    const change = async (to: string): Promise<void> => {
+      // Answers are kept for a second.
+      while ((await ready()) !== to) await new Promise((resolve) => setTimeout(resolve, 50));
+    };
+    expect(JSON.stringify((await call('GET', '/health/ready')).body)).not.toContain('10.0.0.7');
+    const inside = await callUrl(internalUrl, 'GET', '/health/ready');
+    expect(inside.body.dependencies).toEqual({ store: { status: 'down', message: 'no route to 10.0.0.7' } });
+    cause = undefined;
+    await change('up');
+    cause = 'once more';
+    await change('down');
+    expect(lines.filter(({ msg }) => msg.startsWith('store is')).map(({ level, msg }) => `${level}: ${msg}`)).toEqual([
+      'warn: store is down: no route to 10.0.0.7',
+      'info: store is up again',
+      'warn: store is down: once more',
+    ]);
+  });
+
   test('services in one process that name a dependency alike share its line: it is up when all find it so', async () => {
     const log = silentLogger();
     lifecycle = createLifecycle({ log });
@@ -240,11 +353,11 @@ describe('what every service has', () => {
     const { url } = await serve({ services, lifecycle, log, metrics: createMetrics(), host: '127.0.0.1', port: 0 });
     const answer = await fetch(`${url}/health/ready`);
     expect(answer.status).toBe(503);
-    expect(await answer.json()).toMatchObject({ dependencies: { log: { status: 'down', message: 'not for a' } } });
+    expect(await answer.json()).toMatchObject({ dependencies: { log: { status: 'down' } } });
   });
 
   test('a raw route is matched first, counted and documented; its errors take the one shape', async () => {
-    const { post, call } = await start({
+    const { post, call, metricsText } = await start({
       rawRoutes: [
         {
           spec: { ...echo, path: '/api/v1/raw', contentTypes: ['application/x-ndjson'] },
@@ -261,50 +374,12 @@ describe('what every service has', () => {
       requestId: 'bad',
     });
     expect((await call('GET', '/api/v1/raw')).status).toBe(405);
-    expect((await call('GET', '/metrics')).body).toContain('route="/api/v1/raw",status="404"} 1');
+    expect(await metricsText()).toContain('route="/api/v1/raw",status="404"} 1');
     const document = (await call('GET', '/api/docs/openapi.json')).body;
     expect(Object.keys(document.paths['/api/v1/raw'].post.requestBody.content)).toEqual([
       'application/json',
       'application/x-ndjson',
     ]);
-  });
-
-  test('a body that does not come is answered 408 and cut, at every kind of route', async () => {
-    const handle: RawRoute['handle'] = async (req, res) => {
-      for await (const _ of req);
-      res.end();
-    };
-    const spec = { operationId: 'slow', summary: 'Slow', tag: 'test', access: 'public', responses: {} } as const;
-    const { port } = await start(
-      {
-        routes: [echo],
-        rawRoutes: [
-          { spec: { ...spec, method: 'post', path: '/raw' }, handle },
-          { spec: { ...spec, method: 'post', path: '/patient' }, handle, bodyTimeoutMs: 60_000 },
-        ],
-      },
-      { bodyTimeoutMs: 100 },
-    );
-    const begin = (target: string): Socket & { received: string } => {
-      const socket = Object.assign(connect(port, '127.0.0.1'), { received: '' });
-      socket.setEncoding('utf8').on('data', (text) => {
-        socket.received += text;
-      });
-      socket.write(
-        `POST ${target} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{`,
-      );
-      return socket;
-    };
-    const patient = begin('/patient');
-    for (const target of ['/raw', '/api/v1/echo/a']) {
-      const socket = begin(target);
-      await once(socket, 'close');
-      expect(socket.received).toMatch(/^HTTP\/1\.1 408 /);
-      expect(socket.received).toContain('"code":"REQUEST_TOO_SLOW"');
-    }
-    patient.end('"a":1234');
-    await once(patient, 'close');
-    expect(patient.received).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test('what only some operations need is shown, and the service is ready without it', async () => {
@@ -316,12 +391,12 @@ describe('what every service has', () => {
     expect(answer.status).toBe(200);
     expect(answer.body).toEqual({
       status: 'ready',
-      dependencies: { log: { status: 'up' }, store: { status: 'down', message: 'gone' } },
+      dependencies: { log: { status: 'up' }, store: { status: 'down' } },
     });
   });
 
   test('a raw route with a wildcard takes what begins alike, slashes and all, and nothing else', async () => {
-    const { call } = await start({
+    const { call, metricsText } = await start({
       rawRoutes: [
         {
           spec: {
@@ -344,7 +419,7 @@ describe('what every service has', () => {
     const wrong = await call('POST', '/files/a/b');
     expect(wrong.status).toBe(405);
     expect(wrong.headers.get('allow')).toBe('GET');
-    expect((await call('GET', '/metrics')).body).toContain('route="/files/*key",status="200"} 1');
+    expect(await metricsText()).toContain('route="/files/*key",status="200"} 1');
     const document = (await call('GET', '/api/docs/openapi.json')).body;
     expect(document.paths['/files/{key}'].get.parameters).toMatchObject([{ name: 'key', in: 'path' }]);
   });
@@ -357,35 +432,5 @@ describe('what every service has', () => {
       code: 'PORT_IN_USE',
       message: `Port ${port} on 127.0.0.1 is in use by another program.`,
     });
-  });
-
-  test('closing finishes the running request, takes no new one and turns readiness to 503', async () => {
-    let release: () => void = () => {};
-    const entered = new Promise<void>((inside) => {
-      release = inside;
-    });
-    let answer: () => void = () => {};
-    const slow = route({
-      ...echo,
-      path: '/slow',
-      body: undefined as never,
-      params: z.object({}),
-      handler: async () => {
-        release();
-        await new Promise<void>((resolve) => {
-          answer = resolve;
-        });
-        return { status: 200, body: { done: true } };
-      },
-    });
-    const { call, port } = await start({ routes: [slow] });
-    const running = call('POST', '/slow');
-    await entered;
-    const closed = lifecycle.close();
-    const refused = await new Promise((resolve) => connect(port, '127.0.0.1').once('error', resolve));
-    expect((refused as NodeJS.ErrnoException).code).toBe('ECONNREFUSED');
-    answer();
-    expect((await running).body).toEqual({ done: true });
-    expect(await closed).toBe(true);
   });
 });

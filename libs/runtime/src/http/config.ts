@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { HttpAppOptions } from './app.ts';
+import type { ServeOptions } from './serve.ts';
 
 /** An origin as browsers send it: scheme, host and port, nothing after them. */
 const origin = z
@@ -13,8 +13,15 @@ const origin = z
  * @param port the service's own default.
  */
 export const httpConfig = (port: number) => ({
-  HOST: z.string().default('0.0.0.0'),
+  /** All addresses, of IPv6 and IPv4, unless said. */
+  HOST: z.string().optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).default(port),
+  /** A port for `/metrics` and `/internal`, which PORT then does not have: nobody from outside gets there. */
+  METRICS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  /** The bearer of `/metrics` where it has no port of its own; without both there is none. */
+  METRICS_TOKEN: z.string().min(16).optional(),
+  /** How long `/health/ready` says "stopping" before the port is closed, so that balancers have looked elsewhere. */
+  DRAIN_SECONDS: z.coerce.number().min(0).max(300).default(0),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Proxies in front whose X-Forwarded-* headers are believed. */
   TRUSTED_PROXIES: z.coerce.number().int().min(0).max(10).default(0),
@@ -29,15 +36,19 @@ export const httpConfig = (port: number) => ({
   IP_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(1_000),
 });
 
+type HttpConfig = z.output<z.ZodObject<ReturnType<typeof httpConfig>>>;
+
 /** What `serve` needs of it. */
-export const httpOptions = (config: {
-  HOST: string;
-  PORT: number;
-  TRUSTED_PROXIES: number;
-  CORS_ORIGINS: string[];
-}): { host: string; port: number } & Required<Pick<HttpAppOptions, 'trustedProxies' | 'corsOrigins'>> => ({
+export const httpOptions = (
+  config: Omit<HttpConfig, 'LOG_LEVEL' | 'IP_LIMIT_PER_MINUTE'>,
+): Required<
+  Pick<ServeOptions, 'host' | 'port' | 'metricsPort' | 'metricsToken' | 'drainMs' | 'trustedProxies' | 'corsOrigins'>
+> => ({
   host: config.HOST,
   port: config.PORT,
+  metricsPort: config.METRICS_PORT,
+  metricsToken: config.METRICS_TOKEN,
+  drainMs: config.DRAIN_SECONDS * 1_000,
   trustedProxies: config.TRUSTED_PROXIES,
   corsOrigins: config.CORS_ORIGINS,
 });

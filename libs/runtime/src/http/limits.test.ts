@@ -101,7 +101,7 @@ describe('the limit by address', () => {
     expect(new Set(ipLimit.subjects)).toEqual(new Set(['127.0.0.1']));
   });
 
-  test('is not for agents, health, metrics, docs, internal and raw routes', async () => {
+  test('is not for agents, health, docs, internal and raw routes', async () => {
     const ipLimit = countdown('ip', 0);
     const raw = { spec: get('/api/v1/raw'), handle: async (_req: unknown, res: { end(): void }) => void res.end() };
     const call = await start({
@@ -113,7 +113,7 @@ describe('the limit by address', () => {
         get('/.well-known/x', { access: 'public' }),
       ],
     });
-    const paths = ['/api/v1/agents', '/api/v1/raw', '/.well-known/x', '/health/live', '/metrics', '/api/docs'];
+    const paths = ['/api/v1/agents', '/api/v1/raw', '/.well-known/x', '/health/live', '/api/docs'];
     for (const path of paths) expect((await call(path)).status).toBe(200);
     expect((await call('/internal/x', { authorization: `Bearer ${'i'.repeat(32)}` })).status).toBe(200);
     expect(ipLimit.subjects).toEqual([]);
@@ -292,8 +292,12 @@ describe('configuration', () => {
 
   test('has a good value for everything, and origins as a list', () => {
     expect(httpOptions(loadConfig(schema, {}))).toEqual({
-      host: '0.0.0.0',
+      // All addresses, of both kinds.
+      host: undefined,
       port: 8090,
+      metricsPort: undefined,
+      metricsToken: undefined,
+      drainMs: 0,
       trustedProxies: 0,
       corsOrigins: [],
     });

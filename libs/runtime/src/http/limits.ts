@@ -75,13 +75,15 @@ export async function takeLimit(res: ServerResponse, limit: RequestLimit, subjec
 export const userSubject = (caller: Pick<Caller, 'organizationId' | 'userId'>): string =>
   `${caller.organizationId}/${caller.userId}`;
 
+/** An IPv4 address as such, also where a socket for both kinds tells it as one of IPv6 (`::ffff:192.0.2.1`). */
+export const plainAddress = (ip: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1] ?? ip;
+
 /** What is counted as one address: IPv4 as it is, IPv6 by its /64, which is what one household or machine has. */
 export function addressGroup(ip: string | undefined): string {
   if (ip === undefined) return 'unknown';
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip);
-  if (mapped) return mapped[1]!;
-  if (!ip.includes(':')) return ip;
-  const [head = '', tail] = ip.toLowerCase().split('%')[0]!.split('::');
+  const address = plainAddress(ip);
+  if (!address.includes(':')) return address;
+  const [head = '', tail] = address.toLowerCase().split('%')[0]!.split('::');
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = tail === undefined ? 0 : 8 - left.length - right.length;

@@ -35,7 +35,7 @@ export interface RouteContext<B = unknown, Q = unknown, P = unknown> {
   params: P;
   requestId: string;
   log: Logger;
-  /** Aborted when the client goes away. */
+  /** Aborted when the client goes away, the answer is late, or the process is stopping and its time is nearly over. */
   signal: AbortSignal;
   /** The caller; reading it on a `public` route is a programming error and throws. */
   readonly caller: Caller;
@@ -111,6 +111,8 @@ export interface RawRoute {
   };
   /** How long the body may be on its way, in ms, where it is not as for all others; no more than 120 s. */
   bodyTimeoutMs?: number;
+  /** Bytes a second at which the body has to come, where it is not as for all others. */
+  minBodyRate?: number;
   handle: (req: IncomingMessage, res: ServerResponse, context: RawContext) => Promise<void>;
 }
 

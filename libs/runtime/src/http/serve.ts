@@ -1,60 +1,122 @@
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppError } from '../errors.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { createHttpApp, type HttpAppOptions } from './app.ts';
+import { sleep } from '../sleep.ts';
+import { createHttpApp, type HttpAppOptions, type RequestListener } from './app.ts';
 import type { Service } from './route.ts';
 
 export interface ServeOptions
-  extends Pick<HttpAppOptions, 'trustedProxies' | 'handlerTimeoutMs' | 'bodyTimeoutMs' | 'corsOrigins'> {
+  extends Pick<
+    HttpAppOptions,
+    'trustedProxies' | 'handlerTimeoutMs' | 'bodyTimeoutMs' | 'bodyGraceMs' | 'corsOrigins' | 'metricsToken'
+  > {
   services: readonly Service[];
   lifecycle: Lifecycle;
   log: Logger;
   metrics: Metrics;
-  host: string;
+  /** All addresses, of IPv6 where there is any and of IPv4, unless said. */
+  host?: string | undefined;
   /** 0 takes any free port. */
   port: number;
+  /** A port of their own for `/metrics` and internal routes, which `port` then does not have. */
+  metricsPort?: number | undefined;
+  /** How long readiness says "stopping" before the ports are closed; not at all unless said. */
+  drainMs?: number;
 }
 
+export interface Served {
+  url: string;
+  port: number;
+  /** Where `/metrics` and internal routes are: `url`, unless they have a port of their own. */
+  internalUrl: string;
+}
+
+/** Of the time that lifecycles grant: what http may use before the rest of the connections is closed … */
+const shareOfHttp = 0.6;
+/** … and the part of that after which running handlers are told (`RouteContext.signal`). */
+const toldAfter = 0.75;
+
 /**
- * Serves some services on one port. Closing stops taking connections, lets running requests finish and
- * cuts what is left when the lifecycle's deadline passes.
- * @throws AppError `PORT_IN_USE` with a sentence that says what to do.
+ * Serves some services on one port, or on two. Closing says so in readiness for `drainMs`, then stops taking
+ * connections and lets running requests finish; when its part of the lifecycle's deadline is over it cuts what is left.
+ * @throws AppError `PORT_IN_USE` with a sentence that says what to do; `STOPPING` where the lifecycle is closing already.
  */
-export async function serve(options: ServeOptions): Promise<{ url: string; port: number }> {
-  const { lifecycle, log, host, port } = options;
+export async function serve(options: ServeOptions): Promise<Served> {
+  const { lifecycle, log, host, port, metricsPort, drainMs = 0 } = options;
+  lifecycle.signal.throwIfAborted();
+  const app = createHttpApp({ ...options, stopping: lifecycle.signal });
+  const servers: Server[] = [];
+  const open = async (onPort: number, listener: RequestListener): Promise<{ url: string; port: number }> => {
+    const server = await listen(host, onPort, listener);
+    servers.push(server);
+    const { address, port: actual } = server.address() as AddressInfo;
+    const name = host ?? address;
+    return { url: `http://${name.includes(':') ? `[${name}]` : name}:${actual}`, port: actual };
+  };
+  lifecycle.onClose(
+    'http',
+    async ({ signal, budgetMs }) => {
+      if (drainMs > 0) await sleep(drainMs, signal);
+      const telling = setTimeout(() => app.tellHandlers(), (budgetMs - drainMs) * toldAfter);
+      try {
+        await Promise.all(servers.map((server) => closeServer(server, signal, app.sweepBodies)));
+      } finally {
+        clearTimeout(telling);
+      }
+    },
+    { share: shareOfHttp, extraMs: drainMs },
+  );
+  const outer = await open(port, app.listener(metricsPort === undefined ? 'whole' : 'public'));
+  const inner = metricsPort === undefined ? outer : await open(metricsPort, app.listener('internal'));
+  const served = { ...outer, internalUrl: inner.url };
+  log.info(
+    { url: served.url, internalUrl: served.internalUrl, services: options.services.map((s) => s.name) },
+    'listening',
+  );
+  return served;
+}
+
+async function listen(host: string | undefined, port: number, listener: RequestListener): Promise<Server> {
   const server = createServer(
     // Slow clients: headers within 15 s. Bodies have their own bounds (`bodyTimeoutMs`), 120 s at most; what gets past
     // them ends here.
     { headersTimeout: 15_000, requestTimeout: 130_000, keepAliveTimeout: 65_000 },
-    createHttpApp({ ...options, stopping: lifecycle.signal }),
+    listener,
   );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
+      const where = host === undefined ? '' : ` on ${host}`;
       reject(
         error.code === 'EADDRINUSE'
-          ? new AppError('PORT_IN_USE', `Port ${port} on ${host} is in use by another program.`, { cause: error })
+          ? new AppError('PORT_IN_USE', `Port ${port}${where} is in use by another program.`, { cause: error })
           : error,
       );
     });
-    server.listen(port, host, () => resolve());
+    // Without a host Node listens on `::`, for both kinds of addresses, or on 0.0.0.0 where there is no IPv6.
+    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => resolve());
   });
-  lifecycle.onClose('http', async () => {
-    // A kept-alive connection that falls idle after close() began would hold the server open.
-    const sweeper = setInterval(() => server.closeIdleConnections(), 50);
-    try {
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeIdleConnections();
-      });
-    } finally {
-      clearInterval(sweeper);
-    }
-  });
-  const address = server.address() as AddressInfo;
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
-  log.info({ url, services: options.services.map((s) => s.name) }, 'listening');
-  return { url, port: address.port };
+  return server;
+}
+
+async function closeServer(server: Server, timeUp: AbortSignal, sweepBodies: () => void): Promise<void> {
+  const cut = (): void => {
+    server.closeAllConnections();
+    sweepBodies();
+  };
+  // A kept-alive connection that falls idle after close() began would hold the server open.
+  const sweeper = setInterval(() => server.closeIdleConnections(), 50);
+  timeUp.addEventListener('abort', cut, { once: true });
+  try {
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      if (timeUp.aborted) cut();
+      else server.closeIdleConnections();
+    });
+  } finally {
+    clearInterval(sweeper);
+    timeUp.removeEventListener('abort', cut);
+  }
 }

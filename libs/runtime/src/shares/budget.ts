@@ -41,13 +41,12 @@ export interface Budget {
  */
 export function createBudget(options: BudgetOptions): Budget {
   const { name, total, metrics, code = 'BUSY', message = 'Too much is in work at the moment; try again.' } = options;
-  const gauge = metrics.gauge('worktide_budget_held', 'Units of a shared budget in use.', ['budget']);
   const refused = metrics.counter('worktide_budget_refused_total', 'Requests for more than a share.', ['budget']);
   const labels = { budget: name };
   const holdings = new Map<string, number>();
   let held = 0;
   // When it is asked for: a labelled gauge that followed every change would cost more than the budget.
-  metrics.beforeRender(() => gauge.set(labels, held));
+  metrics.observed('worktide_budget_held', 'Units of a shared budget in use.', () => held, labels);
 
   function add(subject: string, amount: number): void {
     const has = (holdings.get(subject) ?? 0) + amount;

@@ -1,0 +1,113 @@
+import { timingSafeEqual } from 'node:crypto';
+import express, { type Request, type Response } from 'express';
+import { AppError, forbidden, unauthorized } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { sendJson } from './errors.ts';
+import { addressGroup, takeLimit, userSubject } from './limits.ts';
+import { type AnyRoute, type Caller, isLimitedByAddress, type Reply, type Service } from './route.ts';
+import { requireJson, validatePart } from './validate.ts';
+
+const defaultBodyLimit = 100_000;
+
+/** Handlers that are at work, so that they are seen and can be told to give up. */
+export interface AtWork {
+  /** How many have not come to their end, answered or not. */
+  count: number;
+  /** Those of declared routes, which look at a signal. */
+  aborters: Set<AbortController>;
+}
+
+/** Whether a header is this bearer; a token that is not set fits nothing. */
+export function hasBearer(authorization: string | undefined, token: string | undefined): boolean {
+  if (!token || !authorization) return false;
+  const given = Buffer.from(authorization);
+  const expected = Buffer.from(`Bearer ${token}`);
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+async function callerOf(route: AnyRoute, service: Service, req: Request): Promise<Caller | undefined> {
+  if (route.access === 'public') return undefined;
+  const authorization = req.headers.authorization;
+  if (route.access === 'internal') {
+    if (!hasBearer(authorization, service.internalToken)) throw unauthorized();
+    return undefined;
+  }
+  if (!service.authenticate) throw new Error(`${service.name} has a route with callers but no authenticate`);
+  const caller = await service.authenticate(authorization, () => addressGroup(req.ip));
+  if (route.access === 'session' && !caller.sessionId) throw forbidden('This needs a login, not an agent key.');
+  if (route.roles && !route.roles.includes(caller.role)) throw forbidden();
+  return caller;
+}
+
+/** Express handler of a declared route: limits and credential first, then body, then validation, then the handler. */
+export function handlerOf(
+  route: AnyRoute,
+  service: Service,
+  { log, atWork, timeoutMs }: { log: Logger; atWork: AtWork; timeoutMs: number },
+) {
+  const parseBody = express.json({ limit: route.bodyLimit ?? defaultBodyLimit, strict: false, type: () => true });
+  const ipLimit = isLimitedByAddress(service, route) ? service.ipLimit : undefined;
+  const { userLimit } = route;
+
+  async function admit(req: Request, res: Response): Promise<Caller | undefined> {
+    if (ipLimit) await takeLimit(res, ipLimit, addressGroup(req.ip));
+    const caller = await callerOf(route, service, req);
+    if (userLimit && caller) await takeLimit(res, userLimit, userSubject(caller));
+    if (route.body) {
+      const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
+      requireJson(req.headers['content-type'], hasBody);
+      await new Promise<void>((resolve, reject) => parseBody(req, res, (error) => (error ? reject(error) : resolve())));
+    }
+    return caller;
+  }
+
+  const handle = (req: Request, res: Response, caller: Caller | undefined, signal: AbortSignal) => {
+    const requestId = res.locals.requestId as string;
+    return route.handler({
+      req,
+      res,
+      body: route.body ? validatePart(route.body, req.body, 'body') : undefined,
+      query: route.query ? validatePart(route.query, req.query, 'query') : undefined,
+      params: route.params ? validatePart(route.params, req.params, 'path') : undefined,
+      requestId,
+      log: log.child({ requestId }),
+      signal,
+      get caller() {
+        if (!caller) throw new Error(`${route.operationId} is ${route.access}: it has no caller`);
+        return caller;
+      },
+    });
+  };
+
+  return async (req: Request, res: Response): Promise<void> => {
+    const aborter = new AbortController();
+    let work: Promise<Reply> | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const over = (): void => {
+      atWork.count--;
+      atWork.aborters.delete(aborter);
+    };
+    atWork.count++;
+    try {
+      const caller = await admit(req, res);
+      atWork.aborters.add(aborter);
+      res.once('close', () => aborter.abort());
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => {
+          reject(new AppError('TIMEOUT', 'The answer took too long.', { statusCode: 503, retryAfterSeconds: 5 }));
+          aborter.abort();
+        }, timeoutMs);
+      });
+      work = Promise.resolve().then(() => handle(req, res, caller, aborter.signal));
+      const reply = await Promise.race([work, late]);
+      for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value);
+      if (reply.body === undefined) res.status(reply.status).end();
+      else sendJson(res, reply.status, reply.body);
+    } finally {
+      clearTimeout(timer);
+      // One that was answered for goes on until it notices.
+      if (work) work.then(over, over);
+      else over();
+    }
+  };
+}
