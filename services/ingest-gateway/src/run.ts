@@ -11,7 +11,7 @@ import { createStreams } from './pings/streams.ts';
 import { storageRoute } from './storage/route.ts';
 import { createStored } from './storage/stored.ts';
 import { createAnnouncer, createUploadMetrics } from './uploads/announce.ts';
-import { postScreenshot } from './uploads/post-screenshot.ts';
+import { minUploadRate, postScreenshot } from './uploads/post-screenshot.ts';
 import { signedUploads } from './uploads/signed.ts';
 import { createSlots } from './uploads/slots.ts';
 
@@ -98,8 +98,12 @@ export async function run(
     rawRoutes: [
       postPings({ config, producer, codec, authenticate, quota, stored, streams, budget, metrics }),
       postScreenshot({ ...uploading, authenticate, slots }),
-      // Where the store is a folder: its signed URLs are served here, with the time that an upload has.
-      ...store.routes.map((own) => ({ ...own, bodyTimeoutMs: config.UPLOAD_TIMEOUT_SECONDS * 1_000 })),
+      // Where the store is a folder: its signed URLs are served here, with the bounds that an upload has.
+      ...store.routes.map((own) => ({
+        ...own,
+        bodyTimeoutMs: config.UPLOAD_TIMEOUT_SECONDS * 1_000,
+        minBodyRate: minUploadRate,
+      })),
     ],
     checks: {
       'event log': () => eventLog.check(),

@@ -25,8 +25,10 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
     const aborted = (cause?: unknown): void =>
       reject(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
     req.once('error', aborted);
+    // Also of a body that came whole: what was not read of it before the connection ended is no longer given.
     req.once('close', () => {
-      if (!req.complete) aborted();
+      if (!req.readableEnded) aborted();
     });
+    if (req.destroyed) aborted();
   });
 }

@@ -113,12 +113,13 @@ export function readForm(req: IncomingMessage, options: FormOptions): Promise<Fo
     });
 
     req.once('error', aborted);
+    // A form that was read to its end is settled by then, or will be by what its parser still says.
     req.once('close', () => {
-      if (!req.complete) aborted();
+      if (!req.readableEnded) aborted();
     });
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) return onAbort();
-    if (req.destroyed && !req.complete) return aborted();
+    if (req.destroyed) return aborted();
     req.on('data', count);
     req.pipe(parser);
   });

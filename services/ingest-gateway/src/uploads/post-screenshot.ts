@@ -32,6 +32,8 @@ export interface UploadDependencies {
 const lingerMs = 5_000;
 /** Past every UPLOAD_TIMEOUT_SECONDS, which bounds the body here. */
 const bodyTimeoutMs = 125_000;
+/** Bytes a second: a place for an upload is not for those who fall asleep over it. */
+export const minUploadRate = 8 * 1024;
 
 /**
  * `POST /api/v1/sync/screenshots`: credential, limit, a share of the memory, the picture into the store, the event on the log,
@@ -83,6 +85,7 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
   return {
     spec,
     bodyTimeoutMs,
+    minBodyRate: minUploadRate,
     async handle(req, res, { log, requestId, sender }) {
       try {
         await take(req, res, { log: log.child({ requestId }), sender });
@@ -100,7 +103,7 @@ function linger(req: IncomingMessage): void {
   if (req.complete || req.destroyed) return;
   req.resume();
   const timer = setTimeout(() => {
-    if (!req.complete) req.socket.destroy();
+    if (!req.complete) req.destroy();
   }, lingerMs);
   timer.unref();
   req.once('close', () => clearTimeout(timer));
