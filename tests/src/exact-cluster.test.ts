@@ -49,11 +49,11 @@ test('kill -9 of a gateway, a writer, analytics and the broker in the middle of 
       cluster.engines.kafka,
     ];
     for (const victim of victims) {
-      await accepted(cluster.originsOf('ingest-gateway'), 250);
+      await accepted(cluster.metricsOf('ingest-gateway'), 250);
       await victim.kill9();
       await victim.restart();
     }
-    await accepted(cluster.originsOf('ingest-gateway'), 250);
+    await accepted(cluster.metricsOf('ingest-gateway'), 250);
   });
   runs.push(result);
   expect(verdictOf(result)).toEqual(exactly);
@@ -71,7 +71,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
   expectStatus(await report(), 200);
 
   const result = await fleetDuring(shortRun(cluster.url, { seed: 13, hostile: 0, rate: 200 }), async () => {
-    await accepted(cluster.originsOf('ingest-gateway'), 100);
+    await accepted(cluster.metricsOf('ingest-gateway'), 100);
     // Connections stay open and nothing answers.
     await suspended(kafka.pid, async () => {
       await cluster.untilNotReady({
@@ -85,7 +85,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
     });
     await cluster.untilNotReady({});
 
-    await accepted(cluster.originsOf('ingest-gateway'), 100);
+    await accepted(cluster.metricsOf('ingest-gateway'), 100);
     await postgres.kill9();
     await cluster.untilNotReady({
       auth: 'postgres',
@@ -95,7 +95,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
     });
     await until('a writer says that it tries again', async () => {
       const retrying = cluster
-        .originsOf('session-writer')
+        .metricsOf('session-writer')
         .map((origin) => metric(origin, 'worktide_consumer_state', { group: 'session-writer', state: 'retrying' }));
       return (await Promise.all(retrying)).includes(1);
     });
@@ -104,7 +104,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
     await postgres.restart();
     await cluster.untilNotReady({});
 
-    await accepted(cluster.originsOf('ingest-gateway'), 100);
+    await accepted(cluster.metricsOf('ingest-gateway'), 100);
     await suspended(clickhouse.pid, async () => {
       await cluster.untilNotReady({ analytics: 'clickhouse' });
       expectStatus(await pings(), 202);
@@ -120,7 +120,7 @@ test('a writer that lost its partitions while it slept and then goes on does no 
   const [sleeper, other] = [cluster.service('session-writer-1'), cluster.service('session-writer-2')];
   const origins = { usage: other.baseUrl };
   const running = runFleet(shortRun(cluster.url, { seed: 14, hostile: 0, rate: 400, origins }));
-  const result = await Promise.race([running, accepted(cluster.originsOf('ingest-gateway'), 500)]).then(() =>
+  const result = await Promise.race([running, accepted(cluster.metricsOf('ingest-gateway'), 500)]).then(() =>
     // Until after the other one has done everything: it gets the partitions when the sleeper's session has run out.
     suspended(sleeper.pid, () => running),
   );
@@ -233,7 +233,7 @@ test('more than the log takes: 503 with Retry-After, flat memory, and nothing ac
       // generation of the heap alone may come to 100, more on a busy machine.
       expect(refused).toBeGreaterThan(900);
       expect((await residentMb(gateway.pid)) - before).toBeLessThan(250);
-      expect(await metric(gateway.url, 'worktide_pings_backpressure_total')).toBeGreaterThan(100);
+      expect(await metric(gateway.internalUrl, 'worktide_pings_backpressure_total')).toBeGreaterThan(100);
     });
     await until('pings are taken again', async () => {
       await flood(1_000);
@@ -257,7 +257,7 @@ test('Redis away: log-ins and pings go on; limits are local for now, hold, and s
   const login = (password = credentials.password) =>
     call(cluster.url, 'post', '/api/v1/auth/login', { body: { ...credentials, password } });
   const local = async (): Promise<number[]> => {
-    const origins = [...cluster.originsOf('auth'), ...cluster.originsOf('ingest-gateway')];
+    const origins = [...cluster.metricsOf('auth'), ...cluster.metricsOf('ingest-gateway')];
     return Promise.all(origins.map((origin) => metric(origin, 'worktide_limits_local')));
   };
   await cluster.engines.redis.kill9();
@@ -347,7 +347,7 @@ test('every record from the first one on once more, into the same stores: equal,
   await Promise.all(consumers.map((consumer) => consumer.stop()));
   const readAgain = await replayAll(cluster.eventLogUrl);
   await Promise.all(consumers.map((consumer) => consumer.restart()));
-  await readAgain(cluster.originsOf);
+  await readAgain(cluster.metricsOf);
   expect(await usageRows(cluster.engines.postgres.url)).toEqual(before);
   for (const run of runs) expect(await stillEqual(run)).toEqual(exactly);
 }, 180_000);

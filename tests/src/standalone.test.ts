@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { aptInstall, onPath } from '@worktide/backends';
-import { call, expectStatus, type Health, notReady } from './support/http.ts';
+import { call, expectStatus, type Health, metricsToken, notReady } from './support/http.ts';
 import { invite, makeAgentKey, passwordOfAll, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { processesOn, runToEnd } from './support/processes.ts';
 import { type Product, repository, standaloneMain, startProduct, temporaryFolder } from './support/product.ts';
@@ -210,7 +210,8 @@ describe('an operator', () => {
       expect.arrayContaining(['auth', 'clickhouse', 'event log', 'postgres', 'schema registry']),
     );
     expect(await call(product.url, 'get', '/health/live')).toMatchObject({ status: 200, body: { status: 'live' } });
-    const metrics = await call(product.url, 'get', '/metrics');
+    const metrics = await call(product.url, 'get', '/metrics', { bearer: metricsToken });
+    expect((await call(product.url, 'get', '/metrics')).status).toBe(404);
     expect(metrics.headers['content-type']).toContain('text/plain');
     for (const name of [
       'process_resident_memory_bytes',

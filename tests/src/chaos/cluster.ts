@@ -19,8 +19,8 @@ export async function clusterTarget(dir: string, lifecycle: Lifecycle, brokers: 
     { lifecycle, log: silentLogger() },
   );
   const consumers = [...cluster.services].filter(([name]) => /^(session-writer|analytics)-/.test(name));
-  const originsOf = (service: string): string[] =>
-    [...cluster.services].filter(([name]) => name.startsWith(service)).map(([, { baseUrl }]) => baseUrl);
+  const metricsOf = (service: string): string[] =>
+    [...cluster.services].filter(([name]) => name.startsWith(service)).map(([, { internalUrl }]) => internalUrl);
 
   const killed = (name: string, engine: Engine): Trouble => ({
     name: `kill -9 ${name}`,
@@ -85,7 +85,7 @@ export async function clusterTarget(dir: string, lifecycle: Lifecycle, brokers: 
       await Promise.all(consumers.map(([, consumer]) => consumer.stop()));
       const readAgain = await replayAll(cluster.eventLogUrl);
       await Promise.all(consumers.map(([, consumer]) => consumer.restart()));
-      await readAgain(originsOf);
+      await readAgain(metricsOf);
     },
     rows: () => usageRows(cluster.engines.postgres.url),
   };

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { type Engine, freePort, startEngine } from '@worktide/backends';
-import { type Cluster, startCluster } from '@worktide/cluster';
+import { type Engine, freePort, isRunning, startEngine } from '@worktide/backends';
+import { type Cluster, type ClusterService, startCluster } from '@worktide/cluster';
 import { createLifecycle, type Lifecycle, silentLogger } from '@worktide/runtime';
 import { notReady } from './http.ts';
 import { repository, temporaryFolder } from './product.ts';
@@ -9,16 +9,18 @@ import { until } from './until.ts';
 
 /** Every service as a process of its own on real engines, and what a test does with them. */
 export interface TestCluster extends Cluster {
-  service(name: string): Engine & { baseUrl: string };
-  replicas(service: string): (Engine & { baseUrl: string })[];
+  service(name: string): ClusterService;
+  replicas(service: string): ClusterService[];
   originsOf(service: string): string[];
+  /** Where their metrics are. */
+  metricsOf(service: string): string[];
   /**
    * Waits until exactly these services say that they are not ready, each naming at least this dependency, and all
    * others that they are: `{ auth: 'postgres' }`.
    */
   untilNotReady(expected: Record<string, string>): Promise<void>;
   /** One more gateway, of other settings; nobody is routed to it. */
-  startGateway(env: Record<string, string>): Promise<Engine>;
+  startGateway(env: Record<string, string>): Promise<Engine & { internalUrl: string }>;
   /** Starts again what has ended, so that one failed test is not why the next one fails. */
   revive(): Promise<void>;
   lifecycle: Lifecycle;
@@ -53,6 +55,7 @@ export async function startTestCluster(): Promise<TestCluster> {
     ...cluster,
     service,
     replicas,
+    metricsOf: (name) => replicas(name).map(({ internalUrl }) => internalUrl),
     originsOf: (name) => replicas(name).map(({ baseUrl }) => baseUrl),
     async untilNotReady(expected) {
       const isAsExpected = async (): Promise<boolean> => {
@@ -70,6 +73,7 @@ export async function startTestCluster(): Promise<TestCluster> {
     },
     async startGateway(env) {
       const url = `http://127.0.0.1:${await freePort()}`;
+      const metricsPort = await freePort();
       const gateway = await startEngine({
         name: 'gateway',
         url,
@@ -79,11 +83,12 @@ export async function startTestCluster(): Promise<TestCluster> {
           NODE_ENV: 'production',
           HOST: '127.0.0.1',
           PORT: new URL(url).port,
+          METRICS_PORT: String(metricsPort),
           EVENT_LOG_URL: cluster.eventLogUrl,
           SCHEMA_REGISTRY_URL: cluster.registryUrl,
           KEY_VALUE_URL: engines.redis.url,
           OBJECT_STORE_URL: engines.s3.url,
-          AUTH_URL: service('auth').baseUrl,
+          AUTH_URL: service('auth').internalUrl,
           INTERNAL_TOKEN: internalToken,
           ...env,
         },
@@ -91,7 +96,7 @@ export async function startTestCluster(): Promise<TestCluster> {
         ready: async () => (await notReady(url))?.length === 0,
       });
       lifecycle.onClose('gateway', () => gateway.stop());
-      return gateway;
+      return Object.assign(gateway, { internalUrl: `http://127.0.0.1:${metricsPort}` });
     },
     async revive() {
       for (const each of [...cluster.allEngines.values(), ...services.values()]) {
@@ -101,12 +106,4 @@ export async function startTestCluster(): Promise<TestCluster> {
     lifecycle,
     close: async () => void (await lifecycle.close()),
   };
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

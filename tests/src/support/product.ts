@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Engine, freePort, startEngine } from '@worktide/backends';
+import { metricsToken } from './http.ts';
 
 export const repository = fileURLToPath(new URL('../../..', import.meta.url));
 /** What `npm start` runs. */
@@ -38,7 +39,13 @@ export async function startProduct(dir: string, env: Record<string, string> = {}
     url,
     command: process.execPath,
     args: [standaloneMain],
-    env: { NODE_ENV: 'production', WORKTIDE_PORT: String(port), WORKTIDE_DATA: data, ...env },
+    env: {
+      NODE_ENV: 'production',
+      WORKTIDE_PORT: String(port),
+      WORKTIDE_DATA: data,
+      METRICS_TOKEN: metricsToken,
+      ...env,
+    },
     dir,
     stopSignal: 'SIGINT',
     ready: (printed) => printed.includes('Worktide is ready'),

@@ -2,6 +2,7 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { isRunning } from './processes.ts';
 
 /** Where downloads are kept between runs: `WORKTIDE_CACHE`, else `~/.cache/worktide`. */
 export const cacheFolder = (): string => process.env.WORKTIDE_CACHE || path.join(homedir(), '.cache', 'worktide');
@@ -60,15 +61,5 @@ async function lock(file: string): Promise<() => Promise<void>> {
     const abandoned = owner === '' ? age > 5_000 : !isRunning(Number(owner));
     if (abandoned) await rm(file, { force: true });
     else await wait(200);
-  }
-}
-
-/** Whether a process of this id exists (also one of another user's). */
-export function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -45,6 +45,8 @@ export interface EngineSpec {
   retryOn?: RegExp;
   /** Called when a process that had become ready ends without our having ended it. */
   onUnexpectedEnd?: ((how: string) => void) | undefined;
+  /** Ends the first start: what has been started by then is killed. */
+  signal?: AbortSignal | undefined;
   /** How long a start may take; 90 s unless said: the machine may be busy with other tests. */
   deadlineMs?: number;
 }
@@ -53,7 +55,7 @@ export interface EngineSpec {
 export async function startEngine(spec: EngineSpec): Promise<Engine> {
   await mkdir(spec.dir, { recursive: true });
   const logFile = path.join(spec.dir, `${spec.name}.log`);
-  let running = await launch(spec, logFile);
+  let running = await launch(spec, logFile, spec.signal);
   return {
     url: spec.url,
     get pid() {
@@ -78,13 +80,14 @@ interface Running {
   over: Promise<string | undefined>;
 }
 
-async function launch(spec: EngineSpec, logFile: string): Promise<Running> {
+async function launch(spec: EngineSpec, logFile: string, signal?: AbortSignal): Promise<Running> {
   const deadline = Date.now() + (spec.deadlineMs ?? 90_000);
   for (;;) {
     await appendFile(logFile, '');
     const logStart = (await stat(logFile)).size;
+    signal?.throwIfAborted();
     const started = spawnGuarded(spec, logFile);
-    while (!started.ended()) {
+    while (!started.ended() && !signal?.aborted) {
       if (await spec.ready(await readFrom(logFile, logStart))) {
         void started.over.then((how) => how && spec.onUnexpectedEnd?.(how));
         return started;
@@ -94,6 +97,7 @@ async function launch(spec: EngineSpec, logFile: string): Promise<Running> {
     }
     const inTime = started.ended();
     await started.end('SIGKILL');
+    signal?.throwIfAborted();
     const log = await readFrom(logFile, logStart);
     if (inTime && Date.now() < deadline && spec.retryOn?.test(log)) {
       await wait(200);

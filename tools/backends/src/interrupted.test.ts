@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { isRunning } from './cache.ts';
+import { isRunning } from './processes.ts';
 
 let dir: string;
 beforeAll(async () => {

@@ -2,10 +2,10 @@ import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { isRunning } from './cache.ts';
 import { dockerAnswers, startContainer } from './containers.ts';
 import { type BackendName, backendNames, variableOf } from './names.ts';
 import { startNative } from './native.ts';
+import { isRunning } from './processes.ts';
 
 /** What the supervisor has started: an engine or a container. */
 export interface Running {

@@ -1,1 +1,1 @@
-export { type Cluster, type ClusterOptions, type EngineName, startCluster } from './start.ts';
+export { type Cluster, type ClusterOptions, type ClusterService, type EngineName, startCluster } from './start.ts';

@@ -53,7 +53,9 @@ await runProcess(
     const say = (text: string): void => void process.stdout.write(`${text}\n`);
     const cluster = await startCluster({ ...given, dir, onStep: say }, { lifecycle, log });
     say(`\nThe cluster is ready at ${cluster.url} (data and logs: ${dir})`);
-    for (const [name, service] of cluster.services) say(`  ${name.padEnd(20)} ${service.baseUrl}  pid ${service.pid}`);
+    for (const [name, service] of cluster.services) {
+      say(`  ${name.padEnd(20)} ${service.baseUrl}  pid ${service.pid}  metrics ${service.internalUrl}/metrics`);
+    }
     for (const [name, engine] of cluster.allEngines) say(`  ${name.padEnd(20)} pid ${engine.pid}`);
     say(`\nnpm run fleet -- --url ${cluster.url} --agents 200 --seconds 30\nCtrl-C stops everything.`);
   },

@@ -43,6 +43,13 @@ export interface ClusterOptions {
 
 export type EngineName = 'kafka' | 'postgres' | 'clickhouse' | 'redis' | 'registry' | 's3';
 
+export interface ClusterService extends Engine {
+  /** What the ingress routes to. */
+  baseUrl: string;
+  /** Metrics, internal routes, and readiness with its causes. */
+  internalUrl: string;
+}
+
 export interface Cluster {
   url: string;
   /** Of several brokers the first. */
@@ -50,7 +57,7 @@ export interface Cluster {
   /** By name, with each of several brokers: `kafka-1`, `kafka-2` … */
   allEngines: Map<string, Engine>;
   /** By name: `auth`, `ingest-gateway-1`, `session-writer-1`, `workspace-1`, `analytics-1` …; each may be killed and restarted. */
-  services: Map<string, Engine & { baseUrl: string }>;
+  services: Map<string, ClusterService>;
   eventLogUrl: string;
   registryUrl: string;
 }
@@ -60,14 +67,19 @@ export async function startCluster(
   options: ClusterOptions,
   deps: { lifecycle: Lifecycle; log: Logger },
 ): Promise<Cluster> {
-  const { dir, onStep = () => {} } = options;
+  const { dir } = options;
   const { lifecycle, log } = deps;
+  /** Between steps a signal ends the start. */
+  const step = (text: string): void => {
+    lifecycle.signal.throwIfAborted();
+    options.onStep?.(text);
+  };
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o711);
 
-  onStep('Starting Kafka, PostgreSQL, ClickHouse, Redis, S3 and the schema registry …');
+  step('Starting Kafka, PostgreSQL, ClickHouse, Redis, S3 and the schema registry …');
   const { engines, allEngines, eventLogUrl } = await startEngines(dir, options.brokers ?? 1, lifecycle);
-  onStep('Preparing tables and topics …');
+  step('Preparing tables and topics …');
   const postgresUrls: Record<string, string> = {};
   for (const [service, database] of [
     ['auth', authDatabase],
@@ -87,8 +99,8 @@ export async function startCluster(
   await eventLog.admin.ensureTopics(allTopics());
   await eventLog.close();
 
-  onStep('Starting the services …');
-  const authPort = await freePort();
+  step('Starting the services …');
+  const authInternalPort = await freePort();
   const ingressPort = options.port || (await freePort());
   const origin = `http://127.0.0.1:${ingressPort}`;
   const common: Record<string, string> = {
@@ -98,7 +110,7 @@ export async function startCluster(
     SCHEMA_REGISTRY_URL: engines.registry.url,
     KEY_VALUE_URL: engines.redis.url,
     CLICKHOUSE_URL: clickhouseUrl.href,
-    AUTH_URL: `http://127.0.0.1:${authPort}`,
+    AUTH_URL: `http://127.0.0.1:${authInternalPort}`,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // A simulated fleet comes from one address.
     REGISTER_LIMIT_PER_MINUTE: '10000',
@@ -112,14 +124,20 @@ export async function startCluster(
     ...options.env,
   };
   const services: Cluster['services'] = new Map();
-  const startService = async (name: string, service: string, port: number): Promise<void> => {
+  const startService = async (name: string, service: string, metricsPort: number): Promise<void> => {
     const postgresUrl = postgresUrls[service];
+    const port = await freePort();
     const engine = await startEngine({
       name,
       url: `http://127.0.0.1:${port}`,
       command: process.execPath,
       args: [fileURLToPath(new URL(`../../../services/${service}/src/main.ts`, import.meta.url))],
-      env: { ...common, PORT: String(port), ...(postgresUrl ? { POSTGRES_URL: postgresUrl } : {}) },
+      env: {
+        ...common,
+        PORT: String(port),
+        METRICS_PORT: String(metricsPort),
+        ...(postgresUrl ? { POSTGRES_URL: postgresUrl } : {}),
+      },
       dir: path.join(dir, name),
       ready: () =>
         fetch(`http://127.0.0.1:${port}/health/live`).then(
@@ -129,12 +147,13 @@ export async function startCluster(
       onUnexpectedEnd: (how) => log.warn({ service: name, how }, 'a service has ended'),
     });
     lifecycle.onClose(name, () => engine.stop());
-    services.set(name, Object.assign(engine, { baseUrl: engine.url }));
+    const internalUrl = `http://127.0.0.1:${metricsPort}`;
+    services.set(name, Object.assign(engine, { baseUrl: engine.url, internalUrl }));
   };
   const replicas = (service: string, count: number) =>
     Array.from({ length: count }, async (_, i) => startService(`${service}-${i + 1}`, service, await freePort()));
   await Promise.all([
-    startService('auth', 'auth', authPort),
+    startService('auth', 'auth', authInternalPort),
     ...replicas('ingest-gateway', options.gateways),
     ...replicas('session-writer', options.writers),
     ...replicas('workspace', 1),
@@ -206,17 +225,17 @@ async function startEngines(
   return { engines, allEngines, eventLogUrl: kafka.url };
 }
 
-async function untilReady(services: { baseUrl: string }[], log: Logger): Promise<void> {
+async function untilReady(services: ClusterService[], log: Logger): Promise<void> {
   const deadline = Date.now() + 60_000;
-  for (const { baseUrl } of services) {
+  for (const { internalUrl } of services) {
     for (;;) {
-      const answer = await fetch(`${baseUrl}/health/ready`).catch((error: unknown) => describeError(error));
+      const answer = await fetch(`${internalUrl}/health/ready`).catch((error: unknown) => describeError(error));
       if (typeof answer !== 'string' && answer.ok) break;
       if (Date.now() > deadline) {
         const why = typeof answer === 'string' ? answer : await answer.text();
-        throw new Error(`${baseUrl} is not ready: ${why}`);
+        throw new Error(`${internalUrl} is not ready: ${why}`);
       }
-      log.debug({ baseUrl }, 'not ready yet');
+      log.debug({ internalUrl }, 'not ready yet');
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }

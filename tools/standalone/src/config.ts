@@ -2,11 +2,14 @@ import path from 'node:path';
 import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
-const { CORS_ORIGINS } = httpConfig(8080);
+const { CORS_ORIGINS, METRICS_PORT, METRICS_TOKEN, DRAIN_SECONDS } = httpConfig(8080);
 
 /** What a person may set here; the services read their own variables besides (docs/operating.md). */
 export const configSchema = z.object({
   CORS_ORIGINS,
+  METRICS_PORT,
+  METRICS_TOKEN,
+  DRAIN_SECONDS,
   WORKTIDE_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   WORKTIDE_HOST: z.string().default('127.0.0.1'),
   WORKTIDE_DATA: z

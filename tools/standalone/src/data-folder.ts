@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { AppError, type Lifecycle } from '@worktide/runtime';
+import { startOf } from '@worktide/backends';
+import { AppError, type Lifecycle, sleep } from '@worktide/runtime';
 
 /** What is made once for a data folder and never leaves it. */
 export interface Secrets {
@@ -19,13 +20,13 @@ export interface DataFolder {
 
 /**
  * Takes a data folder for this process alone and reads or makes its secrets (readable by the owner only).
- * @throws AppError `DATA_IN_USE` while another process has it, `DATA_UNUSABLE` where it cannot be written.
+ * @throws AppError `DATA_IN_USE` while another process has it and goes on, `DATA_UNUSABLE` where it cannot be written.
  */
 export async function openDataFolder(folder: string, lifecycle: Lifecycle): Promise<DataFolder> {
   try {
     // Others may pass through (PostgreSQL runs as a user of its own where we are root) but not look around.
     await mkdir(folder, { recursive: true, mode: 0o711 });
-    await take(path.join(folder, 'owner'), folder, lifecycle);
+    await take(folder, lifecycle);
     return { path: folder, secrets: await readSecrets(path.join(folder, 'secrets.json')) };
   } catch (error) {
     if (error instanceof AppError) throw error;
@@ -33,9 +34,38 @@ export async function openDataFolder(folder: string, lifecycle: Lifecycle): Prom
   }
 }
 
-/** The file names its owner by process id and start time: an id alone may have gone to another program since. */
-async function take(file: string, folder: string, lifecycle: Lifecycle): Promise<void> {
-  const mine = `${process.pid} ${await startTime(process.pid)}`;
+const ownerFile = (folder: string): string => path.join(folder, 'owner');
+
+/** The process that has a data folder: an id alone may have gone to another program since, so its start goes with it. */
+async function ownerOf(folder: string): Promise<number | undefined> {
+  const [pid = '', started = ''] = (await readFile(ownerFile(folder), 'utf8').catch(() => '')).split(' ');
+  return pid !== '' && startOf(Number(pid)) === started ? Number(pid) : undefined;
+}
+
+/**
+ * Waits for an owner of the folder that is ending: one that was killed takes a while to give back its memory, one that
+ * was told to stop to close what it has.
+ * @throws AppError `DATA_IN_USE` where it goes on.
+ */
+export async function untilReleased(folder: string, { patienceMs = 5_000, signal }: Waiting = {}): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  for (let pid = await ownerOf(folder); pid !== undefined; pid = await ownerOf(folder)) {
+    if (Date.now() > deadline) {
+      throw new AppError('DATA_IN_USE', `The data folder ${folder} is in use by process ${pid}.`);
+    }
+    signal?.throwIfAborted();
+    await sleep(50, signal);
+  }
+}
+
+interface Waiting {
+  patienceMs?: number;
+  signal?: AbortSignal;
+}
+
+async function take(folder: string, lifecycle: Lifecycle): Promise<void> {
+  const file = ownerFile(folder);
+  const mine = `${process.pid} ${startOf(process.pid)}`;
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       const handle = await open(file, 'wx', 0o600);
@@ -46,26 +76,10 @@ async function take(file: string, folder: string, lifecycle: Lifecycle): Promise
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const [pid = '', started = ''] = (await readFile(file, 'utf8').catch(() => '')).split(' ');
-    if (pid !== '' && (await startTime(Number(pid))) === started) {
-      throw new AppError('DATA_IN_USE', `The data folder ${folder} is in use by process ${pid}.`);
-    }
+    await untilReleased(folder, { signal: lifecycle.signal });
     await rm(file, { force: true });
   }
   throw new AppError('DATA_IN_USE', `The data folder ${folder} is being taken by another process.`);
-}
-
-/** Field 22 of proc(5)'s stat, clock ticks since boot; empty where there is no such process (or no /proc: then any live id counts). */
-async function startTime(pid: number): Promise<string> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  if (text !== undefined) return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  if (await stat('/proc/self').catch(() => undefined)) return '';
-  try {
-    process.kill(pid, 0);
-    return 'alive';
-  } catch {
-    return '';
-  }
 }
 
 async function readSecrets(file: string): Promise<Secrets> {

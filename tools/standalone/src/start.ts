@@ -22,7 +22,7 @@ import * as sessionWriter from '@worktide/session-writer';
 import * as workspace from '@worktide/workspace';
 import type { ZodObject } from 'zod';
 import type { Config } from './config.ts';
-import { openDataFolder } from './data-folder.ts';
+import { openDataFolder, untilReleased } from './data-folder.ts';
 import { refuseWithoutRoom, watchDisk } from './disk.ts';
 import { endLeftovers } from './leftovers.ts';
 import { supervise } from './supervise.ts';
@@ -42,7 +42,13 @@ const limitsOfOnePerson = {
   MAIL_LIMIT_PER_MINUTE: '10000',
   IP_LIMIT_PER_MINUTE: '100000',
 };
-const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$|\[::1\]$)/.test(host);
+const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$|::ffff:127\.)/i.test(host);
+
+/** Where this machine reaches what listens there. */
+function originOf(host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
 
 const databaseServices = [auth, sessionWriter, workspace, screenshotProcessor];
 
@@ -54,16 +60,25 @@ export async function startStandalone(
   config: Config,
   options: StandaloneOptions,
 ): Promise<{ url: string; port: number }> {
-  const { lifecycle, log, onStep = () => {} } = options;
+  const { lifecycle, log } = options;
+  /** Between steps a signal ends the start. */
+  const step = (text?: string): void => {
+    lifecycle.signal.throwIfAborted();
+    if (text !== undefined) options.onStep?.(text);
+  };
   const port = config.WORKTIDE_PORT || (await freePort());
-  await requireFree(config.WORKTIDE_HOST, port);
+  const metricsPort = config.METRICS_PORT === 0 ? await freePort() : config.METRICS_PORT;
+  // Before the port: it may be the port of a run of this very folder, which is ending.
+  await untilReleased(config.WORKTIDE_DATA, { signal: lifecycle.signal });
+  await requireFree(config.WORKTIDE_HOST, port, 'WORKTIDE_PORT');
+  if (metricsPort !== undefined) await requireFree(config.WORKTIDE_HOST, metricsPort, 'METRICS_PORT');
   const data = await openDataFolder(config.WORKTIDE_DATA, lifecycle);
   await endLeftovers(data.path, log);
   const metrics = createMetrics({ processMetrics: true });
   const disk = await watchDisk(data.path, config.WORKTIDE_MIN_FREE_BYTES, { lifecycle, log, metrics });
   const watched = { lifecycle, log, disk };
 
-  onStep('Starting PostgreSQL and ClickHouse …');
+  step('Starting PostgreSQL and ClickHouse …');
   const [postgres, clickhouse] = await Promise.all([
     supervise(
       'postgres',
@@ -73,6 +88,7 @@ export async function startStandalone(
           password: data.secrets.postgresPassword,
           settings: ['max_connections=100', 'shared_buffers=128MB'],
           onUnexpectedEnd,
+          signal: lifecycle.signal,
         }),
       watched,
     ),
@@ -83,15 +99,17 @@ export async function startStandalone(
           dir: path.join(data.path, 'clickhouse'),
           password: data.secrets.clickhousePassword,
           onUnexpectedEnd,
+          signal: lifecycle.signal,
         }),
       watched,
     ),
   ]);
 
-  onStep('Preparing tables and topics …');
+  step('Preparing tables and topics …');
   const eventLogUrl = `lmdb:${path.join(data.path, 'log')}?reserveBytes=${disk.floorBytes}`;
   const postgresUrls = new Map<string, string>();
   for (const service of databaseServices) {
+    step();
     const url = await prepareServiceDatabase({
       adminUrl: postgres.url,
       database: service.database,
@@ -102,14 +120,15 @@ export async function startStandalone(
   }
   const clickhouseUrl = new URL(clickhouse.url);
   clickhouseUrl.pathname = '/worktide';
+  step();
   await migrateClickHouse(clickhouseUrl.href, analytics.migrationsFolder, { log });
 
   const eventLog = openEventLog(eventLogUrl, { clientId: 'standalone', log, metrics });
   lifecycle.onClose('event log', () => eventLog.close());
   await eventLog.admin.ensureTopics(allTopics());
 
-  onStep('Starting the services …');
-  const origin = `http://${config.WORKTIDE_HOST === '0.0.0.0' ? '127.0.0.1' : config.WORKTIDE_HOST}:${port}`;
+  step('Starting the services …');
+  const origin = originOf(config.WORKTIDE_HOST, port);
   const environment: Record<string, string | undefined> = {
     ...(isLoopback(config.WORKTIDE_HOST) ? limitsOfOnePerson : {}),
     SMTP_URL: `file:${path.join(data.path, 'mail')}`,
@@ -121,17 +140,21 @@ export async function startStandalone(
     // … but not where the engines are.
     HOST: undefined,
     PORT: undefined,
+    METRICS_PORT: undefined,
+    METRICS_TOKEN: undefined,
+    DRAIN_SECONDS: undefined,
     POSTGRES_READ_URL: undefined,
     EVENT_LOG_URL: eventLogUrl,
     SCHEMA_REGISTRY_URL: 'local:',
     KEY_VALUE_URL: 'memory:standalone',
     CLICKHOUSE_URL: clickhouseUrl.href,
-    AUTH_URL: origin,
+    AUTH_URL: metricsPort === undefined ? origin : originOf(config.WORKTIDE_HOST, metricsPort),
     INTERNAL_TOKEN: data.secrets.internalToken,
   };
   const services: Service[] = [];
   for (const service of [auth, workspace, gateway, sessionWriter, screenshotProcessor, analytics]) {
     const env = { ...environment, POSTGRES_URL: postgresUrls.get(service.serviceName) };
+    step();
     const child = log.child({ part: service.serviceName });
     services.push(refuseWithoutRoom(await start(service, env, { lifecycle, log: child, metrics }), disk));
   }
@@ -143,19 +166,26 @@ export async function startStandalone(
     metrics,
     host: config.WORKTIDE_HOST,
     port,
+    metricsPort,
+    metricsToken: config.METRICS_TOKEN,
+    drainMs: config.DRAIN_SECONDS * 1_000,
     corsOrigins: config.CORS_ORIGINS,
   });
 }
 
 /** Asked first, so that a port in use is known before anything has been started. */
-async function requireFree(host: string, port: number): Promise<void> {
+async function requireFree(host: string, port: number, variable: string): Promise<void> {
   const probe = createServer();
   await new Promise<void>((resolve, reject) => {
     probe.once('error', (cause) =>
       reject(
-        new AppError('PORT_IN_USE', `Port ${port} is in use by another program; choose one with WORKTIDE_PORT=8081.`, {
-          cause,
-        }),
+        new AppError(
+          'PORT_IN_USE',
+          `Port ${port} is in use by another program; choose one with ${variable}=${port + 1}.`,
+          {
+            cause,
+          },
+        ),
       ),
     );
     probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve()));

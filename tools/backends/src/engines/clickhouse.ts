@@ -9,6 +9,8 @@ export interface ClickHouseOptions {
   /** Of the user `default`; none unless said. */
   password?: string;
   onUnexpectedEnd?: (how: string) => void;
+  /** Ends the start. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -28,6 +30,7 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Engin
     env: { CLICKHOUSE_PASSWORD: password, UV_THREADPOOL_SIZE: '16' },
     dir,
     onUnexpectedEnd: options.onUnexpectedEnd,
+    signal: options.signal,
     ready: () => answers(`http://127.0.0.1:${port}/ping`),
   });
 }

@@ -1,9 +1,10 @@
-import { chmod, chown, copyFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Certificate } from '../certificates.ts';
 import { run } from '../command.ts';
 import { accepts, type Engine, startEngine } from '../engine.ts';
 import { freePort } from '../ports.ts';
+import { isZombie } from '../processes.ts';
 import { dataFolder, programsFor, type ServerUser, serverUser } from './postgres-user.ts';
 
 export interface PostgresOptions {
@@ -17,6 +18,8 @@ export interface PostgresOptions {
   /** Takes connections with TLS too. */
   certificate?: Certificate;
   onUnexpectedEnd?: (how: string) => void;
+  /** Ends the start. */
+  signal?: AbortSignal;
 }
 
 /** By way of another name, so that an interrupted initdb is not taken for a database. */
@@ -44,6 +47,19 @@ async function tlsSettings(certificate: Certificate, data: string, user: ServerU
   return ['ssl=on', `ssl_cert_file=${own.cert}`, `ssl_key_file=${own.key}`];
 }
 
+/** Past the largest id that Linux gives (PID_MAX_LIMIT). */
+const nobody = 4_194_305;
+
+/**
+ * A server that was killed and that nobody has asked after keeps its id, and the next one would take it for running for
+ * as long as that lasts. The rest of its file stays: by that the next one sees whether its children are still at work.
+ */
+async function nameNoZombie(data: string): Promise<void> {
+  const file = path.join(data, 'postmaster.pid');
+  const [pid = '', ...rest] = (await readFile(file, 'utf8').catch(() => '')).split('\n');
+  if (isZombie(Number(pid))) await writeFile(file, [nobody, ...rest].join('\n'));
+}
+
 /** A real PostgreSQL 18 on loopback; `url` is the superuser's, database `postgres`. */
 export async function startPostgres(options: PostgresOptions): Promise<Engine> {
   const { dir, password = 'postgres', settings = [], certificate } = options;
@@ -52,6 +68,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Engine> {
   const bin = await programsFor(user);
   const data = await dataFolder(dir, user);
   if (!(await stat(data).catch(() => undefined))) await initialise(bin, data, password, user);
+  await nameNoZombie(data);
   const given = [
     `port=${port}`,
     'listen_addresses=127.0.0.1',
@@ -73,6 +90,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Engine> {
     cwd: path.dirname(data),
     ...user,
     onUnexpectedEnd: options.onUnexpectedEnd,
+    signal: options.signal,
     // SIGINT is PostgreSQL's fast shutdown: it ends sessions instead of waiting for them.
     stopSignal: 'SIGINT',
     ready: async (log) => log.includes('ready to accept connections') && (await accepts(port)),
