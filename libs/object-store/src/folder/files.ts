@@ -100,7 +100,7 @@ async function nameIt(temporary: string, file: string, ifAbsent: boolean): Promi
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EEXIST') throw conflict('OBJECT_EXISTS', 'There is such an object already.');
       // Somebody removed the empty folder in between.
-      if (code !== 'ENOENT' || attempt === 20) throw error;
+      if (!isAbsence(error) || attempt === 20) throw error;
     }
   }
 }
