@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
@@ -103,6 +102,9 @@ interface Begun extends Socket {
   operation: string;
 }
 
+const ended = (socket: Socket): Promise<unknown> =>
+  socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
+
 /** Begins every operation up to every stage; resolves when their handlers wait for the rest. */
 async function beginAll(): Promise<Begun[]> {
   const begun = operations.flatMap(({ name, origin, head, body }) =>
@@ -205,7 +207,7 @@ test.each([
 
 test('a client that falls silent is answered 408 and leaves nothing behind', async () => {
   const begun = await beginAll();
-  await Promise.all(begun.map((socket) => socket.closed || once(socket, 'close')));
+  await Promise.all(begun.map(ended));
   const others = begun.filter(({ received }) => !/^HTTP\/1\.1 408 /.test(received));
   expect(others.map(({ operation, received }) => `${operation}: ${received}`)).toEqual([]);
   await untilNothingIsHeld();
@@ -221,7 +223,7 @@ test('what was cut has left room for what is whole', async () => {
 test('a stop waits for them for its part of the time only, and closes everything', async () => {
   const begun = await beginAll();
   await product.process.stop();
-  await Promise.all(begun.map((socket) => socket.closed || once(socket, 'close')));
+  await Promise.all(begun.map(ended));
   const lines = (await readFile(path.join(product.data, 'worktide.log'), 'utf8')).trim().split('\n');
   const log = lines.map((line) => JSON.parse(line) as { msg: string; closer?: string; clean?: boolean });
   expect(log.filter(({ closer }) => closer !== undefined)).toEqual([]);

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -273,8 +274,13 @@ describe('a start that cannot be', () => {
   });
 
   test('names the data folder in use and ends with 1, and the owner goes on', async () => {
-    const outcome = await start({ WORKTIDE_PORT: '0', WORKTIDE_DATA: product.data });
+    const log = path.join(product.data, 'worktide.log');
+    const { ino } = await stat(log);
+    // On the same port, as who forgot that it runs: the folder is what is said.
+    const outcome = await start({ WORKTIDE_PORT: new URL(product.url).port, WORKTIDE_DATA: product.data });
     expect(outcome.code).toBe(1);
+    // The log is still the owner's.
+    expect((await stat(log)).ino).toBe(ino);
     expect(outcome.output).toContain(`The data folder ${product.data} is in use by process ${product.process.pid}.`);
     expect(await notReady(product.url)).toEqual([]);
   });

@@ -10,6 +10,7 @@ import {
   runProcess,
 } from '@worktide/runtime';
 import { configSchema } from './config.ts';
+import { untilReleased } from './data-folder.ts';
 import { startStandalone } from './start.ts';
 import { welcome } from './welcome.ts';
 
@@ -30,6 +31,8 @@ async function openLogFile(folder: string): Promise<LogSink> {
 
 try {
   const config = loadConfig(configSchema, process.env);
+  // Before anything of the folder is touched, its log included, which may be another run's.
+  await untilReleased(config.WORKTIDE_DATA);
   const file = await openLogFile(config.WORKTIDE_DATA);
   // JSON lines go to the file; the terminal is for a person and shows what went wrong, in a sentence.
   const destination = {

@@ -22,7 +22,7 @@ import * as sessionWriter from '@worktide/session-writer';
 import * as workspace from '@worktide/workspace';
 import type { ZodObject } from 'zod';
 import type { Config } from './config.ts';
-import { openDataFolder, untilReleased } from './data-folder.ts';
+import { openDataFolder } from './data-folder.ts';
 import { refuseWithoutRoom, watchDisk } from './disk.ts';
 import { endLeftovers } from './leftovers.ts';
 import { supervise } from './supervise.ts';
@@ -68,8 +68,6 @@ export async function startStandalone(
   };
   const port = config.WORKTIDE_PORT || (await freePort());
   const metricsPort = config.METRICS_PORT === 0 ? await freePort() : config.METRICS_PORT;
-  // Before the port: it may be the port of a run of this very folder, which is ending.
-  await untilReleased(config.WORKTIDE_DATA, { signal: lifecycle.signal });
   await requireFree(config.WORKTIDE_HOST, port, 'WORKTIDE_PORT');
   if (metricsPort !== undefined) await requireFree(config.WORKTIDE_HOST, metricsPort, 'METRICS_PORT');
   const data = await openDataFolder(config.WORKTIDE_DATA, lifecycle);

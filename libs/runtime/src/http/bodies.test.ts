@@ -95,9 +95,9 @@ const untilNothingIsHeld = async (): Promise<void> => {
     await untilGauge(`worktide_http_${name}`, 0);
   }
 };
-const ended = async (socket: Socket): Promise<void> => {
-  if (!socket.closed) await once(socket, 'close');
-};
+// Not `once` of node:events, which an error ends: who still writes when it is cut may be told so by a reset.
+const ended = (socket: Socket): Promise<unknown> =>
+  socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
 
 const routes = (more: Partial<RawRoute> = {}): RawRoute[] => [
   raw('/iterator', byIterator, more),

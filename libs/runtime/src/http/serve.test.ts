@@ -85,7 +85,7 @@ test('closing finishes the running request and takes no new one', async () => {
 });
 
 test('a request that does not end uses up its part of the deadline and no more; what was opened before is closed', async () => {
-  const { handler, entered } = gate();
+  const { handler, entered, leave } = gate();
   let budget = 0;
   const { url } = await start(handler, {
     deadlineMs: 1_000,
@@ -100,6 +100,7 @@ test('a request that does not end uses up its part of the deadline and no more; 
   await expect(running).rejects.toThrow();
   expect(await closing).toBe(true);
   expect(budget).toBeGreaterThan(100);
+  leave();
 });
 
 test('handlers are told before they are cut, so that they can still answer', async () => {
