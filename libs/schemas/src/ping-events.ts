@@ -2,8 +2,20 @@ import { z } from 'zod';
 import { eventDeviceId, id, instantMs, pingState } from './common.ts';
 import { conformsTo } from './conforms.ts';
 
-/** Bounds of the log itself, in characters: no deployment may configure its limits above them. */
-export const pingEventBounds = { app: 2_048, title: 8_192, url: 16_384 } as const;
+const day = 24 * 3_600_000;
+
+/**
+ * Bounds of the log itself, texts in characters and times in ms: what a deployment accepts must lie within them, and every
+ * consumer takes all that does. A ping reaches less far ahead than the tables are made, and begins after 1970.
+ */
+export const pingEventBounds = {
+  app: 2_048,
+  title: 8_192,
+  url: 16_384,
+  durationMs: 31 * day,
+  futureMs: 31 * day,
+  ageMs: 50 * 365 * day,
+} as const;
 
 /** A validated ping on its way through the log. Times in epoch milliseconds, `host` already derived from the URL. */
 export const pingEvent = z.object({

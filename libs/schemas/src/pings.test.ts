@@ -158,6 +158,42 @@ describe('readUrl', () => {
     expect(readUrl('https://me:secret@example.com/x')).toEqual({ url: 'https://example.com/x', host: 'example.com' });
   });
 
+  test.each([
+    [`http://u@e.example/${'😀'.repeat(1_400)}`, `http://e.example/${'😀'.repeat(1_400)}`],
+    ['http://a:b@c:d@e.example?x@y', 'http://e.example?x@y'],
+    ['HTTP:\\\\u@e.example\\x@y', 'HTTP:\\\\e.example\\x@y'],
+    [' https:u@bücher.example#@', ' https:bücher.example#@'],
+    ['ht\ttps://u:\np@e.example/ü', 'https://e.example/ü'],
+    ['http://u@e.example/@v', 'http://e.example/@v'],
+  ])('%# without its credentials, the rest as it was given', (given, kept) => {
+    expect(readUrl(given)).toMatchObject({ url: kept });
+  });
+
+  test('whatever names a user: it is gone, the address is the same, and it is no longer than before', () => {
+    const slashes = fc.constantFrom('//', '', '/', '\\\\', '/\\/');
+    const text = fc.string({ unit: fc.constantFrom('a', '@', ':', '%40', '😀', 'ü', '\t', '&', ' ', '[') });
+    const rest = fc.string({ unit: fc.constantFrom('a', '@', '/', '?', '#', '😀', '\\', ' ', '%', '..') });
+    fc.assert(
+      fc.property(
+        slashes,
+        text,
+        fc.constantFrom('e.example', 'bücher.example:81', '[::1]'),
+        rest,
+        (s, user, host, r) => {
+          const given = `http:${s}${user}@${host}/${r}`;
+          fc.pre(URL.canParse(given) && new URL(given).username !== '');
+          const read = readUrl(given) as { url: string };
+          const [was, now] = [new URL(given), new URL(read.url)];
+          expect([now.username, now.password]).toEqual(['', '']);
+          was.username = was.password = '';
+          expect(now.href).toBe(was.href);
+          expect(read.url.length).toBeLessThan(given.length);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
   test('the quick way and the parser agree', () => {
     fc.assert(
       fc.property(fc.webUrl({ withFragments: true, withQueryParameters: true }), (url) => {

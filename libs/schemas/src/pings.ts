@@ -132,7 +132,8 @@ export function checkPing(value: unknown, context: PingContext): CheckedPing {
   const endedAt = epochMs(p.endedAt);
   if (Number.isNaN(startedAt) || Number.isNaN(endedAt)) return problem('INVALID_TIME', 'Not a time.');
   if (endedAt < startedAt) return problem('END_BEFORE_START', 'endedAt is before startedAt.');
-  if (startedAt < nowMs - limits.maxAgeMs) {
+  // Events know no time before the epoch, whatever the limit.
+  if (startedAt < Math.max(nowMs - limits.maxAgeMs, 0)) {
     return problem('TOO_OLD', `startedAt is more than ${limits.maxAgeMs / 86_400_000} days ago.`);
   }
   if (endedAt > nowMs + limits.maxFutureMs) {

@@ -13,8 +13,9 @@ export type ReadUrl = { url: string; host: string | null } | { code: string; mes
 const plain = /^https?:\/\/((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9]+)(?:[/?#][\x21-\x7e]*)?$/;
 
 /**
- * What is kept of a ping's URL. `http(s)`: the URL without credentials and its host, lower case, without port and
- * leading `www.`; other schemes: the scheme alone and no host.
+ * What is kept of a ping's URL, never longer than what was given. `http(s)`: the URL without credentials (its origin
+ * where they cannot be told from the rest) and its host, lower case, without port and leading `www.`; other schemes:
+ * the scheme alone and no host.
  */
 export function readUrl(text: string): ReadUrl {
   const quick = plain.exec(text);
@@ -38,9 +39,18 @@ export function readUrl(text: string): ReadUrl {
     // A password in an address is nobody's to store.
     parsed.username = '';
     parsed.password = '';
-    return { url: parsed.href, host: withoutWww(parsed.hostname) };
+    const url = withoutCredentials(text);
+    const same = URL.canParse(url) && new URL(url).href === parsed.href;
+    return { url: same ? url : parsed.origin, host: withoutWww(parsed.hostname) };
   }
   return { url: text, host: withoutWww(parsed.hostname) };
 }
+
+/**
+ * The text as it was given, but for the credentials: the parser's own spelling is percent-encoded, up to twelve
+ * characters for one. Read as the URL Standard reads it: any slashes, either way, and the last `@` before the path.
+ */
+const withoutCredentials = (text: string): string =>
+  text.replace(/[\t\n\r]/g, '').replace(/^([^a-z]*https?:[/\\]*)[^/\\?#]*@/i, '$1');
 
 const withoutWww = (host: string): string => (host.startsWith('www.') && host.length > 4 ? host.slice(4) : host);

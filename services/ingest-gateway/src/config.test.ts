@@ -45,3 +45,12 @@ test('limits above what the log takes are refused, with every other problem', ()
   const env = { ...required, PINGS_MAX_APP_LENGTH: '100000', INTERNAL_TOKEN: 'short' };
   expect(() => loadConfig(configSchema, env)).toThrow(/INTERNAL_TOKEN: .*\n.*PINGS_MAX_APP_LENGTH: /);
 });
+
+test.each([
+  ['PINGS_MAX_DURATION_SECONDS', 31 * 86_400],
+  ['PINGS_MAX_FUTURE_SECONDS', 31 * 86_400],
+  ['PINGS_MAX_AGE_DAYS', 50 * 365],
+])('%s: what the consumers would refuse cannot be accepted', (name, most) => {
+  expect(loadConfig(configSchema, { ...required, [name]: String(most) })).toMatchObject({ [name]: most });
+  expect(() => loadConfig(configSchema, { ...required, [name]: String(most + 1) })).toThrow(`${name}: `);
+});

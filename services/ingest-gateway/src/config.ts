@@ -8,6 +8,9 @@ import { type StorageLimits, storageQuotaOf } from './storage/quota.ts';
 const positive = z.coerce.number().int().positive();
 const characters = (fallback: number, bound: number) =>
   positive.max(bound / 2, 'larger than the log takes').default(fallback);
+/** What the consumers of the log would refuse, the gateway must not be told to accept. */
+const time = (fallbackMs: number, boundMs: number, unitMs: number) =>
+  positive.max(boundMs / unitMs, 'larger than the log takes').default(fallbackMs / unitMs);
 
 /** The gateway's environment. It knows no database: only the log, the schema registry, the object store and auth. */
 export const configSchema = z.object({
@@ -36,9 +39,9 @@ export const configSchema = z.object({
   PINGS_MAX_APP_LENGTH: characters(defaultPingLimits.maxAppLength, pingEventBounds.app),
   PINGS_MAX_TITLE_LENGTH: characters(defaultPingLimits.maxTitleLength, pingEventBounds.title),
   PINGS_MAX_URL_LENGTH: characters(defaultPingLimits.maxUrlLength, pingEventBounds.url),
-  PINGS_MAX_DURATION_SECONDS: positive.default(defaultPingLimits.maxDurationMs / 1000),
-  PINGS_MAX_AGE_DAYS: positive.default(defaultPingLimits.maxAgeMs / 86_400_000),
-  PINGS_MAX_FUTURE_SECONDS: positive.default(defaultPingLimits.maxFutureMs / 1000),
+  PINGS_MAX_DURATION_SECONDS: time(defaultPingLimits.maxDurationMs, pingEventBounds.durationMs, 1_000),
+  PINGS_MAX_AGE_DAYS: time(defaultPingLimits.maxAgeMs, pingEventBounds.ageMs, 86_400_000),
+  PINGS_MAX_FUTURE_SECONDS: time(defaultPingLimits.maxFutureMs, pingEventBounds.futureMs, 1_000),
 
   /**
    * Pings that an organisation may send, by its plan, as `<a second>/<at once>` or `unlimited`. A request with more pings

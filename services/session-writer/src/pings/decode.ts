@@ -1,6 +1,6 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
 import { AppError } from '@worktide/runtime';
-import { type Codec, isPingEvent, isStorable, type PingEvent, pingEvent, pingsEnvelope } from '@worktide/schemas';
+import { type Codec, isPingEvent, isStorable, type PingEvent, pingEvent, pingEventBounds, pingsEnvelope } from '@worktide/schemas';
 import type { KeySpan, UsageKey } from '../merge/index.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 
@@ -21,12 +21,6 @@ export interface Decoded {
   streams: StreamPings[];
   bad: BadRecord[];
 }
-
-/**
- * The gateway's own limit is configurable (24 h unless said). This one only bounds what one ping can make a writer do:
- * it touches two months at most, three around February.
- */
-const maxDurationMs = 31 * 24 * 3_600_000;
 
 export interface DecodeOptions {
   codec: Codec;
@@ -91,7 +85,8 @@ function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLet
   const ping = value;
   const { startedAt, endedAt } = ping;
   if (endedAt < startedAt) return refuse('END_BEFORE_START', 'endedAt is before startedAt.');
-  if (endedAt - startedAt > maxDurationMs) return refuse('TOO_LONG', 'The ping is longer than 31 days.');
+  // It touches two months at most, three around February.
+  if (endedAt - startedAt > pingEventBounds.durationMs) return refuse('TOO_LONG', 'The ping is longer than 31 days.');
   if (endedAt >= latest) return refuse('IN_FUTURE', 'endedAt is months ahead.');
   for (const field of ['app', 'host', 'deviceId', 'source'] as const) {
     const text = ping[field];
