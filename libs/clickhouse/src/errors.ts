@@ -1,16 +1,15 @@
 import { isNativeError } from 'node:util/types';
 import { ClickHouseError } from '@clickhouse/client';
-import { AppError, storageFull, unavailable } from '@worktide/runtime';
+import { AppError, overdue, storageFull, unavailable } from '@worktide/runtime';
 
 /**
  * ClickHouse's codes (src/Common/ErrorCodes.cpp) that say "not now" rather than "never": load, limits, outages, and
  * what an operator has yet to put right (migrations, password, disk). Trying the same again later may succeed.
  */
 const passing = new Map([
+  [16, 'NO_SUCH_COLUMN_IN_TABLE'],
   [60, 'UNKNOWN_TABLE'],
   [81, 'UNKNOWN_DATABASE'],
-  [159, 'TIMEOUT_EXCEEDED'],
-  [160, 'TOO_SLOW'],
   [164, 'READONLY'],
   [202, 'TOO_MANY_SIMULTANEOUS_QUERIES'],
   [203, 'NO_FREE_CONNECTION'],
@@ -40,17 +39,27 @@ function isFull({ code, message }: ClickHouseError): boolean {
   return fileSystemCodes.has(Number(code)) && /No space left on device|errno: 28\b/.test(message);
 }
 
+/** It is there, and did not finish in time: perhaps too much was asked of it at once. */
+const late = new Map([
+  [159, 'TIMEOUT_EXCEEDED'],
+  [160, 'TOO_SLOW'],
+]);
+
 /**
- * What a failed call of the client means: an AppError 503 `STORAGE_FULL` where its disk is full; an AppError 503 with the original as its cause where another try later may
- * succeed (away, overloaded, out of memory, not migrated yet); anything else, such as a syntax error, as it came.
+ * What a failed call of the client means: an AppError 503 `STORAGE_FULL` where its disk is full; an AppError 503 with the
+ * original as its cause where another try later may succeed (away, overloaded, out of memory, not migrated yet;
+ * `DEPENDENCY_TIMEOUT` where it took too long); anything else, such as a syntax error, as it came.
  */
 export function mapClickHouseError(error: unknown): unknown {
   if (error instanceof AppError) return error;
   if (error instanceof ClickHouseError) {
     if (isFull(error)) return storageFull(error);
+    if (late.has(Number(error.code))) return overdue('clickhouse', error);
     return passing.has(Number(error.code)) ? unavailable('clickhouse', error) : error;
   }
   // Mistakes of ours; everything else the client throws comes from the connection or from a proxy before the server.
   if (!isNativeError(error) || ['TypeError', 'RangeError', 'SyntaxError'].includes(error.name)) return error;
+  // What the client says where no answer came within its own timeout.
+  if (error.message.startsWith('Timeout error')) return overdue('clickhouse', error);
   return unavailable('clickhouse', error);
 }

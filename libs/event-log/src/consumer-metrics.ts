@@ -11,6 +11,7 @@ export interface ConsumerMetrics {
   handled(seconds: number): void;
   failed(): void;
   deadLetter(topic: string): void;
+  setAside(senders: number): void;
 }
 
 export function createConsumerMetrics(metrics: Metrics, group: string): ConsumerMetrics {
@@ -31,13 +32,19 @@ export function createConsumerMetrics(metrics: Metrics, group: string): Consumer
   );
   const failures = metrics.counter(
     'worktide_consumer_batch_failures_total',
-    'Attempts at a batch that failed and are repeated.',
+    'Attempts at a batch, or a part of one, that failed.',
     ['group'],
   );
   const letters = metrics.counter('worktide_consumer_dead_letters_total', 'Records put onto the dead-letter topic.', [
     'group',
     'topic',
   ]);
+  const setAside = metrics.gauge(
+    'worktide_consumer_senders_set_aside',
+    'Senders over their limit of dead letters: kept by whole records, some of them unread.',
+    ['group'],
+  );
+  setAside.set({ group }, 0);
   return {
     state(now) {
       for (const name of states) state.set({ group, state: name }, name === now ? 1 : 0);
@@ -53,6 +60,7 @@ export function createConsumerMetrics(metrics: Metrics, group: string): Consumer
     handled: (value) => seconds.observe({ group }, value),
     failed: () => failures.inc({ group }),
     deadLetter: (topic) => letters.inc({ group, topic }),
+    setAside: (senders) => setAside.set({ group }, senders),
   };
 }
 

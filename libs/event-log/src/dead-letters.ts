@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { AppError } from '@worktide/runtime';
 import type { DeadLetterReason, LogRecord, StoredRecord } from './types.ts';
 
 /** Headers of a dead letter; `time` is ISO 8601, partition and offset decimal. The record's own headers stay. */
@@ -11,17 +9,38 @@ export const deadLetterHeaders = {
   partition: 'worktide-partition',
   offset: 'worktide-offset',
   time: 'worktide-time',
+  /** Whose it is, where the record says so. */
+  organization: 'worktide-organization',
+  user: 'worktide-user',
+  /** Bytes of a value that was too large to be kept; it stands where the record came from. */
+  leftOut: 'worktide-left-out',
 } as const;
+
+/** A record that can never succeed, or a part of one. */
+export interface Letter {
+  record: StoredRecord;
+  reason: DeadLetterReason;
+  /** What to keep instead of the whole value; made only where it is kept. */
+  value?: Buffer | (() => Buffer);
+}
+
+/**
+ * Whose a record is, as its envelope says: for people and for filters, decided by nobody. Looked for near the beginning,
+ * where the envelope's own fields stand in all of our topics.
+ */
+export function originOf({ value }: Pick<StoredRecord, 'value'>): { organizationId?: string; userId?: string } {
+  const head = value.toString('latin1', 0, 256);
+  const [, organizationId] = /"organizationId":"([\w-]{36})"/.exec(head) ?? [];
+  const [, userId] = /"userId":"([\w-]{36})"/.exec(head) ?? [];
+  return { ...(organizationId ? { organizationId } : {}), ...(userId ? { userId } : {}) };
+}
 
 /** A message is for people and may quote hostile input: bounded, so that it cannot make a record too large. */
 const maxMessageLength = 1_000;
 
-export function deadLetterRecord(
-  group: string,
-  record: StoredRecord,
-  reason: DeadLetterReason,
-  value: Buffer = record.value,
-): LogRecord {
+export function deadLetterRecord(group: string, { record, reason, value: part }: Letter): LogRecord {
+  const value = typeof part === 'function' ? part() : (part ?? record.value);
+  const { organizationId, userId } = originOf(record);
   return {
     key: record.key,
     value,
@@ -34,77 +53,32 @@ export function deadLetterRecord(
       [deadLetterHeaders.partition]: String(record.partition),
       [deadLetterHeaders.offset]: String(record.offset),
       [deadLetterHeaders.time]: new Date().toISOString(),
+      ...(organizationId ? { [deadLetterHeaders.organization]: organizationId } : {}),
+      ...(userId ? { [deadLetterHeaders.user]: userId } : {}),
     },
   };
 }
 
-/** Counts dead letters within a sliding window. */
-export interface DeadLetterLimiter {
-  /** Whether one more is within the limit; counts it if so. */
-  admit(now: number): boolean;
+/** Another writer's record may be larger than we can write with a reason: where it was says enough for a while. */
+export function withoutValue(letter: LogRecord): LogRecord {
+  const headers = { ...letter.headers, [deadLetterHeaders.leftOut]: String(letter.value.length) };
+  return { key: letter.key, value: Buffer.alloc(0), headers };
 }
 
-export function createDeadLetterLimiter(limit: { count: number; windowMs: number }): DeadLetterLimiter {
-  const times: number[] = [];
-  return {
-    admit(now) {
-      while (times.length > 0 && times[0]! <= now - limit.windowMs) times.shift();
-      if (times.length >= limit.count) return false;
-      times.push(now);
-      return true;
-    },
-  };
-}
-
-/** The dead letters of one batch across its retries: each is written and counted once. */
-export interface BatchDeadLetters {
-  add(record: StoredRecord, reason: DeadLetterReason, value?: Buffer): Promise<void>;
-  /** Called before each attempt at the batch. */
-  begin(): void;
-  /** Rejects when one of this attempt is not durable, also where the handler did not wait for it. */
-  settled(): Promise<void>;
-}
-
-export function createBatchDeadLetters(options: {
-  admit: () => boolean;
-  write: (record: StoredRecord, reason: DeadLetterReason, value?: Buffer) => Promise<void>;
-}): BatchDeadLetters {
-  const written = new Map<string, Promise<void>>();
-  const admitted = new Set<string>();
-  let failure: { error: unknown } | undefined;
-
-  async function write(id: string, record: StoredRecord, reason: DeadLetterReason, value?: Buffer): Promise<void> {
-    if (!admitted.has(id) && !options.admit()) throw deadLetterLimit();
-    admitted.add(id);
-    await options.write(record, reason, value);
+/**
+ * What is written of these letters: all of a sender within its limit; above it, of each record one letter with the
+ * whole of it, so that nothing is lost and a sender costs no more than its records.
+ */
+export function boundLetters(letters: readonly Letter[], isWithin: (letter: Letter) => boolean): Letter[] {
+  const whole = new Set<StoredRecord>();
+  const bounded: Letter[] = [];
+  for (const letter of letters) {
+    if (whole.has(letter.record)) continue;
+    if (isWithin(letter)) bounded.push(letter);
+    else {
+      whole.add(letter.record);
+      bounded.push({ record: letter.record, reason: letter.reason });
+    }
   }
-
-  return {
-    add(record, reason, value) {
-      // One record may hold several bad items: what tells them apart is what is kept of each.
-      const kept = value ? createHash('sha256').update(value).digest('base64') : '';
-      const id = `${record.topic}/${record.partition}/${record.offset}/${reason.code}/${kept}`;
-      let writing = written.get(id);
-      if (!writing) {
-        writing = write(id, record, reason, value);
-        written.set(id, writing);
-        // Forgotten on failure, so that the batch's next attempt tries again.
-        writing.catch((error) => {
-          failure ??= { error };
-          written.delete(id);
-        });
-      }
-      return writing;
-    },
-    begin() {
-      failure = undefined;
-    },
-    async settled() {
-      await Promise.allSettled(written.values());
-      if (failure) throw failure.error;
-    },
-  };
+  return bounded;
 }
-
-const deadLetterLimit = (): AppError =>
-  new AppError('DEAD_LETTER_LIMIT', 'Too many records could not be processed; the consumer has stopped.');

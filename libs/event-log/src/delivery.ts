@@ -1,10 +1,11 @@
 import { backoffMs, describeError, type Logger, type Metrics, sleep, unavailable } from '@worktide/runtime';
-import { deadLetterTopic } from '@worktide/schemas';
 import { createRecordBuffer } from './buffer.ts';
 import { createConsumerMetrics } from './consumer-metrics.ts';
-import { createBatchDeadLetters, createDeadLetterLimiter, deadLetterRecord } from './dead-letters.ts';
+import { settle } from './narrow.ts';
+import { createSenders } from './senders.ts';
 import { createSignal } from './signal.ts';
-import type { BatchContext, ConsumeOptions, Consumer, ConsumerState, LogRecord, StoredRecord } from './types.ts';
+import type { ConsumeOptions, Consumer, ConsumerState, LogRecord, StoredRecord } from './types.ts';
+import { createLetterWriter } from './write-letters.ts';
 
 /** What an adapter does for a consumer. */
 export interface Source {
@@ -49,7 +50,7 @@ interface Batch {
 }
 
 const defaults = { maxRecords: 10_000, maxBytes: 4 * 1024 * 1024, lingerMs: 0 };
-const defaultDeadLetterLimit = { count: 100, windowMs: 60_000 };
+const defaultDeadLetterLimit = { count: 100, senders: 10, windowMs: 60_000 };
 const lagEveryMs = 10_000;
 
 /**
@@ -65,7 +66,16 @@ export function createDelivery(
   checkOptions(options, { maxRecords, maxBytes, lingerMs });
   const log = environment.log.child({ group: options.group });
   const metrics = createConsumerMetrics(environment.metrics, options.group);
-  const limiter = createDeadLetterLimiter(options.deadLetterLimit ?? defaultDeadLetterLimit);
+  const limit = options.deadLetterLimit ?? defaultDeadLetterLimit;
+  const senders = createSenders(limit);
+  const writeLetters = createLetterWriter({
+    group: options.group,
+    senders,
+    write: source.writeDeadLetter,
+    onFailure: (error) => setTrouble({ kind: 'batch', error }),
+    log,
+    metrics,
+  });
   const buffer = createRecordBuffer();
   const work = createSignal();
   const room = createSignal();
@@ -74,12 +84,12 @@ export function createDelivery(
   let running: Batch | undefined;
   let joined = false;
   let paused = false;
-  let overLimit = false;
+  let held = false;
   let ended = false;
   let trouble: { kind: 'batch' | 'log'; error: unknown } | undefined;
 
   function state(): ConsumerState {
-    if (overLimit || ended) return 'stopped';
+    if (held || ended) return 'stopped';
     if (paused) return 'paused';
     if (trouble) return 'retrying';
     if (!joined) return 'starting';
@@ -93,7 +103,7 @@ export function createDelivery(
 
   async function nextBatch(): Promise<Batch | undefined> {
     while (!closing.signal.aborted) {
-      const blocked = paused || overLimit || buffer.count === 0;
+      const blocked = paused || buffer.count === 0;
       const wait = buffer.since + lingerMs - performance.now();
       if (!blocked && (wait <= 0 || buffer.count >= maxRecords || buffer.bytes >= maxBytes)) {
         const records = buffer.take(maxRecords, maxBytes);
@@ -107,44 +117,63 @@ export function createDelivery(
 
   /** Whether there is no point in another attempt: the batch has gone to another member, or the consumer closes. */
   const isOver = (batch: Batch): boolean => batch.signal.aborted || closing.signal.aborted;
-  const backoff = (attempt: number, batch: Batch): Promise<void> =>
-    sleep(backoffMs(attempt), AbortSignal.any([batch.signal, closing.signal]));
+  const overSignal = (batch: Batch): AbortSignal => AbortSignal.any([batch.signal, closing.signal]);
+  const backoff = (attempt: number, batch: Batch): Promise<void> => sleep(backoffMs(attempt), overSignal(batch));
 
-  async function handle(batch: Batch): Promise<boolean> {
-    const letters = createBatchDeadLetters({
-      admit() {
-        if (overLimit || !limiter.admit(Date.now())) stopOverLimit();
-        return !overLimit;
-      },
-      async write(record, reason, value) {
-        await source.writeDeadLetter(
-          deadLetterTopic(record.topic),
-          deadLetterRecord(options.group, record, reason, value),
-        );
-        metrics.deadLetter(record.topic);
-        const { topic, partition, offset } = record;
-        log.warn({ topic, partition, offset, code: reason.code }, `dead letter: ${reason.message}`);
-      },
-    });
-    const context: BatchContext = { deadLetter: letters.add, signal: batch.signal };
+  function onFailure(error: unknown, records: number, attempt: number): void {
+    metrics.failed();
+    setTrouble({ kind: 'batch', error });
+    log.warn({ err: error, attempt, records }, `handling failed: ${describeError(error)}`);
+  }
+
+  async function becomeReady(batch: Batch): Promise<void> {
     for (let attempt = 0; ; attempt++) {
-      const started = performance.now();
       try {
-        letters.begin();
-        await options.handle(batch.records, context);
-        await letters.settled();
-        metrics.handled((performance.now() - started) / 1000);
-        return !overLimit && !batch.signal.aborted;
+        await options.ready?.();
+        return;
       } catch (error) {
-        if (overLimit || isOver(batch)) return false;
-        metrics.failed();
-        setTrouble({ kind: 'batch', error });
-        const { length } = batch.records;
-        log.warn({ err: error, attempt, records: length }, `batch failed, trying again: ${describeError(error)}`);
+        onFailure(error, batch.records.length, attempt);
         await backoff(attempt, batch);
-        if (isOver(batch)) return false;
+        if (isOver(batch)) return;
       }
     }
+  }
+
+  /** Handles a batch and puts aside what cannot be. Whether it is done with, so that it may be committed. */
+  async function handle(batch: Batch): Promise<boolean> {
+    for (;;) {
+      await becomeReady(batch);
+      if (batch.signal.aborted) return false;
+      const settled = await settle(batch.records, {
+        ...options,
+        senders,
+        signal: batch.signal,
+        isOver: () => isOver(batch),
+        backoff: (attempt) => backoff(attempt, batch),
+        onHandled: metrics.handled,
+        onFailure,
+      });
+      if (settled === 'over' || batch.signal.aborted) return false;
+      if (settled !== 'too many') {
+        senders.handled(settled.good);
+        return (await writeLetters(settled.letters, () => isOver(batch))) && !batch.signal.aborted;
+      }
+      await hold(batch);
+      if (isOver(batch)) return false;
+    }
+  }
+
+  /**
+   * Stops before a batch: nothing of it is dead-lettered or committed. Looks again when what was counted is forgotten, as
+   * after a restart: perhaps what was wrong was not here, and is mended.
+   */
+  async function hold(batch: Batch): Promise<void> {
+    held = true;
+    metrics.state(state());
+    log.error('records of too many senders cannot be processed: the consumer stops before them; mend the cause');
+    await sleep(limit.windowMs, overSignal(batch));
+    held = false;
+    metrics.state(state());
   }
 
   async function commit(batch: Batch): Promise<void> {
@@ -164,13 +193,6 @@ export function createDelivery(
     log.info({ records: batch.records.length }, 'batch not committed, it will be delivered again');
   }
 
-  function stopOverLimit(): void {
-    if (overLimit) return;
-    overLimit = true;
-    metrics.state(state());
-    log.error('dead-letter limit reached: the consumer stops before this record; mend the cause, then restart');
-  }
-
   async function loop(): Promise<void> {
     for (let batch = await nextBatch(); batch; batch = await nextBatch()) {
       running = batch;
@@ -183,6 +205,7 @@ export function createDelivery(
   const looping = loop();
   const lagTimer = setInterval(() => {
     metrics.state(state());
+    metrics.setAside(senders.setAside);
     source.lag().then(metrics.lag, (err) => log.debug({ err }, 'lag unknown'));
   }, lagEveryMs).unref();
   metrics.state(state());

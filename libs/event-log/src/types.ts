@@ -54,14 +54,22 @@ export interface DeadLetterReason {
   message: string;
 }
 
+/** What of senders' records can never succeed is put aside up to here; see ConsumeOptions. */
+export interface DeadLetterLimit {
+  /** Dead letters of one sender within the window; what is above goes by whole records. */
+  count: number;
+  /** Senders with dead letters within the window. As many, and no fewer than those without: the fault is ours. */
+  senders: number;
+  windowMs: number;
+}
+
 export interface BatchContext {
   /**
-   * Puts a record that can never succeed onto `<topic>.dead`; await it. Repeating the call when the same batch is
-   * retried writes nothing twice; a redelivery after a crash does.
-   * @param value what to keep instead of the whole value, e.g. only the bad one of several pings.
-   * @throws AppError `DEAD_LETTER_LIMIT` past the limit: the consumer stops and the batch is not committed.
+   * Says that a record can never succeed. It goes onto `<topic>.dead` once the handler has resolved, and is forgotten
+   * where it throws, so that a batch which is tried again has dead-lettered nothing; a redelivery after a crash does so again.
+   * @param value what to keep instead of the whole value, e.g. only the bad one of several pings, or how to make it.
    */
-  deadLetter(record: StoredRecord, reason: DeadLetterReason, value?: Buffer): Promise<void>;
+  deadLetter(record: StoredRecord, reason: DeadLetterReason, value?: Buffer | (() => Buffer)): void;
   /** Aborted when the batch's partitions went to another member: finishing is harmless, but of no use. */
   signal: AbortSignal;
 }
@@ -75,13 +83,28 @@ export interface ConsumeOptions {
   maxBytes?: number;
   /** … or this long after its first record was fetched (default 0: at once). Whichever comes first. */
   lingerMs?: number;
+  /** What must be there before anything can be handled. Its failing is no record's fault: tried again for ever. */
+  ready?: () => Promise<unknown>;
+  /**
+   * Whether what the handler needs answers at all. Asked when something took too long (AppError `DEPENDENCY_TIMEOUT`):
+   * only while it answers may that be the records' fault; without this it never is.
+   */
+  answers?: () => Promise<unknown>;
   /**
    * One call at a time; records of several partitions, in order within each. Offsets are committed after it resolves.
-   * Throwing means that a dependency failed: nothing is committed and the same batch comes again, for ever, with backoff.
+   * Throwing an AppError 503 means that a dependency is away (but see `answers`): nothing is committed and the same comes again, for ever,
+   * with backoff. Throwing anything else means that something among these records cannot be handled: they come again in
+   * smaller and smaller parts (in order for each key, no longer for a partition) until the one is found and
+   * dead-lettered, the rest being handled. So handling twice must be harmless.
    */
   handle: (batch: StoredRecord[], context: BatchContext) => Promise<void>;
-  /** How many dead letters within how long before the consumer stops instead. Default 100 within a minute. */
-  deadLetterLimit?: { count: number; windowMs: number };
+  /** Two or more smaller records that say the same as this one, or none where it cannot be divided. */
+  split?: (record: StoredRecord) => StoredRecord[];
+  /**
+   * Default: 100 dead letters of a sender (a key), 10 senders, a minute. At that many senders, and no fewer than those
+   * whose records are handled, the consumer stops before the batch, and looks again after the window.
+   */
+  deadLetterLimit?: DeadLetterLimit;
 }
 
 export type ConsumerState = 'starting' | 'running' | 'paused' | 'retrying' | 'stopped';

@@ -1,4 +1,4 @@
-import { AppError, storageFull, unavailable } from '@worktide/runtime';
+import { AppError, overdue, storageFull, unavailable } from '@worktide/runtime';
 
 /** SQLSTATEs (PostgreSQL manual, appendix A) after which the same transaction, run again, may succeed. */
 const retryable = new Set(['40001', '40P01']);
@@ -7,10 +7,15 @@ const retryable = new Set(['40001', '40P01']);
  * SQLSTATE classes and codes that mean "the database, not the statement": connection (08), resources (53),
  * operator intervention such as a shutdown, a failover or a statement timeout (57), system (58), read-only
  * after a failover (25006), lock timeout (55P03), and what a database looks like before its migrations ran:
- * no such role or password (28), no such database, schema or table, no privilege yet.
+ * no such role or password (28), no such database, schema, table, column or function, no privilege yet.
  */
 const unavailableClasses = ['08', '28', '53', '57', '58'];
-const unavailableCodes = new Set(['25006', '25P03', '55P03', '3D000', '3F000', '42P01', '42501']);
+const unavailableCodes = new Set(['25006', '25P03', '55P03', '3D000', '3F000', '42P01', '42703', '42883', '42501']);
+
+/** The database is there but did not finish: cancelled by the statement timeout, or out of memory for this statement. */
+const overdueCodes = new Set(['57014', '53200']);
+/** As pg says it itself, after the same time and some grace. */
+const overdueText = /query read timeout/i;
 
 const unavailableSystemCodes = new Set([
   'ECONNREFUSED',
@@ -30,7 +35,7 @@ const tlsCode =
 
 // pg reports its own connection trouble as plain errors, without a code.
 const unavailableText =
-  /connection terminated|timeout exceeded when trying to connect|query read timeout|connection error and is not queryable|client was closed|pool after calling end|timeout expired|SSL connection/i;
+  /connection terminated|timeout exceeded when trying to connect|query read timeout|connection error and is not queryable|client was closed|pool after calling end|timeout expired|SSL connection|^SASL/i;
 
 /** Where in PostgreSQL an error was raised: tells apart what shares a SQLSTATE, in any language. */
 const routineOf = (error: unknown): unknown => (error as { routine?: unknown }).routine;
@@ -57,12 +62,16 @@ export function isConnectionTrouble(error: unknown): boolean {
 }
 
 /**
- * Connection trouble and what is left after bounded retries become 503 `DEPENDENCY_UNAVAILABLE`, a full disk 503
- * `STORAGE_FULL`, with the original as cause; anything else (constraint violations, wrong SQL, AppErrors) stays what it is.
+ * Connection trouble and what is left after bounded retries become 503 `DEPENDENCY_UNAVAILABLE` with the original
+ * as cause, a full disk 503 `STORAGE_FULL`; what took too long 503 `DEPENDENCY_TIMEOUT`, since the statement itself may be
+ * the reason and then will never succeed; anything else (constraint violations, wrong SQL, AppErrors) stays what it is.
  */
 export function mapPostgresError(error: unknown): unknown {
   if (error instanceof AppError) return error;
   if (codeOf(error) === '53100') return storageFull(error);
+  if (overdueCodes.has(codeOf(error)) || (error instanceof Error && overdueText.test(error.message))) {
+    return overdue('postgres', error);
+  }
   return isConnectionTrouble(error) || isRetryable(error) ? unavailable('postgres', error) : error;
 }
 

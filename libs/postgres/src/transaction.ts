@@ -1,4 +1,4 @@
-import { AppError, backoffMs, requestAborted, sleep } from '@worktide/runtime';
+import { AppError, backoffMs, requestAborted, sleep, unavailable } from '@worktide/runtime';
 import { cancelOnAbort } from './cancel.ts';
 import { isCancelled, isConnectionTrouble, isRetryable, mapPostgresError } from './errors.ts';
 import { inTurn, mannersOf, type Pool, type PoolClient } from './pool.ts';
@@ -22,7 +22,7 @@ interface Terms extends RequestWork {
 /**
  * Runs `fn` between BEGIN and COMMIT (READ COMMITTED). A serialization failure or deadlock runs the whole of it
  * again, up to 5 times: `fn` must have no effects of its own. Connection trouble and exhausted retries reject with
- * 503 `DEPENDENCY_UNAVAILABLE`; after a lost connection during COMMIT the outcome is unknown, so callers must be
+ * 503 (see `mapPostgresError`); after a lost connection during COMMIT the outcome is unknown, so callers must be
  * idempotent. Other errors come through as they are, after ROLLBACK.
  * @param request for what a request does that has no organisation yet: whose turn it is to wait for (`inTurn`).
  */
@@ -80,7 +80,10 @@ const tooLong = (cause: unknown): AppError =>
 async function attemptOnce<T>(pool: Pool, terms: Terms, fn: (client: PoolClient) => Promise<T>): Promise<T> {
   const { settings = '', subject, signal } = terms;
   const { statementTimeoutMs, requestStatementMs } = mannersOf(pool);
-  const client = await pool.connect();
+  // Whatever keeps a connection from coming about, it is not what was to be done with it.
+  const client = await pool.connect().catch((error: unknown) => {
+    throw unavailable('postgres', error);
+  });
   let broken: Error | undefined;
   let settled = async (): Promise<void> => {};
   try {

@@ -78,6 +78,13 @@ export const unavailable = (dependency: string, cause?: unknown, retryAfterSecon
 export const requestAborted = (cause?: unknown): AppError =>
   new AppError('REQUEST_ABORTED', 'The request ended.', { statusCode: 400, cause });
 
+/**
+ * 503: a dependency is there but did not finish in time. As `unavailable`, but that what was asked of it may be the
+ * reason: a consumer tries a few times, then asks for less.
+ */
+export const overdue = (dependency: string, cause?: unknown): AppError =>
+  new AppError('DEPENDENCY_TIMEOUT', `The service did not answer in time (${dependency}).`, { statusCode: 503, cause });
+
 /** Any thrown value as an AppError; what is unknown becomes `INTERNAL` with the original as cause. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;

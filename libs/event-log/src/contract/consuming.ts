@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { sleep } from '@worktide/runtime';
+import { sleep, unavailable } from '@worktide/runtime';
 import { collect, day, eventually, gate, numbered, type Opened, sorted, texts, upTo } from './fixture.ts';
 
 export function consumingContract(setUp: () => Promise<Opened>): void {
@@ -26,7 +26,7 @@ export function consumingContract(setUp: () => Promise<Opened>): void {
       const { records, consumer } = await collect(log, { lingerMs: 200 }, async (batch) => {
         attempts.push(texts(batch));
         if (attempts.length === 3) await failing.wait();
-        if (attempts.length <= 3) throw new Error('the database is away');
+        if (attempts.length <= 3) throw unavailable('database');
       });
       await failing.entered;
       expect(consumer.state).toBe('retrying');
@@ -52,7 +52,7 @@ export function consumingContract(setUp: () => Promise<Opened>): void {
       const doomed = again();
       const first = await collect(doomed, { lingerMs: 200 }, async () => {
         await dying.wait();
-        throw new Error('died');
+        throw unavailable('database');
       });
       await dying.entered;
       expect(await first.consumer.lag()).toBe(20);
