@@ -29,10 +29,12 @@ type Kind = 'away' | 'overdue' | 'fault';
 async function kindOf(error: unknown, answers: ConsumeOptions['answers']): Promise<Kind> {
   if (!(error instanceof AppError) || error.statusCode !== 503) return 'fault';
   if (error.code !== 'DEPENDENCY_TIMEOUT' || !answers) return 'away';
-  return answers().then(
-    () => 'overdue',
-    () => 'away',
-  );
+  try {
+    await answers();
+    return 'overdue';
+  } catch {
+    return 'away';
+  }
 }
 
 /** How often a part is tried before it is divided, or given up where it cannot be. */

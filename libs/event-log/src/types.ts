@@ -84,12 +84,12 @@ export interface ConsumeOptions {
   /** … or this long after its first record was fetched (default 0: at once). Whichever comes first. */
   lingerMs?: number;
   /** What must be there before anything can be handled. Its failing is no record's fault: tried again for ever. */
-  ready?: () => Promise<unknown>;
+  ready?: () => unknown;
   /**
    * Whether what the handler needs answers at all. Asked when something took too long (AppError `DEPENDENCY_TIMEOUT`):
    * only while it answers may that be the records' fault; without this it never is.
    */
-  answers?: () => Promise<unknown>;
+  answers?: () => unknown;
   /**
    * One call at a time; records of several partitions, in order within each. Offsets are committed after it resolves.
    * Throwing an AppError 503 means that a dependency is away (but see `answers`): nothing is committed and the same comes again, for ever,

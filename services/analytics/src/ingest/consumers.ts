@@ -1,9 +1,9 @@
 import type { ClickHouse } from '@worktide/clickhouse';
-import type { Consumer, EventLog } from '@worktide/event-log';
+import type { ConsumeOptions, Consumer, EventLog } from '@worktide/event-log';
 import type { Metrics } from '@worktide/runtime';
-import { createCodec, type SchemaRegistry, topics } from '@worktide/schemas';
+import { createCodec, type SchemaRegistry, splitBy, type TopicName, topics } from '@worktide/schemas';
 import { tableHandler } from './handler.ts';
-import { auditTable, pingsTable, usageTable } from './tables.ts';
+import { auditTable, pingsTable, type TableSpec, usageTable } from './tables.ts';
 
 export interface ConsumerDeps {
   eventLog: Pick<EventLog, 'consume'>;
@@ -21,30 +21,25 @@ export type Consumers = Record<'pings' | 'usage' | 'audit', Consumer>;
  * large inserts: half a second's worth at least, which a report is behind at most; under load a batch is full long before.
  */
 export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
-  const { eventLog, registry, clickhouse, metrics } = deps;
-  const usage = await eventLog.consume({
-    group: 'analytics-usage',
-    topics: [topics.usage.name],
-    maxRecords: 50_000,
-    maxBytes: 16 * mib,
-    lingerMs: 500,
-    handle: tableHandler(usageTable, { clickhouse, codec: createCodec(registry, topics.usage), metrics }),
-  });
-  const pings = await eventLog.consume({
-    group: 'analytics-pings',
-    topics: [topics.pings.name],
-    maxRecords: 50_000,
-    maxBytes: 16 * mib,
-    lingerMs: 1_000,
-    handle: tableHandler(pingsTable, { clickhouse, codec: createCodec(registry, topics.pings), metrics }),
-  });
-  const audit = await eventLog.consume({
-    group: 'analytics-audit',
-    topics: [topics.audit.name],
-    maxRecords: 10_000,
-    maxBytes: 16 * mib,
-    lingerMs: 1_000,
-    handle: tableHandler(auditTable, { clickhouse, codec: createCodec(registry, topics.audit), metrics }),
-  });
+  const start = <E, I>(
+    spec: TableSpec<E, I>,
+    topic: TopicName,
+    options: Pick<ConsumeOptions, 'maxRecords' | 'maxBytes' | 'lingerMs'>,
+  ): Promise<Consumer> => {
+    const { eventLog, registry, clickhouse, metrics } = deps;
+    const codec = createCodec(registry, topics[topic]);
+    return eventLog.consume({
+      group: `analytics-${topic}`,
+      topics: [topic],
+      ...options,
+      ready: () => codec.prepare(),
+      answers: () => clickhouse.check(),
+      handle: tableHandler(spec, { clickhouse, codec, metrics }),
+      split: splitBy(spec.items),
+    });
+  };
+  const usage = await start(usageTable, 'usage', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 500 });
+  const pings = await start(pingsTable, 'pings', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 1_000 });
+  const audit = await start(auditTable, 'audit', { maxRecords: 10_000, maxBytes: 16 * mib, lingerMs: 1_000 });
   return { pings, usage, audit };
 }

@@ -9,7 +9,7 @@ import { insertSettings, type TableSpec } from './tables.ts';
 
 export interface HandlerOptions {
   clickhouse: Pick<ClickHouse, 'insert'>;
-  codec: Pick<Codec, 'prepare' | 'decode'>;
+  codec: Pick<Codec, 'decode'>;
   metrics: Metrics;
   /** Rows of one insert; more of a batch go into further ones. */
   maxRowsPerInsert?: number;
@@ -35,8 +35,8 @@ const invalid = (error: z.ZodError): { code: string; message: string } => ({
 
 /**
  * Handles batches of one topic: decodes, validates item by item, and inserts the rows; it resolves when ClickHouse has
- * them all. What can never be stored is dead-lettered alone. Anything else that fails is thrown and the whole batch
- * comes again: every row replaces itself.
+ * them all. What can never be stored is dead-lettered alone. Anything else that fails is thrown and comes again, all of
+ * it or in parts: every row replaces itself.
  */
 export function tableHandler<E, I>(
   spec: TableSpec<E, I>,
@@ -57,23 +57,22 @@ export function tableHandler<E, I>(
   }
 
   /** The record's value, or undefined when it was dead-lettered whole. */
-  async function open(record: StoredRecord, context: BatchContext) {
+  function open(record: StoredRecord, context: BatchContext) {
     let value: unknown;
     try {
       value = codec.decode(record.value);
     } catch (error) {
       if (!(error instanceof AppError && error.code === 'UNDECODABLE')) throw error;
-      await context.deadLetter(record, { code: error.code, message: error.message });
+      context.deadLetter(record, { code: error.code, message: error.message });
       return undefined;
     }
     const checked = envelope.safeParse(value);
     if (checked.success) return { value: value as Record<string, unknown>, envelope: checked.data };
-    await context.deadLetter(record, invalid(checked.error));
+    context.deadLetter(record, invalid(checked.error));
     return undefined;
   }
 
   return async (batch, context) => {
-    await codec.prepare();
     const writer = createRowWriter();
     // One insert runs while the next one's rows are made: both processes are busy.
     let running: Promise<void> = Promise.resolve();
@@ -85,14 +84,14 @@ export function tableHandler<E, I>(
     };
     let sinceTurn = 0;
     for (const record of batch) {
-      const opened = await open(record, context);
+      const opened = open(record, context);
       if (!opened) continue;
       const owner = ownerOf(opened.envelope);
       for (const candidate of opened.value[items] as unknown[]) {
         if (fits(candidate)) write(writer, owner, opened.envelope, candidate);
         else {
           const reason = invalid(item.safeParse(candidate).error!);
-          await context.deadLetter(record, reason, only(record, opened.value, items, candidate));
+          context.deadLetter(record, reason, () => only(record, opened.value, items, candidate));
         }
         sinceTurn++;
       }

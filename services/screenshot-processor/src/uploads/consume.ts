@@ -1,6 +1,6 @@
 import type { BatchContext, Consumer, EventLog, StoredRecord } from '@worktide/event-log';
 import type { ObjectStore } from '@worktide/object-store';
-import type { Pool } from '@worktide/postgres';
+import { checkPostgres, type Pool } from '@worktide/postgres';
 import { describeError, type Logger, type Metrics } from '@worktide/runtime';
 import { type Codec, type ScreenshotRecord, topics } from '@worktide/schemas';
 import { decodeUploads } from './decode.ts';
@@ -29,10 +29,17 @@ export interface UploadsOptions {
  */
 export function consumeUploads(options: UploadsOptions): Promise<Consumer> {
   const handle = createHandler(options);
-  return options.eventLog.consume({ group, topics: [topics.screenshots.name], maxRecords, handle });
+  return options.eventLog.consume({
+    group,
+    topics: [topics.screenshots.name],
+    maxRecords,
+    ready: () => options.uploadsCodec.prepare(),
+    answers: checkPostgres(options.pool),
+    handle,
+  });
 }
 
-/** One batch: rows first, then dead letters, so that a batch that is tried again has not dead-lettered anything yet. */
+/** One batch: rows, and what can never become one. */
 export function createHandler(options: UploadsOptions) {
   const { pool, uploadsCodec, store, onAdded, log } = options;
   const metrics = {
@@ -49,7 +56,6 @@ export function createHandler(options: UploadsOptions) {
   }
 
   return async function handle(batch: StoredRecord[], context: BatchContext): Promise<void> {
-    await uploadsCodec.prepare();
     const { uploads, bad } = decodeUploads(batch, uploadsCodec);
     const { added, known, refused } = await insertUploads(pool, uploads);
     metrics.added.inc(added);
@@ -57,7 +63,7 @@ export function createHandler(options: UploadsOptions) {
     if (added + known > 0) onAdded();
     for (const upload of refused) await refuse(upload);
     for (const { record, reason } of bad) {
-      await context.deadLetter(record, reason);
+      context.deadLetter(record, reason);
       metrics.refused.inc({ code: reason.code });
     }
   };

@@ -1,6 +1,7 @@
 import type { BatchContext, Consumer, EventLog, StoredRecord } from '@worktide/event-log';
+import { checkPostgres } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics } from '@worktide/runtime';
-import { type Codec, topics } from '@worktide/schemas';
+import { type Codec, splitBy, topics } from '@worktide/schemas';
 import { type MergeOptions, mergeStreams } from '../store/merge.ts';
 import { type BadRecord, decodeRecords } from './decode.ts';
 import { groupByUser, slices } from './slices.ts';
@@ -32,13 +33,22 @@ export interface PingsOptions extends MergeOptions {
 /** Follows topic `pings` for ever. Offsets are committed after the database has what the records say. */
 export function consumePings(options: PingsOptions): Promise<Consumer> {
   const handle = createHandler(options);
-  return options.eventLog.consume({ group, topics: [topics.pings.name], maxBytes, maxRecords, lingerMs, handle });
+  return options.eventLog.consume({
+    group,
+    topics: [topics.pings.name],
+    maxBytes,
+    maxRecords,
+    lingerMs,
+    ready: () => Promise.all([options.pingsCodec.prepare(), options.usageCodec.prepare()]),
+    answers: checkPostgres(options.pool),
+    handle,
+    split: splitBy('pings'),
+  });
 }
 
 /**
- * One batch: decode, fold and store in transactions side by side, then dead-letter what can never succeed. In this
- * order, so that a batch which is tried again (the database is away) has not dead-lettered anything yet. A failure at
- * any point leaves whole transactions behind and no offset: everything comes again and changes only what is missing.
+ * One batch: decode, fold and store in transactions side by side, and name what can never succeed. A failure at any
+ * point leaves whole transactions behind and no offset: everything comes again and changes only what is missing.
  */
 export function createHandler(options: PingsOptions) {
   const { parallel, lifecycle, pingsCodec } = options;
@@ -64,7 +74,6 @@ export function createHandler(options: PingsOptions) {
   }
 
   return async function handle(batch: StoredRecord[], context: BatchContext): Promise<void> {
-    await pingsCodec.prepare();
     const groups = groupByUser(batch, bytesPerGroup);
     const bad: BadRecord[] = [];
     let failed = false;
@@ -84,7 +93,7 @@ export function createHandler(options: PingsOptions) {
     // In the order of the topic, whichever group was done first: a retry meets the same ones again.
     bad.sort((a, b) => a.record.partition - b.record.partition || a.record.offset - b.record.offset);
     for (const { record, reason, value } of bad) {
-      await context.deadLetter(record, reason, value);
+      context.deadLetter(record, reason, value);
       observe.bad.inc({ code: reason.code });
     }
   };

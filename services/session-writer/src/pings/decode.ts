@@ -1,6 +1,14 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
 import { AppError } from '@worktide/runtime';
-import { type Codec, isPingEvent, isStorable, type PingEvent, pingEvent, pingEventBounds, pingsEnvelope } from '@worktide/schemas';
+import {
+  type Codec,
+  isPingEvent,
+  isStorable,
+  type PingEvent,
+  pingEvent,
+  pingEventBounds,
+  pingsEnvelope,
+} from '@worktide/schemas';
 import type { KeySpan, UsageKey } from '../merge/index.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 
@@ -8,8 +16,8 @@ import type { StreamIdentity } from '../store/streams.ts';
 export interface BadRecord {
   record: StoredRecord;
   reason: DeadLetterReason;
-  /** A record of its own with the one bad ping; absent when the whole record is bad. */
-  value?: Buffer;
+  /** Makes a record of its own with the one bad ping; absent when the whole record is bad. */
+  value?: () => Buffer;
 }
 
 export interface StreamPings {
@@ -47,7 +55,7 @@ export function decodeRecords(records: readonly StoredRecord[], { codec, horizon
     for (const value of envelope.pings) {
       const ping = readPing(value, latest);
       if ('reason' in ping) {
-        bad.push({ record, reason: ping.reason, value: codec.encode({ ...envelope, pings: [value] }) });
+        bad.push({ record, reason: ping.reason, value: () => codec.encode({ ...envelope, pings: [value] }) });
         continue;
       }
       const { deviceId, source } = ping;

@@ -20,14 +20,14 @@ export function followForCache(options: {
 }): Promise<Consumer> {
   const { eventLog, codec, invalidate } = options;
 
-  async function read(record: StoredRecord, context: BatchContext) {
+  function read(record: StoredRecord, context: BatchContext) {
     try {
       const parsed = workspaceRecord.safeParse(codec.decode(record.value));
       if (parsed.success) return parsed.data;
-      await context.deadLetter(record, { code: 'BAD_RECORD', message: parsed.error.issues[0]!.message });
+      context.deadLetter(record, { code: 'BAD_RECORD', message: parsed.error.issues[0]!.message });
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'UNDECODABLE') throw error;
-      await context.deadLetter(record, { code: error.code, message: error.message });
+      context.deadLetter(record, { code: error.code, message: error.message });
     }
     return undefined;
   }
@@ -38,7 +38,7 @@ export function followForCache(options: {
     async handle(batch, context) {
       const organizations = new Set<string>();
       for (const record of batch) {
-        const change = await read(record, context);
+        const change = read(record, context);
         if (change && concernsProjects(change.events)) organizations.add(change.organizationId);
       }
       for (const organizationId of organizations) await invalidate(organizationId);
