@@ -8,16 +8,35 @@ export interface OutboxEvent {
   value: Buffer;
 }
 
-/** A row is never larger than this once unpacked: 64 MiB, far above what one transaction says. */
-export const maxUnpackedBytes = 64 * 1024 * 1024;
+/** No row is larger than this once unpacked: 64 MiB, far above what is written since rows are divided. */
+const maxUnpackedBytes = 64 * 1024 * 1024;
+/** A transaction that says more than this, unpacked, does so in several rows: each is held, packed and sent as a whole. */
+const rowBytes = 8 * 1024 * 1024;
 
 /** Bytes the events take unpacked. */
 export function unpackedSize(events: readonly OutboxEvent[]): number {
   let size = 0;
-  for (const event of events) {
-    size += 12 + Buffer.byteLength(event.topic) + Buffer.byteLength(event.key) + event.value.length;
-  }
+  for (const event of events) size += sizeOf(event);
   return size;
+}
+
+const sizeOf = (event: OutboxEvent): number =>
+  12 + Buffer.byteLength(event.topic) + Buffer.byteLength(event.key) + event.value.length;
+
+/** The events in rows of at most `rowBytes`, in order; an event larger than that alone. */
+export function rowsOf(events: readonly OutboxEvent[]): { events: OutboxEvent[]; bytes: number }[] {
+  const rows: { events: OutboxEvent[]; bytes: number }[] = [];
+  let row: { events: OutboxEvent[]; bytes: number } | undefined;
+  for (const event of events) {
+    const bytes = sizeOf(event);
+    if (!row || row.bytes + bytes > rowBytes) {
+      row = { events: [], bytes: 0 };
+      rows.push(row);
+    }
+    row.events.push(event);
+    row.bytes += bytes;
+  }
+  return rows;
 }
 
 /**

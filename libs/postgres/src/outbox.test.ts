@@ -397,6 +397,54 @@ describe('outbox (W9)', () => {
     expect(await inLog()).toEqual(['k']);
   });
 
+  test('a transaction that says much does so in several rows, and all of it arrives in order', async () => {
+    const outbox = open({ graceMs: 60_000 });
+    // 24 MB; three rows.
+    const list = Array.from({ length: 30 }, (_, i) => ({ topic, key: `k${i}`, value: Buffer.alloc(800_000, i) }));
+    const ticket = await transaction(pool, (client) => outbox.write(client, list));
+    expect(await rows()).toBe(3);
+    await outbox.committed(ticket);
+    expect(await inLog()).toEqual(list.map(({ key }) => key));
+    await outbox.committed(await write(outbox));
+    expect(await rows()).toBe(0);
+  });
+
+  const refusing = (): Pick<Producer, 'send'> => ({
+    async send(name, records) {
+      if (records.some(({ key }) => key.startsWith('bad')))
+        throw new AppError('RECORD_TOO_LARGE', 'no', { statusCode: 413 });
+      return producer.send(name, records);
+    },
+  });
+  const aside = async () =>
+    (await pool.query<{ reason: string; events: Buffer }>('SELECT reason, events FROM outbox_refused ORDER BY id'))
+      .rows;
+
+  test('what the log refuses for ever is put aside, counted, and can be published later; the rest goes on', async () => {
+    const outbox = open({ producer: refusing(), graceMs: 60_000 });
+    await outbox.committed(await write(outbox, 'a', 'bad 1', 'b'));
+    await outbox.committed(await write(outbox, 'c'));
+    expect(await inLog()).toEqual(['a', 'b', 'c']);
+    // A row that somebody left behind, before others.
+    await pool.query(
+      "INSERT INTO outbox SELECT gen_random_uuid(), now() - interval '1 minute', events FROM unnest($1::bytea[]) AS t (events)",
+      [['bad 2', 'd', 'e'].map((key) => packEvents(events(key)))],
+    );
+    await outbox.sweep();
+    expect((await inLog()).sort()).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(await rows()).toBe(0);
+    expect((await aside()).map((row) => [row.reason, unpackEvents(row.events)[0]!.key]).sort()).toEqual([
+      ['no', 'bad 1'],
+      ['no', 'bad 2'],
+    ]);
+    expect(outbox.check()).toBeUndefined();
+    expect((await metrics.render()).text).toMatch(/worktide_outbox_refused_total\{schema="shop"\} 2/);
+    await pool.query('INSERT INTO outbox (id, due_at, events) SELECT id, now(), events FROM outbox_refused');
+    await pool.query('DELETE FROM outbox_refused');
+    await open({ graceMs: 60_000 }).sweep();
+    await until('published', async () => (await inLog()).length === 7);
+  });
+
   test('parallel writers: everything is published once and every row goes', async () => {
     const outbox = open({ graceMs: 60_000 });
     const keys = Array.from({ length: 200 }, (_, i) => `k${i}`);

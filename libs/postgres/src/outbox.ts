@@ -11,7 +11,7 @@ import {
   unavailable,
   uuidv7,
 } from '@worktide/runtime';
-import { maxUnpackedBytes, type OutboxEvent, packEvents, unpackEvents, unpackedSize } from './outbox-codec.ts';
+import { type OutboxEvent, packEvents, rowsOf, unpackEvents, unpackedSize } from './outbox-codec.ts';
 import type { Pool, Queryable } from './pool.ts';
 
 export type { OutboxEvent } from './outbox-codec.ts';
@@ -40,11 +40,16 @@ export interface OutboxOptions {
   whenFull?: WhenFull;
 }
 
-/** What `write` gives and `committed` takes; events stay in memory so that nothing is read back. */
-export interface OutboxTicket {
+interface OutboxRow {
   readonly id: string;
   readonly events: readonly OutboxEvent[];
   readonly bytes: number;
+}
+
+/** What `write` gives and `committed` takes; events stay in memory so that nothing is read back. */
+export interface OutboxTicket {
+  /** In the order of the events; none where there are none. */
+  readonly rows: readonly OutboxRow[];
   /** Rows of earlier transactions that this one deletes. */
   readonly deleted: readonly string[];
   readonly whenFull: WhenFull;
@@ -52,15 +57,16 @@ export interface OutboxTicket {
 
 export interface Outbox {
   /**
-   * Inside a transaction: stores the events in one row, and deletes rows that this process has published.
+   * Inside a transaction: stores the events in one row, or in several bounded ones, and deletes rows that this process
+   * has published.
    * Every row written is a promise to publish, kept by this process or, should it die, by any other's sweep.
    * @throws 503 `DEPENDENCY_UNAVAILABLE` while too much committed work waits for the log (with `refuse`);
-   *   AppError `RECORD_TOO_LARGE` for an event over 900 KB or a row over 64 MiB, which could never be published.
+   *   AppError `RECORD_TOO_LARGE` for an event over 900 KB, which could never be published.
    */
   write(client: Queryable, events: readonly OutboxEvent[], whenFull?: WhenFull): Promise<OutboxTicket>;
   /**
    * After COMMIT (never before, and not after a rollback): publishes from memory. Resolves when the log has
-   * everything, however long that takes, so that a writer that awaits it feels the log's pressure, or at once where the
+   * everything that it will ever take (see `outbox_refused`), however long that takes, so that a writer that awaits it feels the log's pressure, or at once where the
    * row is left to the sweep; rejects 503 only when the process closes first, and the row then waits for a sweep, too.
    * Nothing is lost by not awaiting.
    */
@@ -82,17 +88,19 @@ const deleteRows = 500;
 const closeGraceMs = 3_000;
 
 /**
- * An outbox as in design.md: one row per transaction, published from memory after the commit, deleted in the next
- * transaction of the same writer. What a dead writer left is found by `due_at`, never by "id > cursor", which would
+ * An outbox as in design.md: mostly one row per transaction, published from memory after the commit, deleted in the next
+ * transaction of the same writer. What the log refuses for ever goes to `outbox_refused`. What a dead writer left is found by `due_at`, never by "id > cursor", which would
  * lose late commits. A crash anywhere may publish twice and never loses; events carry versions, so order is free.
  */
 export function createOutbox(options: OutboxOptions): Outbox {
   const { schema, pool, producer, log, lifecycle, graceMs = 5_000, maxUnpublishedBytes = 32 * 1024 * 1024 } = options;
   const table = `${schema}.outbox`;
+  const insert = `INSERT INTO ${table} (id, due_at, events)
+    VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond', $3)`;
   const metrics = outboxMetrics(options.metrics, schema);
   const stop = new AbortController();
   /** Committed here, not yet in the log. */
-  const unpublished = new Map<string, OutboxTicket>();
+  const unpublished = new Set<string>();
   /** In the log; the row is still there. */
   const published = new Set<string>();
   let unpublishedBytes = 0;
@@ -104,29 +112,24 @@ export function createOutbox(options: OutboxOptions): Outbox {
     events: readonly OutboxEvent[],
     whenFull: WhenFull = options.whenFull ?? 'refuse',
   ): Promise<OutboxTicket> {
-    const bytes = unpackedSize(events);
-    if (whenFull === 'refuse' && isFull(bytes)) throw unavailable('event-log', failure);
-    if (
-      bytes > maxUnpackedBytes ||
-      events.some((event) => event.value.length + Buffer.byteLength(event.key) > maxEventBytes)
-    ) {
+    if (whenFull === 'refuse' && isFull(unpackedSize(events))) throw unavailable('event-log', failure);
+    if (events.some((event) => event.value.length + Buffer.byteLength(event.key) > maxEventBytes)) {
       throw new AppError('RECORD_TOO_LARGE', 'An event is too large to be published.');
     }
-    const id = uuidv7();
     const doomed = [...published].slice(0, deleteRows);
-    if (events.length === 0) return { id, events, bytes: 0, deleted: await deleteRowsOf(client, doomed), whenFull };
+    const [first, ...more] = rowsOf(events).map((row) => ({ id: uuidv7(), ...row }));
+    if (!first) return { rows: [], deleted: await deleteRowsOf(client, doomed), whenFull };
     // Rows locked by a parallel write of this process are its business: skipped, and left in `published` if it fails.
     const { rows } = await client.query<{ id: string }>(
       `WITH gone AS (
          DELETE FROM ${table} WHERE id IN (SELECT id FROM ${table} WHERE id = ANY($4::uuid[]) FOR UPDATE SKIP LOCKED)
          RETURNING id
-       ), written AS (
-         INSERT INTO ${table} (id, due_at, events)
-         VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond', $3)
-       ) SELECT id FROM gone`,
-      [id, graceMs, packEvents(events), doomed],
+       ), written AS (${insert})
+       SELECT id FROM gone`,
+      [first.id, graceMs, packEvents(first.events), doomed],
     );
-    return { id, events, bytes, deleted: rows.map((row) => row.id), whenFull };
+    for (const { id, events: some } of more) await client.query(insert, [id, graceMs, packEvents(some)]);
+    return { rows: [first, ...more], deleted: rows.map((row) => row.id), whenFull };
   }
 
   async function deleteRowsOf(client: Queryable, ids: string[]): Promise<string[]> {
@@ -141,39 +144,44 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   async function committed(ticket: OutboxTicket): Promise<void> {
     for (const id of ticket.deleted) published.delete(id);
-    if (ticket.events.length === 0) return;
-    if (ticket.whenFull === 'leave' && isFull(ticket.bytes)) {
-      metrics.left.inc({ schema });
+    const bytes = ticket.rows.reduce((sum, row) => sum + row.bytes, 0);
+    if (ticket.whenFull === 'leave' && isFull(bytes)) {
+      metrics.left.inc({ schema }, ticket.rows.length);
       return;
     }
-    unpublished.set(ticket.id, ticket);
-    unpublishedBytes += ticket.bytes;
+    for (const { id } of ticket.rows) unpublished.add(id);
+    unpublishedBytes += bytes;
     metrics.unpublished.set({ schema }, unpublished.size);
+    let waiting = bytes;
     try {
-      for (let attempt = 0; !(await tryToPublish(ticket.events)); attempt++) {
-        if (!stop.signal.aborted) await sleep(backoffMs(attempt), stop.signal);
-        if (stop.signal.aborted) throw unavailable('event-log', failure);
+      for (const row of ticket.rows) {
+        await publish(row);
+        published.add(row.id);
+        unpublished.delete(row.id);
+        unpublishedBytes -= row.bytes;
+        waiting -= row.bytes;
       }
-      published.add(ticket.id);
     } finally {
-      unpublished.delete(ticket.id);
-      unpublishedBytes -= ticket.bytes;
+      for (const { id } of ticket.rows) unpublished.delete(id);
+      unpublishedBytes -= waiting;
       metrics.unpublished.set({ schema }, unpublished.size);
     }
   }
 
-  async function tryToPublish(events: readonly OutboxEvent[]): Promise<boolean> {
+  async function publish(row: OutboxRow): Promise<void> {
+    for (let attempt = 0; !(await tryToPublish(row)); attempt++) {
+      if (!stop.signal.aborted) await sleep(backoffMs(attempt), stop.signal);
+      if (stop.signal.aborted) throw unavailable('event-log', failure);
+    }
+  }
+
+  /** Whether the log has it, or will never take it and that is on record; false where it is to be tried again. */
+  async function tryToPublish({ id, events }: Pick<OutboxRow, 'id' | 'events'>): Promise<boolean> {
     try {
-      const topics = Map.groupBy(events, (event) => event.topic);
-      await Promise.all(
-        [...topics].map(([topic, list]) =>
-          producer.send(
-            topic,
-            list.map(({ key, value }) => ({ key, value })),
-          ),
-        ),
-      );
-      metrics.published.inc({ schema }, events.length);
+      await send(events).catch((error: unknown) => {
+        if (isAway(error)) throw error;
+        return sendOneByOne(id, events);
+      });
       failure = undefined;
       return true;
     } catch (error) {
@@ -182,6 +190,44 @@ export function createOutbox(options: OutboxOptions): Outbox {
       failure = error;
       return false;
     }
+  }
+
+  async function send(events: readonly OutboxEvent[]): Promise<void> {
+    const topics = Map.groupBy(events, (event) => event.topic);
+    await Promise.all(
+      [...topics].map(([topic, list]) =>
+        producer.send(
+          topic,
+          list.map(({ key, value }) => ({ key, value })),
+        ),
+      ),
+    );
+    metrics.published.inc({ schema }, events.length);
+  }
+
+  /** Something among them is refused for ever: the rest is published, and that is put where it holds nobody up. */
+  async function sendOneByOne(id: string, events: readonly OutboxEvent[]): Promise<void> {
+    const refused: OutboxEvent[] = [];
+    let reason: unknown;
+    for (const event of events) {
+      try {
+        await send([event]);
+      } catch (error) {
+        if (isAway(error)) throw error;
+        refused.push(event);
+        reason = error;
+      }
+    }
+    if (refused.length === 0) return;
+    await pool.query(
+      `INSERT INTO ${table}_refused (id, reason, events) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
+      [id, describeError(reason).slice(0, 1_000), packEvents(refused)],
+    );
+    metrics.refused.inc({ schema }, refused.length);
+    log.error(
+      { err: reason, schema, row: id, events: refused.length, key: refused[0]!.key },
+      'outbox: the log refuses events for ever; they stand in outbox_refused',
+    );
   }
 
   async function sweep(): Promise<number> {
@@ -199,7 +245,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
                       ORDER BY due_at LIMIT ${sweepRows} FOR UPDATE SKIP LOCKED)
          RETURNING id, events`,
         // Own rows that were published since this sweep began are as done as those deleted above.
-        [leaseMs, [...unpublished.keys(), ...published]],
+        [leaseMs, [...unpublished, ...published]],
       );
       // In the order of making, which RETURNING does not keep: what follows each other mostly arrives so.
       rows.sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -208,7 +254,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       for (const row of rows) {
         const events = readRow(row);
         if (events === undefined) continue;
-        away = !(await tryToPublish(events));
+        away = !(await tryToPublish({ id: row.id, events }));
         if (away || stop.signal.aborted) break;
         done.push(row.id);
       }
@@ -267,6 +313,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
   };
 }
 
+/** Only what is away is tried again. */
+const isAway = (error: unknown): boolean => error instanceof AppError && error.statusCode === 503;
+
 function outboxMetrics(metrics: Metrics, schema: string) {
   const unpublished = metrics.gauge('worktide_outbox_unpublished', 'Committed transactions not yet in the log', [
     'schema',
@@ -279,6 +328,11 @@ function outboxMetrics(metrics: Metrics, schema: string) {
       'schema',
     ]),
     swept: metrics.counter('worktide_outbox_swept_total', 'Rows left behind and published by a sweep', ['schema']),
+    refused: metrics.counter(
+      'worktide_outbox_refused_total',
+      'Events that the log will never take, in outbox_refused',
+      ['schema'],
+    ),
     failures: metrics.counter('worktide_outbox_failures_total', 'Attempts to publish that failed', ['schema']),
   };
 }

@@ -38,14 +38,22 @@ function apply(state: State, changes: MonthChanges<KeySpan>): State {
   return { entries: [...entries.values()].sort(byStart), gaps: [...gaps.values()].sort(byStart), erased: state.erased };
 }
 
-/** Reads only what touches a window, as the store does. */
+/** Reads only what touches the changes of a window and, within it, the nearest before and after, as the store does. */
 function neighbourhood(state: State, changed: readonly Span[], bridge: number): MonthState<KeySpan> {
   const windows = windowsAround(
     [...changed].sort((a, b) => a.start - b.start),
     bridge,
   );
-  const touching = <T extends Span>(list: T[]): T[] =>
-    list.filter(({ start, end }) => windows.some((w) => start < w.end && end > w.start));
+  const touching = <T extends Span>(list: T[]): T[] => {
+    const read = windows.flatMap((w) =>
+      [
+        ...list.filter(({ start }) => start < w.from).slice(-1),
+        ...list.filter(({ start }) => start >= w.from && start < w.to),
+        ...list.filter(({ start }) => start >= w.to && start < w.end).slice(0, 1),
+      ].filter(({ end }) => end > w.start),
+    );
+    return list.filter((span) => read.includes(span));
+  };
   // Erased time is cut at the windows: reaching further, it would change what was not read.
   const erased = state.erased.flatMap(({ start, end }) =>
     windows

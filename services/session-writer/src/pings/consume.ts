@@ -2,7 +2,7 @@ import type { BatchContext, Consumer, EventLog, StoredRecord } from '@worktide/e
 import { checkPostgres } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics } from '@worktide/runtime';
 import { type Codec, splitBy, topics } from '@worktide/schemas';
-import { type MergeOptions, mergeStreams } from '../store/merge.ts';
+import { type MergeOptions, type MergeOutcome, mergePieces } from '../store/merge.ts';
 import { type BadRecord, decodeRecords } from './decode.ts';
 import { groupByUser, slices } from './slices.ts';
 
@@ -59,16 +59,16 @@ export function createHandler(options: PingsOptions) {
     bad.push(...decoded.bad);
     let published: Promise<void> = Promise.resolve();
     for (const slice of slices(decoded.streams)) {
-      const end = observe.seconds.startTimer();
-      const outcome = await mergeStreams(options, slice);
-      end();
-      observe.outcome(
-        slice.reduce((sum, { pings }) => sum + pings.length, 0),
-        outcome,
-      );
-      // The log's pressure is felt one transaction later, so that it is not waited for while there is work.
-      await published;
-      published = untilAborted(outcome.published, lifecycle.signal);
+      let end = observe.seconds.startTimer();
+      for await (const outcome of mergePieces(options, slice)) {
+        end();
+        observe.outcome(outcome);
+        // The log's pressure is felt one transaction later, so that it is not waited for while there is work.
+        await published;
+        published = untilAborted(outcome.published, lifecycle.signal);
+        end = observe.seconds.startTimer();
+      }
+      observe.merged(slice.reduce((sum, { pings }) => sum + pings.length, 0));
     }
     await published;
   }
@@ -123,8 +123,8 @@ function pingMetrics(metrics: Metrics) {
       'Time of one transaction, with waiting for locks and retries',
       [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     ),
-    outcome(pings: number, outcome: { added: number; changed: number; removed: number; letGo: number }): void {
-      merged.inc(pings);
+    merged: (pings: number): void => merged.inc(pings),
+    outcome(outcome: MergeOutcome): void {
       letGo.inc(outcome.letGo);
       for (const change of ['added', 'changed', 'removed'] as const) entries.inc({ change }, outcome[change]);
     },

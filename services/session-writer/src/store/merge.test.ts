@@ -12,8 +12,8 @@ import {
   type TestWriter,
   trackingDatabase,
 } from '../testing.ts';
-import { entryId, mergeStreams } from './merge.ts';
-import type { StreamIdentity } from './streams.ts';
+import { entryId, mergePieces, mergeStreams } from './merge.ts';
+import { createStreams, type StreamIdentity } from './streams.ts';
 
 let database: TestDatabase;
 let writer: TestWriter;
@@ -126,6 +126,71 @@ describe('merging into the database', () => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  test('in however many transactions: cut by streams and by time it comes to the same', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyDelivery(3_000), fc.integer({ min: 3, max: 9 }), async ({ pings, first }, maxRows) => {
+        const stream = newStream();
+        const neighbour = newStream();
+        for (const batch of first) {
+          const work = [stream, neighbour].map((s) => ({ stream: s, pings: batch }));
+          const { published } = await mergeStreams({ ...writer, maxRows }, work);
+          await published;
+        }
+        await expectExact(stream, pings, 30_000);
+        await expectExact(neighbour, pings, 30_000);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  test('one ping over a day of short entries of long names: merged in pieces, told in bounded records', async () => {
+    const stream = newStream();
+    const bystander = newStream();
+    const day = boundary - 2 * 86_400_000;
+    const count = 36_000;
+    // As that many lawful pings would have made them.
+    await writer.partitions.ensure([monthOf(day), monthOf(day + 86_400_000)]);
+    await createStreams(writer.pool, [stream]);
+    await writer.pool.query(
+      `INSERT INTO usage_entries (month, id, stream_id, started_at, ended_at, version, state, app)
+       SELECT $1, gen_random_uuid(), s.id, $2::int8 + i * 2400, $2::int8 + i * 2400 + 2400, 1, 'active', repeat('😀', 255) || (i % 2)
+       FROM streams s, generate_series(0, $3::int - 1) i WHERE s.user_id = $4`,
+      [monthOf(day), day, count, stream.userId],
+    );
+    const whole = { stream, pings: [seen(day, day + 86_400_000, key('A'))] };
+    let largest = 0;
+    const outbox: typeof writer.outbox = {
+      ...writer.outbox,
+      async write(client, events, ...rest) {
+        largest = Math.max(
+          largest,
+          events.reduce((sum, event) => sum + event.value.length, 0),
+        );
+        return writer.outbox.write(client, events, ...rest);
+      },
+    };
+    const outcomes = [];
+    for await (const { published, ...counts } of mergePieces({ ...writer, outbox }, [
+      whole,
+      { stream: bystander, pings: [seen(day, day + 1_000, key('B'))] },
+    ])) {
+      await published;
+      outcomes.push(counts);
+    }
+    expect(outcomes.length).toBeGreaterThan(4);
+    expect(largest).toBeLessThan(20 * 1024 * 1024);
+    expect(outcomes.reduce((sum, { removed, changed }) => sum + removed + changed, 0)).toBeGreaterThanOrEqual(count);
+    const { entries } = await stored(database.admin, stream);
+    expect(entries).toMatchObject([{ start: day, end: day + 86_400_000, key: { app: 'A' } }]);
+    expect((await stored(database.admin, bystander)).entries).toHaveLength(1);
+    const told = (await writer.published()).filter((record) => record.userId === stream.userId);
+    const last = new Map(told.flatMap((record) => record.entries).map((entry) => [entry.id, entry]));
+    expect(last.size).toBeGreaterThanOrEqual(count);
+    expect([...last.values()].filter((entry) => !entry.deleted)).toMatchObject([
+      { startedAt: day, endedAt: day + 86_400_000, app: 'A' },
+    ]);
   });
 
   test('two writers on the same streams at once, each with all the pings, do no harm', async () => {

@@ -10,9 +10,11 @@ import {
   type Month,
   type MonthChanges,
   type Span,
+  type Window,
   windowsAround,
 } from '../merge/index.ts';
 import { type MonthWrites, noWrites, writeMonth } from './changes.ts';
+import { halvesOf } from './halves.ts';
 import { readNeighbourhoods, type StoredEntry } from './neighbours.ts';
 import type { Partitions } from './partitions.ts';
 import { byIndex, byOrderedIndex } from './plans.ts';
@@ -44,6 +46,8 @@ export interface MergeOptions {
   /** Of topic `usage`. */
   usageCodec: Codec;
   now?: () => number;
+  /** Stored entries, and gaps, that one transaction reads of a month; 10,000 unless said. */
+  maxRows?: number;
 }
 
 /** The part of a stream's work that falls into one month. */
@@ -51,7 +55,7 @@ interface Part {
   work: StreamWork;
   locked: LockedStream;
   pings: readonly KeySpan[];
-  windows: Span[];
+  windows: Window[];
 }
 
 /** An entry of 2,048 + 253 + 128 + 64 characters, each escaped in JSON, is below 16 KB; a record may have 900 KB. */
@@ -65,11 +69,52 @@ export const entryId = ({ organizationId, userId, deviceId, source }: StreamIden
   derivedUuid('usage-entry', organizationId, userId, deviceId, source, startedAt);
 
 /**
- * Folds pings into the stored entries of distinct streams, in one transaction with the events that tell of it.
- * Running it again, or in parallel with any other, changes nothing that the same facts had not changed before.
- * @throws 503 while the database, or (with much unpublished) the log, is away; nothing is half done.
+ * Stored entries, and gaps, that one transaction reads: above what a group of pings meets by itself, and few enough to be
+ * held and told of. A ping of a day may lie over a day of entries of a second each.
  */
+const maxRows = 10_000;
+
+/**
+ * Folds pings into the stored entries of distinct streams, in one transaction with the events that tell of it; in
+ * several, cut by streams and by time, where there is too much stored around them. Each changes what the same facts had
+ * not changed before, so running it again, or in parallel with any other, changes nothing.
+ * @throws 503 while the database, or (with much unpublished) the log, is away; no transaction is half done.
+ */
+export async function* mergePieces(
+  options: MergeOptions,
+  work: readonly StreamWork[],
+): AsyncGenerator<MergeOutcome, void> {
+  const todo: (readonly StreamWork[])[] = [work];
+  for (let piece = todo.pop(); piece; piece = todo.pop()) {
+    let outcome = await mergePiece(options, piece, options.maxRows ?? maxRows);
+    if (!outcome) {
+      const halves = halvesOf(piece);
+      if (halves) todo.push(...halves.reverse());
+      else outcome = await mergePiece(options, piece, Number.POSITIVE_INFINITY);
+    }
+    if (outcome) yield outcome;
+  }
+}
+
+/** All of `mergePieces` as one. */
 export async function mergeStreams(options: MergeOptions, work: readonly StreamWork[]): Promise<MergeOutcome> {
+  const total = { added: 0, changed: 0, removed: 0, letGo: 0 };
+  const published: Promise<void>[] = [];
+  for await (const outcome of mergePieces(options, work)) {
+    for (const what of ['added', 'changed', 'removed', 'letGo'] as const) total[what] += outcome[what];
+    published.push(outcome.published);
+    // Awaited by the caller; until then a failure must not count as unhandled.
+    outcome.published.catch(() => {});
+  }
+  return { ...total, published: Promise.all(published).then(() => undefined) };
+}
+
+/** @returns undefined where more than `limit` rows are stored around the work: nothing was changed. */
+async function mergePiece(
+  options: MergeOptions,
+  work: readonly StreamWork[],
+  limit: number,
+): Promise<MergeOutcome | undefined> {
   const { pool, partitions, outbox, usageCodec } = options;
   const cuts = work.map(({ pings, erased = [] }) => ({ pings: cutAtMonths(pings), erased: cutAtMonths(erased) }));
   let letGo = 0;
@@ -103,17 +148,18 @@ export async function mergeStreams(options: MergeOptions, work: readonly StreamW
         // As the indexes have them: neighbours share pages.
         return parts.sort((a, b) => a.locked.id - b.locked.id);
       };
-      return mergeLocked(client, options, new Map(inOrder.map((month) => [month, partsOf(month)])));
+      return mergeLocked(client, options, new Map(inOrder.map((month) => [month, partsOf(month)])), limit);
     });
 
   try {
     await usageCodec.prepare();
     await partitions.ensure(inOrder);
     let result = await attempt();
-    while ('missing' in result) {
+    while (result && 'missing' in result) {
       await createStreams(pool, result.missing);
       result = await attempt();
     }
+    if (!result) return undefined;
     const { ticket, ...counts } = result;
     return { ...counts, letGo, published: outbox.committed(ticket) };
   } catch (error) {
@@ -123,7 +169,13 @@ export async function mergeStreams(options: MergeOptions, work: readonly StreamW
   }
 }
 
-async function mergeLocked(client: PoolClient, options: MergeOptions, months: ReadonlyMap<Month, Part[]>) {
+/** @returns undefined, before anything is written, where more than `limit` rows are stored around the work. */
+async function mergeLocked(
+  client: PoolClient,
+  options: MergeOptions,
+  months: ReadonlyMap<Month, Part[]>,
+  limit: number,
+) {
   const { outbox, usageCodec, now = Date.now } = options;
   const nowMicros = now() * 1000;
   const reached = new Map<number, number>();
@@ -133,7 +185,8 @@ async function mergeLocked(client: PoolClient, options: MergeOptions, months: Re
 
   for (const [month, parts] of months) {
     const wanted = parts.map(({ work, locked, windows }) => ({ stream: work.stream, streamId: locked.id, windows }));
-    const states = await readNeighbourhoods(client, month, wanted);
+    const states = await readNeighbourhoods(client, month, wanted, limit);
+    if (!states) return undefined;
     const write = noWrites();
     writes.set(month, write);
     for (const [i, { work, locked, pings }] of parts.entries()) {

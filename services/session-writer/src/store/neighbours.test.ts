@@ -43,9 +43,9 @@ test.each(['without statistics', 'with statistics'])(
   'however much a stream has, only neighbours are read: %s',
   async (how) => {
     if (how === 'with statistics') await database.admin.query('ANALYZE tracking.usage_entries, tracking.streams');
-    // A window in the middle that touches three entries and begins in one.
+    // In the middle, over the ends of two entries; one more follows within reach.
     const lo = start + (count / 2) * 400 + 100;
-    const window = [month, [0], [streamId], [lo], [lo + 900]];
+    const window = [month, [0], [streamId], [lo - 30_000], [lo], [lo + 900], [lo + 30_900], 10_001];
     const partition = partitionOf('usage_entries', month);
     expect(await lookedAt(writer.pool, touching(partition, entryColumns), window)).toBeLessThanOrEqual(4);
     const gapsPartition = partitionOf('usage_gaps', month);

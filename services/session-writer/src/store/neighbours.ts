@@ -1,5 +1,5 @@
 import type { Queryable } from '@worktide/postgres';
-import type { KeySpan, Month, MonthState, Span } from '../merge/index.ts';
+import type { KeySpan, Month, MonthState, Span, Window } from '../merge/index.ts';
 import { plainArray } from './arrays.ts';
 import { partitionOf } from './partitions.ts';
 import type { StreamIdentity } from './streams.ts';
@@ -13,7 +13,7 @@ export interface Neighbourhood {
   stream: StreamIdentity;
   streamId: number;
   /** From `windowsAround`. */
-  windows: readonly Span[];
+  windows: readonly Window[];
 }
 
 interface EntryRow {
@@ -33,35 +33,51 @@ interface SpanRow {
 }
 
 /**
- * Rows of a stream are disjoint. So whatever touches [lo, hi) is the last that starts before lo, or starts in it: two
- * descents of a B-tree, however much the stream has. The order also keeps the planner to that B-tree.
+ * Rows of a stream are disjoint. So whatever touches [from, to) is the last that starts before it, or starts in it, and the
+ * next one follows it: three descents of a B-tree, however much the stream has. Of those at the ends only what touches
+ * [lo, hi). The order also keeps the planner to that B-tree. Ends at $8 rows.
  */
 export const touching = (partition: string, columns: string): string => `
-  SELECT w.n, r.* FROM unnest($2::int4[], $3::int8[], $4::int8[], $5::int8[]) AS w(n, stream_id, lo, hi)
+  SELECT w.n, r.* FROM unnest($2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[])
+    AS w(n, stream_id, lo, from_, to_, hi)
   CROSS JOIN LATERAL (
-    (SELECT ${columns} FROM ${partition} WHERE month = $1 AND stream_id = w.stream_id AND started_at < w.lo
+    (SELECT ${columns} FROM ${partition} WHERE month = $1 AND stream_id = w.stream_id AND started_at < w.from_
      ORDER BY started_at DESC LIMIT 1)
     UNION ALL
     (SELECT ${columns} FROM ${partition}
-     WHERE month = $1 AND stream_id = w.stream_id AND started_at >= w.lo AND started_at < w.hi ORDER BY started_at)
-  ) r WHERE r.ended_at > w.lo`;
+     WHERE month = $1 AND stream_id = w.stream_id AND started_at >= w.from_ AND started_at < w.to_ ORDER BY started_at)
+    UNION ALL
+    (SELECT ${columns} FROM ${partition}
+     WHERE month = $1 AND stream_id = w.stream_id AND started_at >= w.to_ AND started_at < w.hi
+     ORDER BY started_at LIMIT 1)
+  ) r WHERE r.ended_at > w.lo LIMIT $8`;
 
 export const entryColumns = 'id, started_at, ended_at, state, app, host';
 
-/** Reads what a fold of these (locked) streams needs to know of one month; answers in their order. */
+/**
+ * Reads what a fold of these (locked) streams needs to know of one month; answers in their order.
+ * @param limit rows to read at most.
+ * @returns undefined where there are more.
+ */
 export async function readNeighbourhoods(
   client: Queryable,
   month: Month,
   wanted: readonly Neighbourhood[],
-): Promise<MonthState<StoredEntry>[]> {
+  limit = Number.POSITIVE_INFINITY,
+): Promise<MonthState<StoredEntry>[] | undefined> {
   const states = wanted.map(() => ({ entries: [] as StoredEntry[], gaps: [] as Span[], erased: [] as Span[] }));
-  const windows = wanted.flatMap((near, n) => near.windows.map(({ start, end }) => ({ n, near, start, end })));
+  const windows = wanted.flatMap((near, n) => near.windows.map((window) => ({ n, near, ...window })));
   const n = plainArray(windows.map((w) => w.n));
   const lo = plainArray(windows.map((w) => w.start));
   const hi = plainArray(windows.map((w) => w.end));
-  const parameters = [month, n, plainArray(windows.map((w) => w.near.streamId)), lo, hi];
+  // One more says that there are more; null is no limit.
+  const atMost = Number.isFinite(limit) ? limit + 1 : null;
+  const streamIds = plainArray(windows.map((w) => w.near.streamId));
+  const [from, to] = [plainArray(windows.map((w) => w.from)), plainArray(windows.map((w) => w.to))];
+  const parameters = [month, n, streamIds, lo, from, to, hi, atMost];
 
   const entries = await client.query<EntryRow>(touching(partitionOf('usage_entries', month), entryColumns), parameters);
+  if (entries.rows.length > limit) return undefined;
   for (const row of entries.rows) {
     const { state, app, host } = row;
     states[row.n]!.entries.push({ id: row.id, start: row.started_at, end: row.ended_at, key: { state, app, host } });
@@ -72,6 +88,7 @@ export async function readNeighbourhoods(
       touching(partitionOf('usage_gaps', month), 'started_at, ended_at'),
       parameters,
     );
+    if (gaps.rows.length > limit) return undefined;
     for (const row of gaps.rows) states[row.n]!.gaps.push({ start: row.started_at, end: row.ended_at });
   }
   // Cut at the window: beyond it gaps were not read, so nothing may change there.
