@@ -225,3 +225,17 @@ test('rows are kept for 400 days in partitions by month, and looked up by actor 
   expect(table!.q).toMatch(/TTL toDateTime\(at\) \+ toIntervalDay\(400\)/);
   expect(table!.q).toMatch(/PARTITION BY toYYYYMM\(at\)/);
 });
+
+test('an event that ClickHouse itself refuses is dead-lettered alone', async () => {
+  await clickhouse.command("ALTER TABLE audit ADD CONSTRAINT harmless CHECK action != 'poison'");
+  closers.push(() => clickhouse.command('ALTER TABLE audit DROP CONSTRAINT harmless'));
+  const [organizationId, other] = [uuidv7(), uuidv7()];
+  const poison = event({ action: 'poison' });
+  await put(recordOf(organizationId, [event(), poison, event()]), recordOf(other, [event()]));
+  await start();
+  await consumed();
+  expect(await stored(organizationId)).toHaveLength(2);
+  expect(await stored(other)).toHaveLength(1);
+  const letters = await deadLetters(testLog.eventLog, 'audit');
+  expect(letters.map(({ value }) => codec.decode(value))).toEqual([{ organizationId, events: [poison] }]);
+});

@@ -230,6 +230,57 @@ test('what can never be stored is dead-lettered alone, and what is around and be
   for (const consumer of [consumers.pings, consumers.usage]) expect(() => consumer.check()).not.toThrow();
 });
 
+test.each(['pings', 'usage'] as const)(
+  '%s: what ClickHouse itself refuses is found among others’ and within its record, and dead-lettered alone',
+  async (topic) => {
+    await clickhouse.command(`ALTER TABLE ${topic} ADD CONSTRAINT harmless CHECK app != 'poison'`);
+    closers.push(() => clickhouse.command(`ALTER TABLE ${topic} DROP CONSTRAINT harmless`));
+    const [who, other] = [someone(), someone()];
+    const item = topic === 'pings' ? ping : entry;
+    const recordOf = topic === 'pings' ? pingsOf : usageOf;
+    const poison = item({ app: 'poison' });
+    const items = [item(), item(), poison, item(), item()];
+    await send(topic, recordOf(other, [item()]), recordOf(who, items), recordOf(other, [item()]));
+    const consumers = await start();
+    await caughtUp(topic);
+    expect(await stored(topic, who)).toHaveLength(4);
+    expect(await stored(topic, other)).toHaveLength(2);
+    const letters = await dead(topic);
+    const list = topic === 'pings' ? 'pings' : 'entries';
+    expect(letters.map(({ value }) => codecs[topic].decode(value))).toEqual([
+      expect.objectContaining({ ...who, [list]: [poison] }),
+    ]);
+    expect(letters[0]!.headers).toMatchObject({
+      'worktide-reason-code': 'HANDLER_FAILED',
+      'worktide-reason-message': expect.stringContaining('harmless'),
+      'worktide-organization': who.organizationId,
+      'worktide-user': who.userId,
+    });
+    await until('it runs', () => consumers[topic].state === 'running');
+  },
+);
+
+test('one request of 150 pings that are none stops nobody, and is not met again after a restart', async () => {
+  const [who, other] = [someone(), someone()];
+  const bad = Array.from({ length: 150 }, () => ping({ app: '' }));
+  await send('pings', pingsOf(who, [ping(), ...bad]), pingsOf(other, [ping()]));
+  const first = await start();
+  await caughtUp('pings');
+  expect(first.pings.state).toBe('running');
+  expect(await stored('pings', who)).toHaveLength(1);
+  // A hundred alone, and the whole record for the rest.
+  const before = await deadLetters(eventLog, 'pings', 1_000);
+  expect(before).toHaveLength(101);
+  expect(codecs.pings.decode(before.at(-1)!.value)).toMatchObject({ pings: { length: 151 } });
+  await first.close();
+  const second = await start();
+  await send('pings', pingsOf(other, [ping({ startedAt: now + 1 })]));
+  await caughtUp('pings');
+  expect(second.pings.state).toBe('running');
+  expect(await stored('pings', other)).toHaveLength(2);
+  expect(await deadLetters(eventLog, 'pings', 1_000)).toHaveLength(101);
+});
+
 /** A way to ClickHouse that can be cut. */
 async function cutter(url: string) {
   const target = new URL(url);

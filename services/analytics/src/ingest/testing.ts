@@ -42,5 +42,5 @@ export const caughtUp = (eventLog: EventLog, topic: string): Promise<void> =>
   until(`${topic} consumed`, async () => (await eventLog.admin.lag(`analytics-${topic}`, [topic]))[topic] === 0);
 
 /** The dead letters of a topic. */
-export const deadLetters = (eventLog: EventLog, topic: string) =>
-  eventLog.admin.read(`${topic}.dead`, { partition: 0, fromOffset: 0, limit: 100 });
+export const deadLetters = (eventLog: EventLog, topic: string, limit = 100) =>
+  eventLog.admin.read(`${topic}.dead`, { partition: 0, fromOffset: 0, limit });

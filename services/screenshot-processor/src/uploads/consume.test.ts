@@ -186,3 +186,26 @@ test('the store away: a refused upload stays for the sweeper, and nothing waits'
   await handle([record], { deadLetter: async () => {}, signal: new AbortController().signal });
   expect(await world.objects(person.organizationId)).toContain(stolen.objectKey);
 });
+
+test('an upload that the database itself refuses is dead-lettered alone; the others of its batch are noted', async () => {
+  await world.database.admin.query(
+    'ALTER TABLE screenshots.screenshots ADD CONSTRAINT harmless CHECK (upload_bytes <> 666) NOT VALID',
+  );
+  try {
+    const before = (await deadLetters()).length;
+    const [own, others] = [await world.put(person, picture), await world.put(newPerson(), picture)];
+    const poison = await world.put(person, picture, { size: 666 });
+    await world.tell(others, poison, own);
+    await caughtUp();
+    expect((await world.row(own))?.status).toBe('pending');
+    expect((await world.row(others))?.status).toBe('pending');
+    expect(await world.row(poison)).toBeUndefined();
+    const letters = (await deadLetters()).slice(before);
+    expect(letters.map(({ value }) => world.uploadsCodec.decode(value))).toEqual([poison]);
+    expect(letters[0]!.headers['worktide-reason-message']).toContain('harmless');
+    // What is to be done with it is not known yet: it stays for whoever replays it.
+    expect(await world.objects(person.organizationId)).toContain(poison.objectKey);
+  } finally {
+    await world.database.admin.query('ALTER TABLE screenshots.screenshots DROP CONSTRAINT harmless');
+  }
+});

@@ -244,4 +244,87 @@ describe('following the log', () => {
     expect(gaps).toEqual([]);
     for (const other of others) expect((await stored(database.admin, other)).entries).toHaveLength(1);
   });
+
+  test('a ping that the database itself refuses is found among others’ and within its record, and dead-lettered alone', async () => {
+    const [stream, other] = [newStream(), newStream()];
+    await database.admin.query(
+      `CREATE FUNCTION tracking.no_poison() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN IF NEW.app = 'poison' THEN RAISE 'not this one' USING ERRCODE = '22000'; END IF; RETURN NEW; END $$;
+       CREATE TRIGGER no_poison BEFORE INSERT ON tracking.usage_entries FOR EACH ROW EXECUTE FUNCTION tracking.no_poison()`,
+    );
+    try {
+      const poison = pingOf({ app: 'poison', startedAt: at + 2_000, endedAt: at + 3_000 });
+      const pings = [0, 1, 3, 4].map((i) =>
+        pingOf({ app: `app ${i}`, startedAt: at + i * 1_000, endedAt: at + (i + 1) * 1_000 }),
+      );
+      await send(
+        record(other, [pingOf()]),
+        record(stream, [pings[0], pings[1], poison, ...pings.slice(2)]),
+        record(other, [pingOf({ startedAt: at + 1_000, endedAt: at + 2_000 })]),
+      );
+      await start();
+      await caughtUp();
+      expect((await stored(database.admin, stream)).entries.map(({ key }) => key.app)).toEqual([
+        'app 0',
+        'app 1',
+        'app 3',
+        'app 4',
+      ]);
+      expect((await stored(database.admin, other)).entries).toMatchObject([{ start: at, end: at + 2_000 }]);
+      const [letter, ...more] = await deadLetters();
+      expect(more).toEqual([]);
+      expect(pingsEnvelope.parse(writer.pingsCodec.decode(letter!.value)).pings).toEqual([poison]);
+      expect(letter!.headers).toMatchObject({
+        'worktide-reason-message': expect.stringContaining('not this one'),
+        'worktide-organization': stream.organizationId,
+        'worktide-user': stream.userId,
+      });
+      await until('it runs', () => consumer!.state === 'running');
+    } finally {
+      await database.admin.query('DROP FUNCTION tracking.no_poison CASCADE');
+    }
+  });
+
+  test('one request of 150 pings that are none stops nobody, and is not met again after a restart', async () => {
+    const [hostile, other] = [newStream(), newStream()];
+    const bad = Array.from({ length: 150 }, () => pingOf({ app: '' }));
+    await send(record(hostile, [pingOf(), ...bad]), record(other, [pingOf()]));
+    await start();
+    await caughtUp();
+    expect(consumer!.state).toBe('running');
+    expect((await stored(database.admin, hostile)).entries).toHaveLength(1);
+    // A hundred alone, and the whole record for the rest.
+    expect(await deadLetters()).toHaveLength(101);
+    expect((await writer.metrics.render()).text).toContain(
+      'worktide_consumer_senders_set_aside{group="session-writer"} 1',
+    );
+    await consumer!.close();
+    await start();
+    await send(record(other, [pingOf({ startedAt: at + 1_000, endedAt: at + 2_000 })]));
+    await caughtUp();
+    expect((await stored(database.admin, other)).entries).toMatchObject([{ start: at, end: at + 2_000 }]);
+    expect(await deadLetters()).toHaveLength(101);
+  });
+
+  test('one ping over more entries than a transaction takes: everybody’s are merged, and told', async () => {
+    const [stream, other] = [newStream(), newStream()];
+    const day = at - 86_400_000;
+    const flicker = Array.from({ length: 600 }, (_, i) =>
+      pingOf({ app: `${i % 2} ${'😀'.repeat(250)}`, startedAt: day + i * 1_000, endedAt: day + (i + 1) * 1_000 }),
+    );
+    await send(record(stream, flicker.slice(0, 300)), record(stream, flicker.slice(300)));
+    await start({ maxRows: 50 });
+    await caughtUp();
+    await send(
+      record(stream, [pingOf({ app: '!', startedAt: day, endedAt: day + 600_000 })]),
+      record(other, [pingOf()]),
+    );
+    await caughtUp();
+    expect((await stored(database.admin, stream)).entries).toMatchObject([{ start: day, end: day + 600_000 }]);
+    expect((await stored(database.admin, other)).entries).toHaveLength(1);
+    const told = (await writer.published()).filter(({ userId }) => userId === stream.userId);
+    const last = new Map(told.flatMap(({ entries }) => entries).map((entry) => [entry.id, entry]));
+    expect([...last.values()].filter(({ deleted }) => !deleted)).toMatchObject([{ app: '!', endedAt: day + 600_000 }]);
+    expect(await deadLetters()).toEqual([]);
+  });
 });
