@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -122,6 +123,42 @@ describe('replay', () => {
   });
 });
 
+describe('whose', () => {
+  const [organizationId, one, other] = [randomUUID(), randomUUID(), randomUUID()];
+  const of = (userId: string, app: string): string => JSON.stringify({ organizationId, userId, app });
+
+  test('lists, by pages, and puts back what is one user’s', async () => {
+    await refuse(of(one, 'a'), of(other, 'b'), of(one, 'c'), 'nobody’s');
+    const list = await run('list', '--topic', 'pings', '--user', one.toUpperCase(), '--limit', '1');
+    expect(list.out).toContain(`organization ${organizationId} user ${one}`);
+    expect(list.out).toContain('1 shown, next: --from 1; 4 not replayed yet');
+    const rest = await run('list', '--topic', 'pings', '--user', one, '--from', '1');
+    expect(rest.out).toContain('"app":"c"');
+    expect(rest.out).not.toContain('"app":"b"');
+    expect((await run('list', '--organization', organizationId)).out).toContain('3 shown; 4');
+    expect((await run('list', '--organization', one)).out).toContain('0 shown');
+    expect(await run('replay', '--topic', 'pings', '--user', one)).toMatchObject({
+      status: 0,
+      out: '2 put back onto pings',
+    });
+    expect((await pings()).slice(4).map(({ value }) => value.toString())).toEqual([of(one, 'a'), of(one, 'c')]);
+  });
+
+  test('what cannot be put back is said, and holds up nothing behind it', async () => {
+    const leftOut = { 'worktide-left-out': '1000000' };
+    await refuse('a');
+    const producer = log.producer();
+    await producer.send('pings.dead', [{ key: 'k', value: Buffer.alloc(0), headers: leftOut }]);
+    await refuse('b');
+    expect(await run('replay', '--topic', 'pings', '--all')).toEqual({
+      status: 1,
+      out: '2 put back onto pings',
+      err: 'offset 1 stays: its 1000000 bytes were too large to be kept.',
+    });
+    expect((await run('replay', '--topic', 'pings', '--all')).out).toBe('nothing left to replay');
+  });
+});
+
 describe('mistakes', () => {
   test.each([
     [[]],
@@ -136,6 +173,8 @@ describe('mistakes', () => {
     [['replay', '--topic', 'pings', '--all', '--offset', '1']],
     [['replay', '--topic', 'pings', '--offset', '-1']],
     [['replay', '--topic', 'pings', '--all', '--limit', '3']],
+    [['replay', '--topic', 'pings', '--all', '--user', '00000000-0000-0000-0000-000000000000']],
+    [['list', '--user', 'me']],
   ])('%j: usage and 2', async (argv) => {
     const { status, out, err } = await run(...argv);
     expect({ status, out }).toEqual({ status: 2, out: '' });

@@ -1,22 +1,28 @@
 import { deadLetterHeaders, type EventLog, type StoredRecord } from '@worktide/event-log';
-import { deadTopicOf, isDeadTopic, replayGroup } from './topics.ts';
+import type { Whose } from './arguments.ts';
+import { deadTopicOf, isDeadTopic, lettersOf, replayGroup } from './topics.ts';
 
 const previewCharacters = 200;
 
 /** Prints the dead letters of one topic or of all, and how many `replay --all` would put back. */
 export async function listDeadLetters(
   log: EventLog,
-  { topic, from, limit }: { topic?: string; from: number; limit: number },
+  { topic, whose, from, limit }: { topic?: string; whose: Whose; from: number; limit: number },
   out: (line: string) => void,
 ): Promise<void> {
   const topics =
     topic === undefined ? (await log.admin.topicNames()).filter(isDeadTopic).sort() : [await deadTopicOf(log, topic)];
   for (const name of topics) {
-    const letters = await log.admin.read(name, { partition: 0, fromOffset: from, limit });
-    for (const letter of letters) out(describe(letter));
+    let shown = 0;
+    let next = '';
+    for await (const letter of lettersOf(log, name, { whose, from })) {
+      out(describe(letter));
+      if (++shown < limit) continue;
+      next = `, next: --from ${letter.offset + 1}`;
+      break;
+    }
     const { [name]: waiting } = await log.admin.lag(replayGroup, [name]);
-    const more = letters.length === limit ? `, next: --from ${letters.at(-1)!.offset + 1}` : '';
-    out(`${name}: ${letters.length} shown${more}; ${waiting} not replayed yet`);
+    out(`${name}: ${shown} shown${next}; ${waiting} not replayed yet`);
   }
 }
 
@@ -25,7 +31,8 @@ function describe({ offset, key, value, headers }: StoredRecord): string {
   return [
     `${offset}  ${of('time')}  ${of('code')}: ${of('message')}`,
     `    from ${of('topic')} partition ${of('partition')} offset ${of('offset')}, refused by ${of('group')}`,
-    `    key ${key}, ${value.length} bytes: ${preview(value)}`,
+    `    organization ${of('organization')} user ${of('user')}`,
+    `    key ${key}, ${headers[deadLetterHeaders.leftOut] ?? value.length} bytes: ${preview(value)}`,
   ]
     .map(printable)
     .join('\n');

@@ -4,7 +4,7 @@ import { type EventLog, openEventLog } from '@worktide/event-log';
 import { createLogger, createMetrics, describeError } from '@worktide/runtime';
 import { type Command, parseCommand, usage } from './arguments.ts';
 import { listDeadLetters } from './list.ts';
-import { replayAll, replayOne } from './replay.ts';
+import { replayAll, replayOf, replayOne } from './replay.ts';
 
 export interface Output {
   out(line: string): void;
@@ -27,8 +27,7 @@ export async function runDeadLetters(
   let log: EventLog | undefined;
   try {
     log = openLog(env);
-    await execute(command, log, output);
-    return 0;
+    return await execute(command, log, output);
   } catch (error) {
     output.err(describeError(error));
     return 1;
@@ -50,13 +49,19 @@ function openLog(env: Record<string, string | undefined>): EventLog {
   });
 }
 
-async function execute(command: Command, log: EventLog, { out }: Output): Promise<void> {
-  if (command.name === 'list') return listDeadLetters(log, command, out);
-  if ('all' in command) {
-    const count = await replayAll(log, command.topic);
-    out(count === 0 ? 'nothing left to replay' : `${count} put back onto ${command.topic}`);
-    return;
+async function execute(command: Command, log: EventLog, { out, err }: Output): Promise<number> {
+  if (command.name === 'list') {
+    await listDeadLetters(log, command, out);
+    return 0;
   }
-  await replayOne(log, command.topic, command.offset);
-  out(`1 put back onto ${command.topic}`);
+  const { topic } = command;
+  if ('offset' in command) {
+    await replayOne(log, topic, command.offset);
+    out(`1 put back onto ${topic}`);
+    return 0;
+  }
+  const { count, refused } = await ('all' in command ? replayAll(log, topic) : replayOf(log, topic, command.whose));
+  out(count === 0 ? 'nothing left to replay' : `${count} put back onto ${topic}`);
+  for (const { offset, why } of refused) err(`offset ${offset} stays: ${why}`);
+  return refused.length === 0 ? 0 : 1;
 }
