@@ -20,7 +20,7 @@ import fc from 'fast-check';
 import { type ClickHouse, createClickHouse, migrateClickHouse } from '../../libs/clickhouse/src/index.ts';
 import { migrationsFolder } from '../../services/analytics/src/index.ts';
 import { tableHandler } from '../../services/analytics/src/ingest/handler.ts';
-import { pingsTable } from '../../services/analytics/src/ingest/tables.ts';
+import { pingsTable, usageTable } from '../../services/analytics/src/ingest/tables.ts';
 import { encodeRecords, maxRecordBytes } from '../../services/ingest-gateway/src/pings/records.ts';
 import { createHandler } from '../../services/session-writer/src/pings/consume.ts';
 import { decodeRecords } from '../../services/session-writer/src/pings/decode.ts';
@@ -250,6 +250,18 @@ test('accepted ⇒ an event of the topic ⇒ the writer takes it ⇒ analytics t
     context,
   );
   await tableHandler(pingsTable, { clickhouse, codec, metrics: createMetrics() })(records, context);
+  expect(letters).toEqual([]);
+  // What the writer tells of them is taken as well.
+  const told = await Promise.all(
+    Array.from({ length: topics.usage.partitions }, (_, partition) =>
+      writer.eventLog.admin.read('usage', { partition, fromOffset: 0, limit: 10_000 }),
+    ),
+  );
+  expect(told.flat().length).toBeGreaterThan(50);
+  await tableHandler(usageTable, { clickhouse, codec: writer.usageCodec, metrics: createMetrics() })(
+    told.flat(),
+    context,
+  );
   expect(letters).toEqual([]);
   const [counted] = await clickhouse.query<{ n: string }>('SELECT count() AS n FROM pings FINAL');
   expect(Number(counted!.n)).toBe(kept.length);

@@ -42,6 +42,8 @@ const maxFailedMs = 30_000;
 const unreadWindows = 10;
 /** Who had no dead letters is remembered for longer: at night few speak in a minute. */
 const goodWindows = 10;
+/** More of them say nothing more. */
+const maxGood = 10_000;
 
 export function createSenders(limit: DeadLetterLimit, now: () => number = performance.now.bind(performance)): Senders {
   const { count, senders, windowMs } = limit;
@@ -103,7 +105,7 @@ export function createSenders(limit: DeadLetterLimit, now: () => number = perfor
       return { within, first };
     },
     handled(names) {
-      for (const name of names) good.add(name);
+      if (good.size < maxGood) for (const name of names) good.add(name);
       forget();
     },
     tooMany(bad, alsoGood) {

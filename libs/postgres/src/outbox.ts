@@ -12,6 +12,7 @@ import {
   uuidv7,
 } from '@worktide/runtime';
 import { type OutboxEvent, packEvents, rowsOf, unpackEvents, unpackedSize } from './outbox-codec.ts';
+import { createPublisher, outboxMetrics } from './outbox-publish.ts';
 import type { Pool, Queryable } from './pool.ts';
 
 export type { OutboxEvent } from './outbox-codec.ts';
@@ -93,7 +94,7 @@ const closeGraceMs = 3_000;
  * lose late commits. A crash anywhere may publish twice and never loses; events carry versions, so order is free.
  */
 export function createOutbox(options: OutboxOptions): Outbox {
-  const { schema, pool, producer, log, lifecycle, graceMs = 5_000, maxUnpublishedBytes = 32 * 1024 * 1024 } = options;
+  const { schema, pool, log, lifecycle, graceMs = 5_000, maxUnpublishedBytes = 32 * 1024 * 1024 } = options;
   const table = `${schema}.outbox`;
   const insert = `INSERT INTO ${table} (id, due_at, events)
     VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond', $3)`;
@@ -105,6 +106,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const published = new Set<string>();
   let unpublishedBytes = 0;
   let failure: unknown;
+  const toLog = createPublisher({ ...options, table, metrics });
   const isFull = (more: number): boolean => unpublished.size > 0 && unpublishedBytes + more > maxUnpublishedBytes;
 
   async function write(
@@ -168,20 +170,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
   }
 
-  async function publish(row: OutboxRow): Promise<void> {
-    for (let attempt = 0; !(await tryToPublish(row)); attempt++) {
-      if (!stop.signal.aborted) await sleep(backoffMs(attempt), stop.signal);
-      if (stop.signal.aborted) throw unavailable('event-log', failure);
-    }
-  }
-
-  /** Whether the log has it, or will never take it and that is on record; false where it is to be tried again. */
-  async function tryToPublish({ id, events }: Pick<OutboxRow, 'id' | 'events'>): Promise<boolean> {
+  /** Whether the row is done with; false where it is to be tried again. */
+  async function tryToPublish(row: Pick<OutboxRow, 'id' | 'events'>): Promise<boolean> {
     try {
-      await send(events).catch((error: unknown) => {
-        if (isAway(error)) throw error;
-        return sendOneByOne(id, events);
-      });
+      await toLog(row);
       failure = undefined;
       return true;
     } catch (error) {
@@ -192,42 +184,11 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
   }
 
-  async function send(events: readonly OutboxEvent[]): Promise<void> {
-    const topics = Map.groupBy(events, (event) => event.topic);
-    await Promise.all(
-      [...topics].map(([topic, list]) =>
-        producer.send(
-          topic,
-          list.map(({ key, value }) => ({ key, value })),
-        ),
-      ),
-    );
-    metrics.published.inc({ schema }, events.length);
-  }
-
-  /** Something among them is refused for ever: the rest is published, and that is put where it holds nobody up. */
-  async function sendOneByOne(id: string, events: readonly OutboxEvent[]): Promise<void> {
-    const refused: OutboxEvent[] = [];
-    let reason: unknown;
-    for (const event of events) {
-      try {
-        await send([event]);
-      } catch (error) {
-        if (isAway(error)) throw error;
-        refused.push(event);
-        reason = error;
-      }
+  async function publish(row: OutboxRow): Promise<void> {
+    for (let attempt = 0; !(await tryToPublish(row)); attempt++) {
+      if (!stop.signal.aborted) await sleep(backoffMs(attempt), stop.signal);
+      if (stop.signal.aborted) throw unavailable('event-log', failure);
     }
-    if (refused.length === 0) return;
-    await pool.query(
-      `INSERT INTO ${table}_refused (id, reason, events) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
-      [id, describeError(reason).slice(0, 1_000), packEvents(refused)],
-    );
-    metrics.refused.inc({ schema }, refused.length);
-    log.error(
-      { err: reason, schema, row: id, events: refused.length, key: refused[0]!.key },
-      'outbox: the log refuses events for ever; they stand in outbox_refused',
-    );
   }
 
   async function sweep(): Promise<number> {
@@ -310,29 +271,5 @@ export function createOutbox(options: OutboxOptions): Outbox {
     check: () => {
       if (failure !== undefined) throw unavailable('event-log', failure);
     },
-  };
-}
-
-/** Only what is away is tried again. */
-const isAway = (error: unknown): boolean => error instanceof AppError && error.statusCode === 503;
-
-function outboxMetrics(metrics: Metrics, schema: string) {
-  const unpublished = metrics.gauge('worktide_outbox_unpublished', 'Committed transactions not yet in the log', [
-    'schema',
-  ]);
-  unpublished.set({ schema }, 0);
-  return {
-    unpublished,
-    published: metrics.counter('worktide_outbox_published_total', 'Events published from the outbox', ['schema']),
-    left: metrics.counter('worktide_outbox_left_total', 'Rows left to the sweep while too much waited for the log', [
-      'schema',
-    ]),
-    swept: metrics.counter('worktide_outbox_swept_total', 'Rows left behind and published by a sweep', ['schema']),
-    refused: metrics.counter(
-      'worktide_outbox_refused_total',
-      'Events that the log will never take, in outbox_refused',
-      ['schema'],
-    ),
-    failures: metrics.counter('worktide_outbox_failures_total', 'Attempts to publish that failed', ['schema']),
   };
 }

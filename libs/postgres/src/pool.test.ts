@@ -117,6 +117,27 @@ describe('transaction', () => {
     expect(runs).toBe(5);
   });
 
+  test.each([
+    ['a column that a migration has yet to make', 'SELECT missing FROM things', away],
+    ['a function likewise', 'SELECT missing()', away],
+    ['memory that does not suffice for it', "DO $$ BEGIN RAISE 'no' USING ERRCODE = '53200'; END $$", late],
+    ['text that is no number', "SELECT 'x'::int", { code: '22P02' }],
+    ['a check that says no', "DO $$ BEGIN RAISE 'no' USING ERRCODE = '23514'; END $$", { code: '23514' }],
+    ['wrong SQL', 'SELEC', { code: '42601' }],
+  ])('only what may succeed later is 503: %s', async (_what, sql, expected) => {
+    await expect(transaction(pool, (client) => client.query(sql))).rejects.toMatchObject(expected);
+    await expect(pool.query(sql)).rejects.toMatchObject(expected);
+  });
+
+  test('whatever keeps a connection from coming about is 503', async () => {
+    const url = new URL(database.adminUrl);
+    url.searchParams.set('sslmode', 'require');
+    const untrusting = open(url.href);
+    await expect(transaction(untrusting, (client) => client.query('SELECT 1'))).rejects.toMatchObject(away);
+    await expect(untrusting.query('SELECT 1')).rejects.toMatchObject(away);
+    await untrusting.end();
+  });
+
   test('a statement past its time is ended by the server, and the setting does not stay on the connection', async () => {
     const strict = open(database.adminUrl, { max: 1, statementTimeoutMs: 50 });
     await expect(transaction(strict, (client) => client.query('SELECT pg_sleep(5)'))).rejects.toMatchObject(late);
