@@ -97,14 +97,17 @@ describe('narrowing', () => {
     expect(handled.size).toBe(7);
   });
 
-  test('too slow while nothing answers at all: nobody’s fault, the same comes again', async () => {
+  test.each([
+    ['too slow', overdue('postgres')],
+    ['an error that nobody has met before', new TypeError('socket is null')],
+  ])('%s while nothing answers at all: nobody’s fault, the same comes again', async (_what, error) => {
     let tries = 0;
     const sizes = new Set<number>();
     const { letters } = await verdictOf([recordOf('a', '1'), recordOf('b', '2')], {
       answers: () => Promise.reject(unavailable('postgres')),
       async handle(part) {
         sizes.add(part.length);
-        if (++tries < 20) throw overdue('postgres');
+        if (++tries < 20) throw error;
       },
     });
     expect(letters).toEqual([]);

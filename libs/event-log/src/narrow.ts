@@ -27,11 +27,14 @@ export interface Verdict {
 type Kind = 'away' | 'overdue' | 'fault';
 
 async function kindOf(error: unknown, answers: ConsumeOptions['answers']): Promise<Kind> {
-  if (!(error instanceof AppError) || error.statusCode !== 503) return 'fault';
-  if (error.code !== 'DEPENDENCY_TIMEOUT' || !answers) return 'away';
+  const is503 = error instanceof AppError && error.statusCode === 503;
+  const kind = !is503 ? 'fault' : error.code === 'DEPENDENCY_TIMEOUT' ? 'overdue' : 'away';
+  if (!answers) return kind === 'overdue' ? 'away' : kind;
+  if (kind === 'away') return kind;
+  // An outage may show itself by an error that nobody has met before.
   try {
     await answers();
-    return 'overdue';
+    return kind;
   } catch {
     return 'away';
   }

@@ -86,8 +86,8 @@ export interface ConsumeOptions {
   /** What must be there before anything can be handled. Its failing is no record's fault: tried again for ever. */
   ready?: () => unknown;
   /**
-   * Whether what the handler needs answers at all. Asked when something took too long (AppError `DEPENDENCY_TIMEOUT`):
-   * only while it answers may that be the records' fault; without this it never is.
+   * Whether what the handler needs answers at all. Asked after a failure: only while it answers may that be the records'
+   * fault. Without this what took too long (AppError `DEPENDENCY_TIMEOUT`) never is, and any other failure always.
    */
   answers?: () => unknown;
   /**

@@ -52,7 +52,7 @@ export const isCancelled = (error: unknown): boolean => codeOf(error) === '57014
 export function isConnectionTrouble(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isConnectionTrouble);
   const code = codeOf(error);
-  if (unavailableSystemCodes.has(code) || tlsCode.test(code)) return true;
+  if (unavailableSystemCodes.has(code) || tlsCode.test(code) || /^ERR_(STREAM|SOCKET)_/.test(code)) return true;
   // A row that a policy refuses has the code of a missing privilege, but it is a fault of ours: waiting mends nothing.
   if (code === '42501' && routineOf(error) === 'ExecWithCheckOptions') return false;
   // `SET ROLE` to a tenant's role that the migrations have yet to make.
