@@ -235,13 +235,13 @@ test('accepted ⇒ an event of the topic ⇒ the writer takes it ⇒ analytics t
       // Within what both databases keep, and have tables for.
       if (event.startedAt > Date.now() - 89 * day && event.endedAt < Date.now() + 32 * day) kept.push(event);
     }),
-    { numRuns: 3_000 },
+    { numRuns: 1_000 },
   );
   // Not shown by refusing everything.
-  expect(accepted).toBeGreaterThan(300);
+  expect(accepted).toBeGreaterThan(100);
 
   // And the databases themselves take all of them.
-  expect(kept.length).toBeGreaterThan(50);
+  expect(kept.length).toBeGreaterThan(10);
   const records = kept.map((event, i) => stored(codec.encode({ ...envelope(), pings: [event] }), i));
   const { context, letters } = refusing();
   const { lifecycle, metrics } = writer;
@@ -257,7 +257,7 @@ test('accepted ⇒ an event of the topic ⇒ the writer takes it ⇒ analytics t
       writer.eventLog.admin.read('usage', { partition, fromOffset: 0, limit: 10_000 }),
     ),
   );
-  expect(told.flat().length).toBeGreaterThan(50);
+  expect(told.flat().length).toBeGreaterThan(10);
   await tableHandler(usageTable, { clickhouse, codec: writer.usageCodec, metrics: createMetrics() })(
     told.flat(),
     context,

@@ -409,6 +409,18 @@ describe('outbox (W9)', () => {
     expect(await rows()).toBe(0);
   });
 
+  test('a row larger than the log’s queue, of before rows were divided, is published by the sweep in parts', async () => {
+    const list = Array.from({ length: 30 }, (_, i) => ({ topic, key: `k${i}`, value: Buffer.alloc(800_000, i) }));
+    await pool.query("INSERT INTO outbox VALUES (gen_random_uuid(), now() - interval '1 minute', $1)", [
+      packEvents(list),
+    ]);
+    const small = eventLog.producer({ maxQueuedBytes: 10 * 1024 * 1024 });
+    await open({ producer: small, graceMs: 60_000 }).sweep();
+    await until('the row is gone', async () => (await rows()) === 0);
+    expect(await inLog()).toEqual(list.map(({ key }) => key));
+    await small.close();
+  });
+
   const refusing = (): Pick<Producer, 'send'> => ({
     async send(name, records) {
       if (records.some(({ key }) => key.startsWith('bad')))

@@ -215,7 +215,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
       for (const row of rows) {
         const events = readRow(row);
         if (events === undefined) continue;
-        away = !(await tryToPublish({ id: row.id, events }));
+        // A large row, of before rows were divided, would never fit into the producer's queue.
+        for (const [i, part] of rowsOf(events).entries()) {
+          away ||= !(await tryToPublish({ id: i === 0 ? row.id : uuidv7(), events: part.events }));
+        }
         if (away || stop.signal.aborted) break;
         done.push(row.id);
       }
