@@ -101,7 +101,7 @@ export function createKafkaAdmin(client: () => Client, prefix: string, open: Ope
     if (from > last || limit < 1) return [];
     const records: StoredRecord[] = [];
     const { promise: done, resolve } = Promise.withResolvers<void>();
-    let lastBatch = 0;
+    let batches = 0;
     await asMember(
       client,
       `${prefix}worktide-read-${randomUUID()}`,
@@ -110,13 +110,17 @@ export function createKafkaAdmin(client: () => Client, prefix: string, open: Ope
         const others = all.map((one) => one.partition).filter((one) => one !== partition);
         if (others.length > 0) consumer.pause([{ topic: prefix + topic, partitions: others }]);
         consumer.seek({ topic: prefix + topic, partition, offset: String(from) });
-        // Each round waits at most once as long as the whole: what was cut off meanwhile never comes.
-        for (let before = -1; before !== lastBatch; before = lastBatch) if (await settles(done, stalledMs)) return;
+        // What was cut off meanwhile never comes.
+        let before: number;
+        do {
+          before = batches;
+          if (await settles(done, stalledMs)) return;
+        } while (batches !== before);
         throw new Error(`reading ${topic}/${partition} from ${from} to ${last} got stuck`);
       },
       async ({ batch }) => {
         if (batch.partition !== partition) return;
-        lastBatch++;
+        batches++;
         for (const message of batch.messages) {
           const offset = Number(message.offset);
           // The first fetch may have left before the seek took hold, so that some come twice.
