@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as auth from '@worktide/auth';
 import { freePort, freshServiceDatabase } from '@worktide/backends';
@@ -89,6 +90,10 @@ function postPing(address: string, key: string): Promise<number> {
   });
 }
 
+const stranger = '198.51.100.1';
+/** More than look-ups are made at once, for all addresses together. */
+const connections = 350;
+
 test('agents that are new come in at their first try while one address tries key after key', async () => {
   const keys: string[] = [];
   const person = await register(authUrl);
@@ -96,15 +101,15 @@ test('agents that are new come in at their first try while one address tries key
 
   const answers = new Map<number, number>();
   let flooding = true;
-  const strangers = Array.from({ length: 600 }, async () => {
+  const strangers = Array.from({ length: connections }, async () => {
     while (flooding) {
-      const status = await postPing('198.51.100.1', `waka_${randomUUID()}`);
+      const status = await postPing(stranger, `waka_${randomUUID()}`);
       answers.set(status, (answers.get(status) ?? 0) + 1);
     }
   });
   const tried = (): number => [...answers.values()].reduce((sum, n) => sum + n, 0);
   // In full flow before the first of them comes, and for as long as they do.
-  while (tried() < 1_200) await postPing('198.51.100.1', `waka_${randomUUID()}`);
+  while (tried() < 500) await turnOfTheLoop();
   const statuses = await Promise.all(keys.map((key, i) => postPing(`192.0.2.${i}`, key)));
   flooding = false;
   await Promise.all(strangers);

@@ -23,7 +23,7 @@ const maxFormer = 3;
 /** From one address, or organisation: a team that comes to work at nine, and half a second of everybody else's time. */
 const maxWaitingEach = 20;
 /** Below what a handler has; sixty hashes a second come to more than a thousand addresses in that time. */
-const maxWaitMs = 20_000;
+const defaultMaxWaitMs = 25_000;
 
 export interface Passwords {
   /** PHC string of a new password. Rejects 503 `BUSY` when the applicant's turn does not come. */
@@ -41,7 +41,8 @@ export interface Passwords {
  * Hashing off the event loop, some at a time, by turns between those who ask: a hash is dear, and whoever has few
  * addresses could else keep everybody from logging in.
  */
-export function createPasswords({ metrics }: { metrics: Metrics }): Passwords {
+export function createPasswords(options: { metrics: Metrics; maxWaitMs?: number }): Passwords {
+  const { metrics, maxWaitMs = defaultMaxWaitMs } = options;
   const turns = createTurns({
     name: 'passwords',
     places: maxConcurrent,
