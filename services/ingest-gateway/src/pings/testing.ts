@@ -100,7 +100,7 @@ export async function startGateway(
   const quotas = { free, trial, pro, enterprise };
   const planOf = () => given.plan?.();
   const quota = createPingQuota({ limits, quotas, planOf, metrics });
-  const keyValue = openKeyValue(config.KEY_VALUE_URL, { ...quiet, timeoutMs: 100 });
+  const keyValue = openKeyValue(config.KEY_VALUE_URL, { ...quiet, timeoutMs: 10_000 });
   lifecycle.onClose('key-value', () => keyValue.close());
   const stored = createStored({ keyValue, quotas: storageQuotas(config), planOf, lifecycle, ...quiet });
   const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
