@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { freePort, isRunning } from '@worktide/backends';
 import { call, expectStatus, notReady } from './support/http.ts';
 import { makeAgentKey, ping, post, register } from './support/people.ts';
@@ -10,6 +10,9 @@ import { repository, standaloneMain, temporaryFolder } from './support/product.t
 import { until } from './support/until.ts';
 
 // Starting, being told to stop and being killed, as the shell, a supervisor or a container does it.
+
+// Each starts the product, one of them twice.
+jest.setTimeout(180_000);
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 beforeAll(async () => {
@@ -107,10 +110,10 @@ test('a start that was interrupted leaves nothing that stops the next one', asyn
 
 test('a killed run that nobody asks after does not keep the folder', async () => {
   // What starts it becomes a `sleep`, which waits for no child: the killed run stays a zombie.
-  const script = `"${process.execPath}" "${standaloneMain}" & exec sleep 600`;
+  const script = `"${process.execPath}" "${standaloneMain}" & echo "pid $!"; exec sleep 600`;
   const first = await run('/bin/sh', ['-c', script], {}, 'zombie');
   await ready(first);
-  const pid = (await findProcess(process.execPath, standaloneMain))!;
+  const pid = Number(/^pid (\d+)$/m.exec(first.output())![1]);
   signal(pid, 'SIGKILL');
   // At once, on the same port: the killed one may still be giving back its memory.
   const second = await run(
