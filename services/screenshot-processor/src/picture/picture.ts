@@ -10,7 +10,7 @@ export interface PictureLimits {
   maxPixels: number;
   /** Of one AVIF, whose decoder holds the whole picture several times over: 49 million took 1.1 GiB and eight seconds. */
   maxAvifPixels: number;
-  /** Pixels of one side; WebP cannot hold more than 16,383. */
+  /** Pixels of one side, as many as JPEG has numbers for. */
   maxSide: number;
   /** Of all pictures in work at a time: what bounds the memory. Three of 4K, or fourteen of 1080p; two cores have no use for more. */
   maxPixelsAtOnce: number;
@@ -21,7 +21,7 @@ export interface PictureLimits {
 export const defaultPictureLimits: PictureLimits = {
   maxPixels: 50_000_000,
   maxAvifPixels: 20_000_000,
-  maxSide: 16_383,
+  maxSide: 65_535,
   maxPixelsAtOnce: 30_000_000,
   timeoutSeconds: 30,
 };
@@ -38,7 +38,7 @@ export interface ProcessedPicture {
   picture: Buffer;
   /** Of `picture` and of `thumbnail`. */
   contentType: 'image/webp';
-  /** Of `picture` in pixels: upright, otherwise as it came. */
+  /** Of `picture` in pixels: upright, otherwise as it came, or smaller where WebP cannot hold it. */
   width: number;
   height: number;
   thumbnail: Buffer;
@@ -61,6 +61,8 @@ const formats: Record<PictureType, Metadata['format']> = {
   'image/avif': 'heif',
 };
 
+/** The longest side that WebP can hold; a row of displays may be wider, a scrolled page longer. */
+const maxWebpSide = 16_383;
 const thumbnailSize = { width: 640, height: 1_280, fit: 'inside', withoutEnlargement: true } as const;
 /**
  * WebP is less than half of JPEG for drawn text, and every browser shows it. More effort gains a tenth in size for twice
@@ -96,11 +98,12 @@ export function openPictures(limits: PictureLimits = defaultPictureLimits): Pict
   return {
     async process(input, { blurLevel, declaredType, subject = '' }) {
       const type = await inspect(input, declaredType);
-      const size = await verdict(() => measure(input, type, limits));
+      const upright = await verdict(() => measure(input, type, limits), limits);
+      const size = within(upright, { width: maxWebpSide, height: maxWebpSide });
       const turn = Promise.withResolvers<void>();
-      const work = gate.run(subject, size.width * size.height, () => {
+      const work = gate.run(subject, upright.width * upright.height, () => {
         turn.resolve();
-        return verdict(() => convert(input, size, blurLevel));
+        return verdict(() => convert(input, { size, scaled: size.width !== upright.width }, blurLevel), limits);
       });
       await turn.promise;
       return { contentType: 'image/webp', ...size, ...(await withinTime(work, limits.timeoutSeconds)) };
@@ -109,7 +112,7 @@ export function openPictures(limits: PictureLimits = defaultPictureLimits): Pict
 
   async function convert(
     input: Buffer | string,
-    size: Size,
+    { size, scaled }: { size: Size; scaled: boolean },
     level: BlurLevel,
   ): Promise<Pick<ProcessedPicture, 'picture' | 'thumbnail'>> {
     const timeout = { seconds: Math.ceil(limits.timeoutSeconds) };
@@ -119,7 +122,7 @@ export function openPictures(limits: PictureLimits = defaultPictureLimits): Pict
     const reduction = reductionOf(size, level);
     if (reduction === undefined) {
       return {
-        picture: await upright().webp(pictureFormat).toBuffer(),
+        picture: await (scaled ? upright().resize({ ...size, fit: 'fill' }) : upright()).webp(pictureFormat).toBuffer(),
         // From the file again: decoders that reduce while they read are quicker than reading our own result.
         thumbnail: await upright().resize(thumbnailSize).webp(thumbnailFormat).toBuffer(),
       };
@@ -136,7 +139,7 @@ export function openPictures(limits: PictureLimits = defaultPictureLimits): Pict
         .timeout(timeout);
     return {
       picture: await enlarged(size).webp(pictureFormat).toBuffer(),
-      thumbnail: await enlarged(thumbnailOf(size)).webp(thumbnailFormat).toBuffer(),
+      thumbnail: await enlarged(within(size, thumbnailSize)).webp(thumbnailFormat).toBuffer(),
     };
   }
 }
@@ -154,8 +157,8 @@ async function measure(input: Buffer | string, type: PictureType, limits: Pictur
 }
 
 /** What sharp's `inside` without enlargement comes to. */
-function thumbnailOf({ width, height }: Size): Size {
-  const scale = Math.min(1, thumbnailSize.width / width, thumbnailSize.height / height);
+function within({ width, height }: Size, bounds: Size): Size {
+  const scale = Math.min(1, bounds.width / width, bounds.height / height);
   const side = (pixels: number): number => Math.max(1, Math.round(pixels * scale));
   return { width: side(width), height: side(height) };
 }
@@ -174,15 +177,24 @@ async function withinTime<T>(work: Promise<T>, seconds: number): Promise<T> {
   }
 }
 
+/**
+ * What is no fault of the picture's: the file was cleared away by somebody else, the result cannot be written, there is no
+ * memory. Calling that damage would make us throw the upload away.
+ */
+const ourFailure =
+  /^(Input file is missing|Processed image is too large|webpsave|vips_tracked: out of memory)|No space left on device|Too many open files/;
+
 /** What a decoder says of a picture as one of our codes. */
-async function verdict<T>(work: () => Promise<T>): Promise<T> {
+async function verdict<T>(work: () => Promise<T>, limits: PictureLimits): Promise<T> {
+  const began = performance.now();
   try {
     return await work();
   } catch (error) {
     if (isPictureFailure(error)) throw error;
     const text = error instanceof Error ? error.message : '';
-    // Cleared away by somebody else: no fault of the picture's.
-    if (text.startsWith('Input file is missing')) throw error;
-    throw pictureFailure(/^timeout:|\ntimeout:/.test(text) ? 'TOO_SLOW' : 'CORRUPT', error);
+    if (ourFailure.test(text)) throw error;
+    // By the clock as well: the library's buffer of texts is one for all, and may hold another picture's timeout.
+    const isLate = text.includes('timeout:') && performance.now() - began >= limits.timeoutSeconds * 1_000;
+    throw pictureFailure(isLate ? 'TOO_SLOW' : 'CORRUPT', error);
   }
 }
