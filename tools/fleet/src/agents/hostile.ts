@@ -155,7 +155,7 @@ export function createHostile({ worker, random }: HostileOptions): Script {
     () => [whole('no items', '[]', refusal(400, 'EMPTY_REQUEST'))],
     () => [whole('an empty body', '', refusal(400, 'MALFORMED_JSON', 'EMPTY_REQUEST'))],
     () => [whole('a megabyte of nesting', '['.repeat(900_000), refusal(400, 'MALFORMED_JSON'))],
-    () => [whole('deep nesting', '['.repeat(90_000) + ']'.repeat(90_000), refusal(400, 'NOT_A_PING'))],
+    () => [whole('deep nesting', '['.repeat(90_000) + ']'.repeat(90_000), refusal(400, 'PING_TOO_LARGE'))],
     () => [whole('two megabytes', JSON.stringify('x'.repeat(2_000_000)), refusal(413, 'BODY_TOO_LARGE'))],
     () => [whole('plain text', '[]', refusal(415, 'UNSUPPORTED_MEDIA_TYPE'), 'text/plain')],
     // A flood: good pings, far more at once than an agent would; 503 and 429 are answers to it, and are asked again.
