@@ -221,7 +221,7 @@ test('more than the log takes: 503 with Retry-After, flat memory, and nothing ac
   const origins = { ingest: [gateway.url] };
   const options = shortRun(cluster.url, { seed: 15, hostile: 0, rate: Number.POSITIVE_INFINITY, origins });
   const result = await fleetDuring(options, async () => {
-    await accepted([gateway.url], 300);
+    await accepted([gateway.internalUrl], 300);
     const before = await residentMb(gateway.pid);
     await suspended(cluster.engines.kafka.pid, async () => {
       let turn = 0;
