@@ -105,7 +105,11 @@ async function nextStreams(pool: Pool, range: RangeRow): Promise<StreamRow[]> {
   );
 }
 
-/** In which of the months each stream has something that touches its span. */
+/**
+ * In which of the months each stream has something that touches its span. Asked when each of them has been locked once: a
+ * fold that began before the range was recorded does not respect it, and what it stores has to be seen here. Whoever
+ * folds after it does.
+ */
 async function occupiedMonths(
   pool: Pool,
   streams: readonly StreamRow[],
@@ -117,6 +121,10 @@ async function occupiedMonths(
   const spans = streams.map(spanOf);
   await transaction(pool, async (client) => {
     await byIndex(client);
+    // In the order in which everybody locks them.
+    await client.query('SELECT FROM streams WHERE id = ANY($1::int8[]) ORDER BY id FOR NO KEY UPDATE', [
+      plainArray(streams.map(({ id }) => id)),
+    ]);
     await byOrderedIndex(client);
     for (const month of months) {
       // Gaps lie in entries. Entries of a stream are disjoint: the last that starts before the end tells.
