@@ -113,10 +113,7 @@ describe('three brokers', () => {
     const { log, prefix, again } = await setUp();
     const broker = cluster.brokers[0]!;
     broker.suspend();
-    stopping.push(async () => {
-      broker.resume();
-      await eventually(async () => expect((await admin.describeCluster()).brokers).toHaveLength(3), patienceMs);
-    });
+    stopping.push(async () => broker.resume());
     await eventually(async () => {
       const leaders = (await metadataOf(`${prefix}events`)).map(({ leader }) => leader);
       expect(leaders).not.toContain(1);
@@ -130,6 +127,18 @@ describe('three brokers', () => {
     // Who was connected to it before asks it once, and then another one.
     await eventually(async () => expect(await log.admin.lag('group', ['events'])).toEqual({ events: 0 }), patienceMs);
   });
+
+  test('a topic that is made while one of three brokers is away has three copies, two in sync', async () => {
+    const { log, prefix } = await setUp();
+    const broker = cluster.brokers[1]!;
+    await broker.kill9();
+    stopping.push(() => broker.restart());
+    await eventually(async () => expect((await admin.describeCluster()).brokers).toHaveLength(2), patienceMs);
+    await log.admin.ensureTopics([{ name: 'made', partitions: 3, retentionMs: day }]);
+    expect((await metadataOf(`${prefix}made`)).map(({ replicas }) => replicas.length)).toEqual([3, 3, 3]);
+    expect(await minInsyncOf(`${prefix}made`)).toBe('2');
+    await log.producer().send('made', numbered(10));
+  }, 120_000);
 
   test('topics have three copies, two in sync; one with fewer is named and stays writable', async () => {
     const { log, prefix, again } = await setUp();

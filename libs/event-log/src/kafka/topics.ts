@@ -1,5 +1,5 @@
 import { backoffMs, type Logger, sleep } from '@worktide/runtime';
-import kafkajs, { type Admin } from 'kafkajs';
+import kafkajs, { type Admin, type ITopicMetadata } from 'kafkajs';
 import type { ReplicationOptions, TopicSettings } from '../types.ts';
 import type { EndsReader } from './ends.ts';
 import { copiesFor, minInsyncFor, replicationFor, sayIfWeak } from './replication.ts';
@@ -24,11 +24,10 @@ export async function ensureTopics(
   topics: TopicSettings[],
   { ends, replication: asked, log }: TopicsDependencies,
 ): Promise<void> {
-  const { brokers } = await admin.describeCluster();
-  const copies = copiesFor(brokers.length, asked);
+  const cluster = await describeCluster(admin);
+  const copies = copiesFor(cluster.brokers, asked);
   sayIfWeak(copies, log);
-  const existing = new Set(await admin.listTopics());
-  const missing = topics.filter(({ name }) => !existing.has(name));
+  const missing = topics.filter(({ name }) => !cluster.topics.has(name));
   if (missing.length > 0) {
     // False where another process was quicker; what it made is looked at below like all the rest.
     await admin.createTopics({
@@ -74,37 +73,47 @@ export async function ensureTopics(
 
 /** Those of the topics that are there and have fewer copies than asked, each with how many. */
 export async function weakTopics(admin: Admin, names: string[], asked: ReplicationOptions): Promise<string[]> {
-  const { brokers } = await admin.describeCluster();
-  const replication = replicationFor(brokers.length, asked);
-  const existing = new Set(await admin.listTopics());
-  const present = names.filter((name) => existing.has(name));
-  if (present.length === 0) return [];
-  const found = [...(await describeTopics(admin, present))];
-  return found
-    .filter(([, topic]) => topic.replication < replication)
-    .map(([name, topic]) => `${name} (${topic.replication} of ${replication})`);
+  const { brokers, topics } = await describeCluster(admin);
+  const replication = replicationFor(brokers, asked);
+  return names
+    .map((name) => ({ name, copies: topics.get(name)?.replication ?? replication }))
+    .filter(({ copies }) => copies < replication)
+    .map(({ name, copies }) => `${name} (${copies} of ${replication})`);
 }
 
-export interface FoundTopic {
+interface FoundTopic {
   partitions: number;
   /** Of the partition with the fewest copies. */
   replication: number;
 }
 
+/**
+ * Every topic, and how many brokers there are: those that answer, and those that have a copy of anything. One that is
+ * just being restarted is among the latter only, and no reason to keep new topics with fewer copies for ever.
+ */
+async function describeCluster(admin: Admin): Promise<{ brokers: number; topics: Map<string, FoundTopic> }> {
+  const [{ brokers }, metadata] = await Promise.all([admin.describeCluster(), admin.fetchTopicMetadata()]);
+  const replicas = metadata.topics.flatMap(({ partitions }) => partitions.flatMap((partition) => partition.replicas));
+  const ids = new Set([...brokers.map(({ nodeId }) => nodeId), ...replicas]);
+  return { brokers: ids.size, topics: foundIn(metadata.topics) };
+}
+
 /** @throws Error unless the answer has every topic with all that is asked of it. */
-export async function describeTopics(admin: Admin, names: string[]): Promise<Map<string, FoundTopic>> {
-  const metadata = await admin.fetchTopicMetadata({ topics: names });
-  const found = new Map(
-    metadata.topics.map(({ name, partitions }) => [
-      name,
-      { partitions: partitions.length, replication: Math.min(...partitions.map(({ replicas }) => replicas.length)) },
-    ]),
-  );
+async function describeTopics(admin: Admin, names: string[]): Promise<Map<string, FoundTopic>> {
+  const found = foundIn((await admin.fetchTopicMetadata({ topics: names })).topics);
   for (const name of names) {
     if (!((found.get(name)?.partitions ?? 0) > 0)) throw new Error(`the brokers tell nothing of the topic ${name}`);
   }
   return found;
 }
+
+const foundIn = (topics: ITopicMetadata[]): Map<string, FoundTopic> =>
+  new Map(
+    topics.map(({ name, partitions }) => [
+      name,
+      { partitions: partitions.length, replication: Math.min(...partitions.map(({ replicas }) => replicas.length)) },
+    ]),
+  );
 
 /**
  * A broker lists a new partition a moment before it serves it. A send in that moment succeeds on some partitions and
