@@ -140,7 +140,8 @@ async function beginAll(): Promise<Begun[]> {
         bodies === begun.length &&
         handlers >= begun.length &&
         pings > 0 &&
-        uploads === stagesCount &&
+        // By form, and by signed URL.
+        uploads === 2 * stagesCount &&
         files > stagesCount
       );
     },
@@ -157,7 +158,7 @@ async function held(): Promise<Record<'bodies' | 'bytes' | 'handlers' | 'pings' 
     bodies: await of('worktide_http_unfinished_bodies'),
     bytes: await of('worktide_http_unfinished_body_bytes'),
     handlers: await of('worktide_http_handlers'),
-    pings: await of('worktide_pings_held_body_bytes'),
+    pings: await metric(internal, 'worktide_budget_held', { budget: 'requests' }),
     uploads: await of('worktide_uploads_in_flight'),
     files: await openTemporaryFiles(),
   };

@@ -154,7 +154,7 @@ describe('work ends with its request', () => {
       statusCode: 503,
     });
     await expect(tenantTransaction(pool, uuidv7(), sleepLong, { own: true })).rejects.toMatchObject({
-      code: 'DEPENDENCY_UNAVAILABLE',
+      code: 'DEPENDENCY_TIMEOUT',
     });
     const shown = await tenantTransaction(open(), uuidv7(), (client) => client.query('SHOW statement_timeout'));
     expect(shown.rows).toEqual([{ statement_timeout: '10s' }]);
