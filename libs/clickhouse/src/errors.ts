@@ -30,13 +30,13 @@ const passing = new Map([
 ]);
 
 const notEnoughSpace = 243;
-/** What a call of the file system fails with: CANNOT_WRITE_TO_FILE_DESCRIPTOR, CANNOT_OPEN_FILE, STD_EXCEPTION. */
-const fileSystemCodes = new Set([75, 76, 1001]);
+/** What a call of the file system fails with: CANNOT_WRITE_TO_FILE_DESCRIPTOR, CANNOT_OPEN_FILE, STD_EXCEPTION, UNKNOWN_EXCEPTION. */
+const fileSystemCodes = new Set([75, 76, 1001, 1002]);
 
 function isFull({ code, message }: ClickHouseError): boolean {
   if (Number(code) === notEnoughSpace) return true;
   // The text only of those that quote nothing of a statement: data may say anything.
-  return fileSystemCodes.has(Number(code)) && /No space left on device|errno: 28\b/.test(message);
+  return fileSystemCodes.has(Number(code)) && /no space left on device|errno: 28\b/i.test(message);
 }
 
 /** It is there, and did not finish in time: perhaps too much was asked of it at once. */

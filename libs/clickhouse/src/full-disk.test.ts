@@ -14,6 +14,12 @@ test('a full disk is 503 STORAGE_FULL until there is room again; reads go on', a
     await write();
     await disk.fill();
     await expect(write()).rejects.toMatchObject({ code: 'STORAGE_FULL', statusCode: 503, retryAfterSeconds: 30 });
+    // Where what is sent waits in a file before it is stored, too.
+    const data = Array.from({ length: 5_000 }, (_, a) =>
+      Buffer.from(`${JSON.stringify({ a, b: 'x'.repeat(1_000) })}\n`),
+    );
+    const insert = clickhouse.insert({ table: 't', columns: ['a', 'b'], format: 'JSONEachRow', data });
+    await expect(insert).rejects.toMatchObject({ code: 'STORAGE_FULL', statusCode: 503 });
     expect(await count()).toEqual([{ n: 2000 }]);
     await disk.free();
     await write();

@@ -12,6 +12,7 @@ export const errorCodes = {
   TOO_MANY_ROWS_OR_BYTES: 396,
   AUTHENTICATION_FAILED: 516,
   ABORTED: 236,
+  NOT_ENOUGH_SPACE: 243,
   UNKNOWN_EXCEPTION: 1002,
 } as const;
 
@@ -39,9 +40,14 @@ const statuses: Record<number, number> = Object.fromEntries([
   [373, 500],
 ]);
 
+const isOutOfSpace = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes(String((error as NodeJS.ErrnoException | undefined)?.code));
+
 /** The answer to a failed request: status, code for `X-ClickHouse-Exception-Code`, and the text clients parse. */
 export function errorAnswer(error: unknown, version: string): { status: number; code: number; text: string } {
   const message = error instanceof Error ? error.message : String(error);
+  // Of this server's own files: a body that is too large for memory waits in one.
+  if (isOutOfSpace(error)) return errorAnswer(new ClickHouseError(errorCodes.NOT_ENOUGH_SPACE, message), version);
   const parsed = /Code: (\d+)\. DB::Exception: /.exec(message);
   const code =
     error instanceof ClickHouseError ? error.code : parsed ? Number(parsed[1]) : errorCodes.UNKNOWN_EXCEPTION;
