@@ -1,5 +1,5 @@
 import type { KeyValue } from '@worktide/key-value';
-import type { Pool } from '@worktide/postgres';
+import { type Pool, type Queryable, transaction } from '@worktide/postgres';
 import { describeError, type Lifecycle, type Logger, type Metrics, sleep } from '@worktide/runtime';
 import { storedScreenshotsKey, storedTtlMs } from '@worktide/schemas';
 
@@ -20,21 +20,27 @@ export interface StoredOptions {
 export function createStoredBytes({ pool, keyValue, metrics }: StoredOptions): () => Promise<number> {
   const gauge = metrics.gauge('worktide_stored_bytes', 'Bytes stored, all organisations together.', ['kind']);
 
+  /** Told before the rows are one, for one row is what has been told. Who else does this waits for these rows. */
+  async function tell(client: Queryable, id: string): Promise<void> {
+    await client.query(
+      `WITH gone AS (DELETE FROM screenshots.stored_bytes WHERE organization_id = $1 RETURNING bytes)
+       INSERT INTO screenshots.stored_bytes SELECT $1, sum(bytes) FROM gone HAVING count(*) > 0`,
+      [id],
+    );
+    // A statement of its own: it sees what others have put together while this one waited for them.
+    const { rows } = await client.query<{ bytes: number }>(
+      'SELECT sum(bytes)::bigint AS bytes FROM screenshots.stored_bytes WHERE organization_id = $1',
+      [id],
+    );
+    await keyValue.set(storedScreenshotsKey(id), String(rows[0]!.bytes), storedTtlMs);
+  }
+
   return async () => {
-    const { rows } = await pool.query<{ id: string; bytes: number }>(
-      `SELECT organization_id AS id, sum(bytes)::bigint AS bytes FROM screenshots.stored_bytes
-       GROUP BY organization_id HAVING count(*) > 1 LIMIT $1`,
+    const { rows } = await pool.query<{ id: string }>(
+      `SELECT organization_id AS id FROM screenshots.stored_bytes GROUP BY organization_id HAVING count(*) > 1 LIMIT $1`,
       [organizationsAtOnce],
     );
-    for (const { id, bytes } of rows) {
-      await keyValue.set(storedScreenshotsKey(id), String(bytes), storedTtlMs);
-      // Rows that are added meanwhile are not seen here, and stay; who else does this finds none left.
-      await pool.query(
-        `WITH gone AS (DELETE FROM screenshots.stored_bytes WHERE organization_id = $1 RETURNING bytes)
-         INSERT INTO screenshots.stored_bytes SELECT $1, sum(bytes) FROM gone HAVING count(*) > 0`,
-        [id],
-      );
-    }
+    for (const { id } of rows) await transaction(pool, (client) => tell(client, id));
     const all = await pool.query<{ bytes: number }>(
       'SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM screenshots.stored_bytes',
     );
