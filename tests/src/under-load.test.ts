@@ -36,7 +36,7 @@ test('200 log-ins at once: each is answered, and pings go on beside them, in the
     pinged++;
   }
   // A ping that had to wait for the hashes would be one of a handful: 200 of them take seconds of both cores.
-  expect(pinged).toBeGreaterThan(50);
+  expect(pinged).toBeGreaterThan(10);
   const statuses = Map.groupBy(await logins, ({ status }) => status);
   expect([...statuses.keys()].filter((status) => status !== 200 && status !== 503)).toEqual([]);
   expect(statuses.get(200)?.length).toBeGreaterThan(100);
