@@ -29,7 +29,7 @@ async function run(
   options: Partial<FleetOptions> = {},
 ): Promise<FleetResult> {
   product = await startFakeProduct(() => 'take', treatmentOf);
-  const bounds = { agents: 4, users: 2, seconds: 60, pingsPerAgent: 3, settle: 5, screenshots: 3 };
+  const bounds = { agents: 4, users: 2, seconds: 60, pingsPerAgent: 3, settle: 60, screenshots: 3 };
   result = await runFleet({ url: product.url, runId: 'test', ...bounds, ...options });
   return result;
 }
