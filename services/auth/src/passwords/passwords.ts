@@ -20,8 +20,8 @@ const saltLength = 16;
 const maxConcurrent = 2;
 /** Other parameters than today's that hashes are known to have; more than one change of them is hardly ever under way. */
 const maxFormer = 3;
-/** From one address, or organisation: a team that comes to work at nine, and half a second of everybody else's time. */
-const maxWaitingEach = 20;
+/** From one address, or organisation: an office that comes to work at nine, some seconds' work. Others' turns come between. */
+const defaultMaxWaitingEach = 200;
 /** Below what a handler has; sixty hashes a second come to more than a thousand addresses in that time. */
 const defaultMaxWaitMs = 25_000;
 
@@ -41,8 +41,8 @@ export interface Passwords {
  * Hashing off the event loop, some at a time, by turns between those who ask: a hash is dear, and whoever has few
  * addresses could else keep everybody from logging in.
  */
-export function createPasswords(options: { metrics: Metrics; maxWaitMs?: number }): Passwords {
-  const { metrics, maxWaitMs = defaultMaxWaitMs } = options;
+export function createPasswords(options: { metrics: Metrics; maxWaitMs?: number; maxWaitingEach?: number }): Passwords {
+  const { metrics, maxWaitMs = defaultMaxWaitMs, maxWaitingEach = defaultMaxWaitingEach } = options;
   const turns = createTurns({
     name: 'passwords',
     places: maxConcurrent,
