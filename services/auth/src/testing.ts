@@ -130,7 +130,7 @@ async function callUrl(url: string, method: string, path: string, options: CallO
 
 export type { TestDatabase };
 
-export const authDatabase = (): Promise<TestDatabase> => freshServiceDatabase(database);
+export const authDatabase = (ofItsOwn?: string): Promise<TestDatabase> => freshServiceDatabase(database, ofItsOwn);
 
 /** What the log has been told of an organisation, in order; it may lag behind the answers: poll. */
 export async function auditEventsOf(eventLogUrl: string, organizationId: string): Promise<AuditEvent[]> {

@@ -18,10 +18,11 @@ async function command(url: string, sql: string): Promise<void> {
 /**
  * A new, empty PostgreSQL database for one test file.
  * Roles belong to the whole server: other test files may have made the same ones, at the same moment.
+ * @param ofItsOwn URL of a server that is no other test's, where transactions of others would be seen.
  * @returns `adminUrl` is the superuser's. `drop` also ends sessions that are still open.
  */
-export async function freshDatabase(): Promise<{ adminUrl: string; drop(): Promise<void> }> {
-  const server = await backend('postgres');
+export async function freshDatabase(ofItsOwn?: string): Promise<{ adminUrl: string; drop(): Promise<void> }> {
+  const server = ofItsOwn ?? (await backend('postgres'));
   const name = newName();
   await command(server, `CREATE DATABASE ${name}`);
   const url = new URL(server);

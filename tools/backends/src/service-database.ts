@@ -11,9 +11,9 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-export async function freshServiceDatabase(database: ServiceDatabase): Promise<TestDatabase> {
+export async function freshServiceDatabase(database: ServiceDatabase, ofItsOwn?: string): Promise<TestDatabase> {
   const log = silentLogger();
-  const { adminUrl, drop } = await freshDatabase();
+  const { adminUrl, drop } = await freshDatabase(ofItsOwn);
   const url = await prepareServiceDatabase({ adminUrl, database, password: 'secret', log });
   const admin = createPool(adminUrl, { applicationName: 'test', log });
   return {

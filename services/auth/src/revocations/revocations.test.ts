@@ -1,16 +1,26 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Engine, startPostgres } from '@worktide/backends';
 import { createPool, type Pool } from '@worktide/postgres';
 import { silentLogger, uuidv7 } from '@worktide/runtime';
 import type { Revocation } from '@worktide/schemas';
 import { authDatabase, internalToken, type Running, startAuth, type TestDatabase } from '../testing.ts';
 import { pruneRevocations, readRevocations, recordRevocations } from './revocations.ts';
 
+let dir: string;
+let server: Engine;
 let database: TestDatabase;
 let pool: Pool;
 let auth: Running;
 
 beforeAll(async () => {
-  database = await authDatabase();
+  // The cursor is the oldest open transaction of the whole server: none but this test's may be there.
+  dir = await mkdtemp(join(tmpdir(), 'worktide-revocations-'));
+  await chmod(dir, 0o711);
+  server = await startPostgres({ dir });
+  database = await authDatabase(server.url);
   pool = createPool(database.url, { applicationName: 'revocations-test', log: silentLogger() });
   auth = await startAuth(database.url);
 });
@@ -18,6 +28,8 @@ afterAll(async () => {
   await auth.close();
   await pool.end();
   await database.drop();
+  await server.stop();
+  await rm(dir, { recursive: true, force: true });
 });
 
 const session = (): Revocation => ({ kind: 'session', id: uuidv7(), organizationId: uuidv7(), at: Date.now() });
