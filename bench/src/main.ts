@@ -12,6 +12,7 @@ import { latency } from './parts/latency.ts';
 import { people } from './parts/people.ts';
 import { pictures } from './parts/pictures.ts';
 import { reports } from './parts/reports.ts';
+import { shares } from './parts/shares.ts';
 import { tasks } from './parts/tasks.ts';
 import { uploads } from './parts/uploads.ts';
 import { writer } from './parts/writer.ts';
@@ -29,6 +30,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   tasks,
   pictures,
   uploads,
+  shares,
 };
 
 const given = process.argv.slice(2);

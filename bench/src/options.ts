@@ -12,6 +12,7 @@ export const partNames = [
   'tasks',
   'pictures',
   'uploads',
+  'shares',
 ] as const;
 export type PartName = (typeof partNames)[number];
 
