@@ -4,8 +4,8 @@ import type { ReplicationOptions, TopicSettings } from '../types.ts';
 import type { EndsReader } from './ends.ts';
 import { copiesFor, minInsyncFor, replicationFor, sayIfWeak } from './replication.ts';
 
-/** About five seconds. */
-const readyRetries = 20;
+/** Some milliseconds as a rule; brokers that have much else to do have taken a quarter of a minute. */
+const readyMs = 60_000;
 const { TOPIC } = kafkajs.ConfigResourceTypes;
 
 export interface TopicsDependencies {
@@ -124,13 +124,14 @@ async function untilReady(
   topics: Pick<TopicSettings, 'name' | 'partitions'>[],
   ends: EndsReader,
 ): Promise<void> {
+  const deadline = performance.now() + readyMs;
   for (const { name, partitions } of topics) {
     for (let attempt = 0; ; attempt++) {
       try {
         if ((await ends.read(admin, name)).length >= partitions) break;
         throw new Error(`topic ${name} does not have ${partitions} partitions yet`);
       } catch (error) {
-        if (attempt >= readyRetries) throw error;
+        if (performance.now() > deadline) throw error;
         await sleep(backoffMs(attempt, 50, 500));
       }
     }
