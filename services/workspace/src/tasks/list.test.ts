@@ -10,6 +10,7 @@ import {
   type TestDatabase,
   workspaceDatabase,
 } from '../testing.ts';
+import { rewordTasks } from './reword.ts';
 
 let database: TestDatabase;
 let workspace: Running;
@@ -187,6 +188,33 @@ describe('search', () => {
     expect(await search(me, '   ')).toHaveLength(3);
     expect(await search(me, '\u0000 & | ! :* () \' " \\ <->')).toEqual([]);
     expect(await search(workspace.person('manager'), 'log')).toEqual([]);
+  });
+
+  test('finds parts of what has no spaces, words without their accents, and signs', async () => {
+    const me = workspace.person('manager');
+    const id = await project(me, 'P');
+    for (const title of ['準備搬家了', '列出需要處理的搬家物品', '搬家到新住處']) await task(me, id, { title });
+    await task(me, id, { title: 'Café in der Straße 🚀' });
+    expect(await search(me, '搬家')).toHaveLength(3);
+    expect(await search(me, '搬家物品')).toEqual(['列出需要處理的搬家物品']);
+    expect(await search(me, '品')).toEqual(['列出需要處理的搬家物品']);
+    for (const text of ['cafe', 'CAFÉ', 'strasse', 'straße', '🚀']) expect(await search(me, text)).toHaveLength(1);
+  });
+
+  test('finds tasks of an older rule once they are reworded, and leaves those that are not old', async () => {
+    const me = workspace.person('manager');
+    const id = await project(me, 'P');
+    const old = await task(me, id, { title: 'Straße' });
+    await task(me, id, { title: 'New' });
+    await workspace.pool.query(
+      "UPDATE workspace.tasks SET words_form = 1, words = array_to_tsvector(ARRAY['straße']) WHERE id = $1",
+      [old.id],
+    );
+    expect(await search(me, 'strasse')).toEqual([]);
+    expect(await rewordTasks(workspace.pool, new AbortController().signal)).toBe(1);
+    expect(await search(me, 'strasse')).toEqual(['Straße']);
+    expect(await rewordTasks(workspace.pool, new AbortController().signal)).toBe(0);
+    expect((await workspace.call(me, 'GET', `/tasks/${old.id}`)).body).toEqual(old);
   });
 
   test('follows what a task says now', async () => {

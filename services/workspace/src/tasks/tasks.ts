@@ -6,7 +6,7 @@ import { authorize } from '../policies.ts';
 import type { Change } from '../store/store.ts';
 import { requireVersion } from '../versions.ts';
 import { columns, dueDateOf, eventOf, findTask, showTask, type TaskRow } from './rows.ts';
-import { taskWords } from './words.ts';
+import { taskWords, wordsForm } from './words.ts';
 
 /** The fields that people write, as the API names them. */
 type TaskFields = Omit<TaskChange, 'version'>;
@@ -70,8 +70,8 @@ export async function createTask(
   const fields = { description: null, assigneeId: null, dueDate: null, ...withoutUndefined(body) } as Written;
   const { rows } = await client.query<TaskRow>(
     `INSERT INTO workspace.tasks AS t (organization_id, id, project_id, title, description, status, priority,
-       assignee_id, due_day, due_at, words, completed_at, creator_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, array_to_tsvector($11::text[]),
+       assignee_id, due_day, due_at, words, words_form, completed_at, creator_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, array_to_tsvector($11::text[]), ${wordsForm},
        CASE WHEN $6 = 'done' THEN statement_timestamp() END, $12)
      RETURNING ${columns}`,
     [organizationId, uuidv7(), ...valuesOf(organizationId, fields), caller.userId],
@@ -109,7 +109,7 @@ export async function changeTask(
   if (differing.includes('assigneeId') && fields.assigneeId !== null) mustBeKnown();
   const { rows } = await client.query<TaskRow>(
     `UPDATE workspace.tasks t SET project_id = $3, title = $4, description = $5, status = $6, priority = $7,
-       assignee_id = $8, due_day = $9, due_at = $10, words = array_to_tsvector($11::text[]),
+       assignee_id = $8, due_day = $9, due_at = $10, words = array_to_tsvector($11::text[]), words_form = ${wordsForm},
        completed_at = CASE WHEN $6 = 'done' THEN coalesce(t.completed_at, statement_timestamp()) END,
        updated_at = statement_timestamp(), version = t.version + 1
      WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,

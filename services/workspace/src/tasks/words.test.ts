@@ -22,8 +22,25 @@ describe('words', () => {
       '2',
     ]);
     expect(words('ÄRGER')).toEqual(words('a\u0308rger'));
-    expect(words('नेपाल 東京 ｆｕｌｌ')).toEqual(['नेपाल', '東京', 'full']);
+    expect(words('नेपाल ｆｕｌｌ')).toEqual(['नेपाल', 'full']);
     expect(words('!!! — …')).toEqual([]);
+  });
+
+  test('forget accents and what else people leave out', () => {
+    expect(words('Café')).toEqual(words('cafe'));
+    expect(words('Straße STRASSE')).toEqual(['strasse']);
+    expect(words('Ελλάδα')).toEqual(words('ελλαδα'));
+    expect(words('がぎ')).not.toEqual(words('かき'));
+  });
+
+  test('of scripts without spaces are pairs, and the last letter alone', () => {
+    expect(words('東京都 v2')).toEqual(['東京', '京都', '都', 'v2']);
+    expect(words('搬家plan')).toEqual(['搬家', '家', 'plan']);
+    expect(words('กำหนด')).toEqual(expect.arrayContaining(['หน', 'นด', 'ด']));
+  });
+
+  test('are signs as well: emoji without what colours and joins them, flags', () => {
+    expect(words('Ship it 🚀 👩🏽‍💻 🇳🇵')).toEqual(['ship', 'it', '🚀', '👩', '💻', '🇳🇵']);
   });
 
   test('are cut where PostgreSQL would refuse them, never within a character', () => {
@@ -36,6 +53,9 @@ describe('words', () => {
     const query = (search: string) => searchQuery(organizationId, search)?.replaceAll('deadbeef', '');
     expect(query('Fix logi')).toBe("'fix' & 'logi':*");
     expect(query('Fix login ')).toBe("'fix' & 'login'");
+    expect(query('東京')).toBe("'東京':*");
+    expect(query('東京都')).toBe("'東京' & '京都':*");
+    expect(query('東')).toBe("'東':*");
     expect(query("it's")).toBe("'it' & 's':*");
     expect(query("' | !*:& \u0000 \ud800 ()")).toBeUndefined();
   });
