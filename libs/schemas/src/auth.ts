@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { eventDeviceId, id, isStorable, page, pageQuery, timezone } from './common.ts';
 
@@ -7,19 +8,40 @@ export const plainText = (max: number) =>
     .string()
     // Bounded before anything looks at it; the second bound counts characters as people do.
     .max(4 * max)
-    .trim()
+    // One form of what looks alike, so that it is found however somebody's keyboard writes it.
+    .transform((text) => text.normalize('NFC').trim())
     .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), { message: 'holds control characters' })
     .refine((text) => text !== '' && [...text].length <= max, { message: `must have 1–${max} characters` });
 
-/** RFC 5321 §4.5.3.1: 64 octets before the @, 254 characters in all (RFC 3696, erratum 1690). */
-const emailForm = /^[^\s@\p{Cc}]{1,64}@[^\s@.\p{Cc}]{1,63}(\.[^\s@.\p{Cc}]{1,63})+$/u;
+/** A local part that can be mailed without quotes: RFC 5322 `dot-atom`, with the letters of RFC 6532. */
+const localPart = /^(?!.{65})[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u;
+/** At least two labels of letters, digits and inner hyphens, of 63 at most (RFC 1035 §2.3.4); the last is no number. */
+const domainPart = /^(?!.*\.\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$/;
 
-/** An address as it is stored and compared: NFC and lower case, so that one mailbox is one account. */
+/**
+ * An address as it is stored and compared, so that one mailbox is one account: NFC and lower case, the domain in its
+ * ASCII form (`bücher.example` and `xn--bcher-kva.example` are one). Undefined for what cannot be mailed.
+ */
+export function mailboxOf(text: string): string | undefined {
+  const given = text.trim().normalize('NFC').toLowerCase();
+  const at = given.lastIndexOf('@');
+  const local = given.slice(0, at);
+  const name = given.slice(at + 1);
+  // The parser of URLs would take a port or a path for the end of the name.
+  const domain = /^[\p{L}\p{M}\p{N}.-]+$/u.test(name) ? domainToASCII(name) : '';
+  if (at < 1 || !local.isWellFormed() || !localPart.test(local) || !domainPart.test(domain)) return undefined;
+  // RFC 3696, erratum 1690.
+  return local.length + 1 + domain.length <= 254 ? `${local}@${domain}` : undefined;
+}
+
 export const email = z
   .string()
   .max(320)
-  .transform((text) => text.trim().normalize('NFC').toLowerCase())
-  .refine((text) => text.isWellFormed() && text.length <= 254 && emailForm.test(text), { message: 'not an address' });
+  .transform((text, context) => {
+    const mailbox = mailboxOf(text);
+    if (mailbox === undefined) context.addIssue({ code: 'custom', message: 'not an address' });
+    return mailbox ?? z.NEVER;
+  });
 
 /** At most 128 UTF-16 units, since pings of the session may take it for their device. */
 const deviceName = plainText(64);

@@ -13,6 +13,11 @@ export const instantMs = z.int().min(0);
 /** ISO 8601 with an offset or Z, any precision down to milliseconds. */
 export const instant = z.iso.datetime({ offset: true });
 
+/** As `instant`, and within the years that every store and clock knows: for queries, whose bounds may be anything. */
+export const boundInstant = instant.refine((text) => Math.abs(Date.parse(text)) <= Date.UTC(9999, 11, 31), {
+  message: 'not within the years up to 9999',
+});
+
 /**
  * Epoch milliseconds of a text that `instant` has accepted. `Date.parse` is half the cost of judging a ping; the one
  * form that nearly all agents send, `2026-11-21T10:00:00.000Z`, is read digit by digit instead.
@@ -46,9 +51,16 @@ export const timezone = z
   .max(64)
   .refine((zone) => isTimezone(zone), { message: 'not an IANA timezone' });
 
+/**
+ * What `Intl` takes besides IANA's names, from the early days of Java: there `BST` is Dhaka and `IST` Kolkata, which is
+ * hardly ever meant. (`EST`, `MST`, `HST`, `CET` … are IANA's own.)
+ */
+const notIana =
+  /^(ACT|AET|AGT|ART|AST|BET|BST|CAT|CNT|CST|CTT|EAT|ECT|IET|IST|JST|MIT|NET|NST|PLT|PNT|PRT|PST|SST|VST|SystemV\/.*)$/i;
+
 export function isTimezone(zone: string): boolean {
   // Offsets such as "+05:00" are accepted by Intl but have no rules for the past; reports need a place.
-  if (!/^[A-Za-z]/.test(zone)) return false;
+  if (!/^[A-Za-z]/.test(zone) || notIana.test(zone)) return false;
   try {
     new Intl.DateTimeFormat('en', { timeZone: zone });
     return true;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, instant, instantMs, isStorable, page, pageQuery } from './common.ts';
+import { boundInstant, id, instant, instantMs, isStorable, page, pageQuery } from './common.ts';
 import { pictureTypes } from './pictures.ts';
 
 const instantOut = z.iso.datetime();
@@ -133,7 +133,7 @@ export const screenshotQuery = z.object({
   ...pageQuery,
   timeEntryId: id.optional(),
   userId: id.optional(),
-  from: instant.optional(),
-  to: instant.optional(),
+  from: boundInstant.optional(),
+  to: boundInstant.optional(),
   status: screenshotStatus.optional(),
 });

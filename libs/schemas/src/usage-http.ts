@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { eventDeviceId, id, instant, page, pageQuery, pingState } from './common.ts';
+import { boundInstant, eventDeviceId, id, instant, page, pageQuery, pingState } from './common.ts';
 
 /** [from, to) of whom; the caller unless `userId` is given. */
 export const eraseUsageQuery = z.object({
-  from: instant.meta({ description: 'Inclusive.' }),
-  to: instant.meta({ description: 'Exclusive.' }),
+  from: boundInstant.meta({ description: 'Inclusive.' }),
+  to: boundInstant.meta({ description: 'Exclusive.' }),
   userId: id.optional(),
   deviceId: eventDeviceId.optional(),
 });

@@ -10,13 +10,35 @@ const maxDetails = 20;
  */
 export function validatePart<S extends z.ZodType>(schema: S, value: unknown, part: string): z.output<S> {
   const result = schema.safeParse(value);
-  if (result.success) return result.data;
+  if (result.success) {
+    const path = unstorable(result.data, [part]);
+    if (path)
+      throw refusal(part, [{ path: path.join('.'), code: 'INVALID_TEXT', message: 'holds what no store takes' }]);
+    return result.data;
+  }
   const details: ErrorDetail[] = result.error.issues.slice(0, maxDetails).map((issue) => ({
     path: [part, ...issue.path.map(String)].join('.'),
     code: issue.code.toUpperCase(),
     message: issue.message,
   }));
-  throw invalid('VALIDATION_FAILED', `The request's ${part} is not as it must be.`, details);
+  throw refusal(part, details);
+}
+
+const refusal = (part: string, details: ErrorDetail[]): AppError =>
+  invalid('VALIDATION_FAILED', `The request's ${part} is not as it must be.`, details);
+
+/**
+ * Where a text is that no store takes: U+0000 (PostgreSQL refuses it) or half of a surrogate pair (not UTF-8). Asked of
+ * every part of every request, so that no schema needs to think of it.
+ */
+function unstorable(value: unknown, path: string[]): string[] | undefined {
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\u0000') ? undefined : path;
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [name, member] of Object.entries(value)) {
+    const found = unstorable(member, [...path, name]) ?? unstorable(name, path);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 /** 415 unless the content type is JSON; a request without a body has none and passes. */
