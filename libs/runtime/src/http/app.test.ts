@@ -303,6 +303,7 @@ describe('what every service has', () => {
     expect(operation.parameters.map((p: { name: string; in: string }) => `${p.in}:${p.name}`)).toEqual([
       'path:name',
       'query:times',
+      'query:note',
     ]);
     expect(operation.requestBody.content['application/json'].schema).toEqual({ $ref: '#/components/schemas/EchoBody' });
     expect(document.components.schemas.EchoBody.properties.text).toEqual({ type: 'string' });
