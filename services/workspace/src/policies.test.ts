@@ -71,7 +71,7 @@ const requests: Record<Action, Ask> = {
   'project.delete': async (as) => workspace.call(as, 'DELETE', `/projects/${(await newProject()).id}`),
   'project.restore': async (as) =>
     workspace.call(as, 'POST', `/projects/${await deleted('projects', await newProject())}/restore`),
-  'team.read': async (as) => workspace.call(as, 'GET', `/teams/${(await newTeam()).id}/members`),
+  'team.read': async (as) => workspace.call(as, 'GET', `/teams/${(await newTeam()).id}`),
   'team.create': (as) => workspace.call(as, 'POST', `/projects/${projectId}/teams`, { name: 'Team' }),
   'team.change': async (as) => workspace.call(as, 'PATCH', `/teams/${(await newTeam()).id}`, { name: 'New' }),
   'team.delete': async (as) => workspace.call(as, 'DELETE', `/teams/${(await newTeam()).id}`),
@@ -144,6 +144,9 @@ describe('the policy table', () => {
       const { status } = await requests[action](agent);
       expect({ action, status }).toEqual({ action, status: action.endsWith('.read') ? 200 : 403 });
     }
+    const members = `/teams/${(await newTeam()).id}/members`;
+    expect((await workspace.call(agent, 'GET', members)).status).toBe(403);
+    expect((await workspace.call(admin, 'GET', members)).status).toBe(200);
   });
 
   test('routes for managers and admins alone say so', () => {

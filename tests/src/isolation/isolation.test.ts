@@ -337,11 +337,54 @@ describe('roles within an organisation', () => {
     expect(other.status).toBe(403);
   });
 
-  test("an agent's key is for agents: what needs a log-in is 403", async () => {
-    for (const operation of secured().filter(({ access }) => access === 'session')) {
-      const answer = await ask(operation, world.key.key);
-      expect({ operation: operation.name, status: answer.status, text: answer.text }).toMatchObject({ status: 403 });
+  const ingest = ['/api/v1/pings', '/api/v1/sync/'];
+
+  test.each(names)("an agent's key of a %s is for agents: what needs a log-in is 403", async (role) => {
+    const forbidden = secured().filter(({ access, method, route, roles }) => {
+      const writes = method !== 'get' && !ingest.some((prefix) => route.startsWith(prefix));
+      // Whatever the document says of it: nothing but ingest writes, and nothing is a role's.
+      return access === 'session' || writes || roles !== undefined;
+    });
+    expect(forbidden.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['delete /api/v1/usage', 'delete /api/v1/screenshots/{id}', 'get /api/v1/users']),
+    );
+    const found = await world.state();
+    for (const operation of forbidden) {
+      const answer = await ask(operation, world.keys[role].key);
+      expect({ operation: operation.name, status: answer.status, code: answer.body?.code }).toEqual({
+        operation: operation.name,
+        status: 403,
+        code: 'FORBIDDEN',
+      });
     }
+    // Not a picture fewer, nor a minute.
+    expect(await world.state()).toEqual(found);
+  });
+
+  test.each(names)("an agent's key of a %s reads its own person, and no colleague", async (role) => {
+    const own = people[role]().userId;
+    const colleague = role === 'employee' ? world.ada.userId : world.employee.userId;
+    const reads = secured().filter(
+      (o) => o.method === 'get' && o.access === 'user' && o.parameters.some(({ name }) => name === 'userId'),
+    );
+    expect(reads.length).toBeGreaterThanOrEqual(5);
+    for (const operation of reads) {
+      for (const [userId, status] of [
+        [own, 200],
+        [colleague, 403],
+      ] as const) {
+        const answer = await ask(operation, world.keys[role].key, { userId });
+        expect({ operation: operation.name, userId, status: answer.status }).toEqual({
+          operation: operation.name,
+          userId,
+          status,
+        });
+      }
+    }
+    const { status } = await call(world.product.url, 'get', `/api/v1/screenshots/${world.ids.screenshot}`, {
+      bearer: world.keys[role].key,
+    });
+    expect(status).toBe(role === 'admin' ? 200 : 403);
   });
 
   test("a colleague's devices and keys are not there, whatever the role", async () => {

@@ -30,6 +30,8 @@ export interface World {
   manager: Person;
   employee: Person;
   key: AgentKey;
+  /** Of the organisation's people, by role; the admin's is `key`. */
+  keys: Record<'admin' | 'manager' | 'employee', AgentKey>;
   session: string;
   ids: { project: string; team: string; task: string; deletedTask: string; invitation: string; screenshot: string };
   usage: string[];
@@ -55,6 +57,11 @@ export async function startWorld(): Promise<World> {
   const manager = await invite(product, ada, 'manager', `manager-${marker}`);
   const employee = await invite(product, ada, 'employee', `employee-${marker}`);
   const key = await makeAgentKey(url, ada, device);
+  const keys = {
+    admin: key,
+    manager: await makeAgentKey(url, manager, `manager-${device}`),
+    employee: await makeAgentKey(url, employee, `employee-${device}`),
+  };
   await post(url, key.key, [
     ping(`App ${marker}`, { seconds: 60, url: `https://${marker}.example.com/`, title: `Title ${marker}` }),
     ping(`Other ${marker}`, { at: yesterdayNoon() + 600_000, seconds: 60 }),
@@ -85,6 +92,7 @@ export async function startWorld(): Promise<World> {
     manager,
     employee,
     key,
+    keys,
     session: claimsOf(ada.accessToken).sid as string,
     ids: { project, team, task, deletedTask, invitation, screenshot },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),

@@ -60,6 +60,52 @@ async function start(service: Partial<Service>, options: Partial<ServeOptions> =
   return { url, internalUrl, port, call, callUrl, post, metricsText };
 }
 
+describe("an agent's key", () => {
+  const kinds = [
+    ['get', {}, 200],
+    ['post', {}, 403],
+    ['put', {}, 403],
+    ['patch', {}, 403],
+    ['delete', {}, 403],
+    ['post', { agents: true }, 200],
+    ['get', { roles: ['admin'] }, 403],
+    ['get', { access: 'session' }, 403],
+    ['post', { access: 'session', agents: true }, 403],
+  ] as const;
+
+  test.each(kinds)('of an admin: %s with %j is %d, and it is an employee there', async (method, kind, status) => {
+    const seen: string[] = [];
+    const spec = route({
+      method,
+      path: '/api/v1/thing',
+      operationId: 'thing',
+      summary: 'Thing',
+      tag: 'test',
+      access: 'user',
+      ...kind,
+      responses: { 200: { description: 'Thing.' } },
+      handler: ({ caller }) => {
+        seen.push(caller.role);
+        return { status: 200 };
+      },
+    });
+    const admin = { ...caller, role: 'admin' } as const;
+    const { agentKeyId: _, ...person } = admin;
+    const { call } = await start({
+      routes: [spec],
+      authenticate: async (authorization) => (authorization === 'Bearer key' ? admin : { ...person, sessionId: 's' }),
+    });
+    const ask = (bearer: string) =>
+      call(method.toUpperCase(), '/api/v1/thing', { headers: { authorization: `Bearer ${bearer}` } });
+    expect((await ask('key')).status).toBe(status);
+    expect((await ask('token')).status).toBe(200);
+    expect(seen).toEqual(status === 200 ? ['employee', 'admin'] : ['admin']);
+    // The document says the same.
+    const { body } = await call('GET', '/api/docs/openapi.json');
+    expect(body.paths['/api/v1/thing'][method]['x-worktide-access'].access).toBe(status === 200 ? 'user' : 'session');
+  });
+});
+
 describe('a declared route', () => {
   test('answers what its handler makes of validated input', async () => {
     const { post } = await start({ routes: [echo] });

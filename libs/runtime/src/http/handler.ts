@@ -4,7 +4,7 @@ import { AppError, forbidden, unauthorized } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { sendJson } from './errors.ts';
 import { addressGroup, takeLimit, userSubject } from './limits.ts';
-import { type AnyRoute, type Caller, isLimitedByAddress, type Reply, type Service } from './route.ts';
+import { type AnyRoute, accessOf, type Caller, isLimitedByAddress, type Reply, type Service } from './route.ts';
 import { requireJson, validatePart } from './validate.ts';
 
 const defaultBodyLimit = 100_000;
@@ -34,9 +34,10 @@ async function callerOf(route: AnyRoute, service: Service, req: Request): Promis
   }
   if (!service.authenticate) throw new Error(`${service.name} has a route with callers but no authenticate`);
   const caller = await service.authenticate(authorization, () => addressGroup(req.ip));
-  if (route.access === 'session' && !caller.sessionId) throw forbidden('This needs a login, not an agent key.');
+  if (accessOf(route) === 'session' && !caller.sessionId) throw forbidden('This needs a login, not an agent key.');
   if (route.roles && !route.roles.includes(caller.role)) throw forbidden();
-  return caller;
+  // Whoever holds an admin's key is still an agent: it sees its own person's data.
+  return caller.sessionId ? caller : { ...caller, role: 'employee' };
 }
 
 /** Express handler of a declared route: limits and credential first, then body, then validation, then the handler. */

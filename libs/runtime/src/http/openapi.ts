@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { limitHeaderNames } from './limits.ts';
-import { type AnyRoute, isLimitedByAddress, type RawRoute, type Service } from './route.ts';
+import { type AnyRoute, accessOf, isLimitedByAddress, type RawRoute, type Service } from './route.ts';
 
 type Json = Record<string, unknown>;
 type Spec = Omit<AnyRoute, 'handler'> & Pick<RawRoute['spec'], 'contentTypes' | 'multipart'>;
@@ -136,7 +136,7 @@ function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): J
     summary: spec.summary,
     ...(spec.description ? { description: spec.description } : {}),
     tags: [spec.tag],
-    'x-worktide-access': { access: spec.access, ...(spec.roles ? { roles: spec.roles } : {}) },
+    'x-worktide-access': { access: accessOf(spec), ...(spec.roles ? { roles: spec.roles } : {}) },
     security: spec.access === 'public' ? [] : [{ bearer: [] }],
     parameters: [...parametersOf(spec.params, 'path', components), ...queryParameters],
     ...(bodySchema

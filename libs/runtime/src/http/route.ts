@@ -55,8 +55,9 @@ export interface ResponseSpec {
 
 /**
  * One operation: what validates it, what documents it and what does it, in one place.
- * - `access: 'public'` no credential; `'user'` access token or agent key; `'session'` access token only;
- *   `'internal'` the bearer secret that services share, never routed from outside and not in the OpenAPI document.
+ * - `access: 'public'` no credential; `'user'` access token, or an agent key for what an agent may (`accessOf`);
+ *   `'session'` access token only; `'internal'` the bearer secret that services share, never routed from outside and
+ *   not in the OpenAPI document.
  * - `roles` narrows `user` and `session`.
  * - Requests under `/api/v1` are counted by address (`Service.ipLimit`) unless `agents` is set.
  */
@@ -74,7 +75,10 @@ export interface Route<
   tag: string;
   access: 'public' | 'user' | 'session' | 'internal';
   roles?: readonly Role[];
-  /** What agents call: a whole office of them may share one address, so they are limited by user and organisation. */
+  /**
+   * What agents call, and may write: a whole office of them may share one address, so they are limited by user and
+   * organisation.
+   */
   agents?: boolean;
   /** Counted for each user, besides the limit by address. */
   userLimit?: RequestLimit;
@@ -141,6 +145,14 @@ export interface Service {
   internalToken?: string;
   /** Counts requests by address, before their credentials are looked at. */
   ipLimit?: RequestLimit;
+}
+
+/**
+ * Who may call a route at all. An agent's key lies in a file on a device: it does what agents do, and reads (rule
+ * Identity: agent keys). Anything else that changes something or has roles needs a log-in, whatever it declares.
+ */
+export function accessOf({ access, method, roles, agents }: Omit<Route, 'handler'>): Route['access'] {
+  return access === 'user' && !agents && (method !== 'get' || roles) ? 'session' : access;
 }
 
 /** Whether a service's requests to this route are counted by address. */

@@ -12,7 +12,7 @@ export const storageRoute = (stored: Pick<Stored, 'usage'>): AnyRoute =>
       'In bytes, as of some seconds ago; a limit of null is none. Screenshots: at present, as they are kept. Pings: sent ' +
       'this month (UTC). Past a limit what is sent is refused with 409 `STORAGE_QUOTA_EXCEEDED`.',
     tag: 'organization',
-    access: 'user',
+    access: 'session',
     roles: ['admin', 'manager'],
     responses: { 200: { description: 'Bytes by kind.', schema: organizationStorage } },
     handler: async ({ caller }) => ({ status: 200, body: await stored.usage(caller.organizationId) }),

@@ -78,7 +78,8 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       summary: 'Delete a screenshot, picture and all',
       description: 'Also before it was processed. A colleague’s needs manager or admin.',
       tag,
-      access: 'user',
+      // Not with an agent's key: it lies in a file on the very device whose record it could remove.
+      access: 'session',
       params: idParams,
       responses: { 204: { description: 'Deleted.' } },
       handler: async ({ req, requestId, params, caller, signal }) => {

@@ -101,7 +101,8 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       operationId: 'listTeamMembers',
       summary: 'Members of a team',
       tag,
-      access: 'user',
+      // Of colleagues, which an agent's key does not see.
+      access: 'session',
       params: schemas.idParams,
       query: schemas.listQuery,
       responses: { 200: { description: 'By user id.', schema: schemas.teamMemberPage } },
