@@ -2,7 +2,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createMetrics, unavailable, uuidv7 } from '@worktide/runtime';
 import { createAgentKeys } from './agent-keys.ts';
-import type { AuthClient, ResolvedAgentKey } from './auth-client.ts';
+import type { AuthClient, ResolvedAgentKey, UsedKey } from './auth-client.ts';
 import { createRevocationList } from './revocations.ts';
 
 const minute = 60_000;
@@ -24,8 +24,10 @@ function withAuth() {
     asked: 0,
     keys: 0,
     held: undefined as Promise<void> | undefined,
+    expiresAt: null as number | null,
+    from: [] as string[],
   };
-  const credential: ResolvedAgentKey = {
+  const credential: Omit<ResolvedAgentKey, 'expiresAt'> = {
     agentKeyId: uuidv7(),
     organizationId: uuidv7(),
     userId: uuidv7(),
@@ -34,12 +36,15 @@ function withAuth() {
     deviceId: 'laptop',
   };
   const auth = {
-    async resolveAgentKeys(keyHashes: string[]) {
+    async resolveAgentKeys(used: UsedKey[]) {
       state.asked++;
-      state.keys += keyHashes.length;
+      state.keys += used.length;
+      state.from.push(...used.map(({ from }) => from));
       if (state.away) throw unavailable('auth');
       await state.held;
-      return keyHashes.map((hash) => (state.unknown || (state.onlyOurs && hash !== ours) ? null : credential));
+      return used.map(({ keyHash }) =>
+        state.unknown || (state.onlyOurs && keyHash !== ours) ? null : { ...credential, expiresAt: state.expiresAt },
+      );
     },
   } as unknown as AuthClient;
   const revocations = createRevocationList();
@@ -78,6 +83,17 @@ describe('agent keys while auth is away', () => {
     expect(await agentKeys.resolve(key, sender)).toEqual(credential);
   });
 
+  test('a key that ends by itself ends, whatever was believed of it', async () => {
+    const { key, state, credential, agentKeys, pass } = withAuth();
+    state.expiresAt = Date.now() + 30 * minute;
+    expect(await agentKeys.resolve(key, sender)).toEqual(credential);
+    await pass(29 * minute);
+    state.away = true;
+    expect(await agentKeys.resolve(key, sender)).toEqual(credential);
+    await pass(minute);
+    await expect(agentKeys.resolve(key, sender)).rejects.toMatchObject({ statusCode: 401 });
+  });
+
   test('a revoked key is out all the same', async () => {
     const { key, state, credential, revocations, agentKeys } = withAuth();
     await agentKeys.resolve(key, sender);
@@ -102,11 +118,13 @@ describe('known agents while strangers try keys', () => {
     state.held = promise;
     const strangers = Array.from({ length: 300 }, () => agentKeys.resolve(stranger(), sender).catch(() => {}));
     await pass(11 * minute);
-    expect(await agentKeys.resolve(key, sender)).toEqual(credential);
+    expect(await agentKeys.resolve(key, () => '192.0.2.3')).toEqual(credential);
     answer();
     state.held = undefined;
     await Promise.all(strangers);
     expect(state.keys).toBe(302);
+    // Auth hears from where a key goes on being used.
+    expect(state.from).toContain('192.0.2.3');
   });
 
   test('thousands of their keys are a few questions, and a newcomer from elsewhere is in the next', async () => {

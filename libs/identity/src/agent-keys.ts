@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Caller, createTurns, type Metrics, type Sender, unauthorized } from '@worktide/runtime';
 import { maxResolvedCredentials } from '@worktide/schemas';
-import type { AuthClient, Revocation } from './auth-client.ts';
+import type { AuthClient, Revocation, UsedKey } from './auth-client.ts';
 import { createBatches } from './batches.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { RevocationList } from './revocations.ts';
@@ -29,6 +29,8 @@ const maxAttempts = 3;
 
 interface Known {
   caller: Caller;
+  /** When the key ends by itself, whether auth can be asked or not. */
+  expiresAt: number;
   until: number;
   refreshAt: number;
 }
@@ -66,7 +68,7 @@ export function createAgentKeys(options: {
     message: 'Too many credentials are being checked.',
   });
   const find = createBatches({
-    ask: (keyHashes: string[]) => auth.resolveAgentKeys(keyHashes),
+    ask: (used: UsedKey[]) => auth.resolveAgentKeys(used),
     maxKeys: maxResolvedCredentials,
     maxQuestions,
   });
@@ -74,10 +76,10 @@ export function createAgentKeys(options: {
   /** Rises with every change of a user: an answer that was on its way meanwhile may be from before. */
   let generation = 0;
 
-  async function ask(keyHash: string): Promise<Caller | undefined> {
+  async function ask(keyHash: string, from: string): Promise<Caller | undefined> {
     for (let attempt = 1; ; attempt++) {
       const before = generation;
-      const found = await find(keyHash).catch((error: unknown) => {
+      const found = await find({ keyHash, from }).catch((error: unknown) => {
         lookups.inc({ outcome: 'failed' });
         throw error;
       });
@@ -91,27 +93,32 @@ export function createAgentKeys(options: {
         refused.set(keyHash, outdated ? 0 : now + refusedMs);
         return undefined;
       }
-      const caller = { ...found };
+      const { expiresAt, ...caller } = found;
       // Where revocations keep pouring in the answer serves this request alone.
-      cache.set(keyHash, { caller, until: outdated ? 0 : now + believedMs, refreshAt: now + refreshAfterMs });
+      cache.set(keyHash, {
+        caller,
+        expiresAt: expiresAt ?? Number.POSITIVE_INFINITY,
+        until: outdated ? 0 : now + believedMs,
+        refreshAt: now + refreshAfterMs,
+      });
       return caller;
     }
   }
 
-  function askOnce(keyHash: string, subject: string): Promise<Caller | undefined> {
+  function askOnce(keyHash: string, from: string, subject = from): Promise<Caller | undefined> {
     const running = asking.get(keyHash);
     if (running) return running;
-    const asked = turns.run(subject, () => ask(keyHash), { cost: 1 }).finally(() => asking.delete(keyHash));
+    const asked = turns.run(subject, () => ask(keyHash, from), { cost: 1 }).finally(() => asking.delete(keyHash));
     asking.set(keyHash, asked);
     return asked;
   }
 
-  function refreshInBackground(keyHash: string, known: Known, now: number): void {
+  function refreshInBackground(keyHash: string, known: Known, sender: Sender, now: number): void {
     if (background >= maxBackground) return;
     // Also after a failure: an auth that is away is not asked at every request.
     known.refreshAt = now + 30_000;
     background++;
-    askOnce(keyHash, known.caller.organizationId)
+    askOnce(keyHash, sender(), known.caller.organizationId)
       .catch(() => {})
       .finally(() => background--);
   }
@@ -124,8 +131,8 @@ export function createAgentKeys(options: {
       const known = cache.get(keyHash);
       if (known && known.until > now) {
         // Kept, not forgotten, so that it is refused also while auth cannot be asked.
-        if (revocations.isRefusedKey(known.caller.agentKeyId ?? '')) throw unauthorized();
-        if (known.refreshAt <= now) refreshInBackground(keyHash, known, now);
+        if (known.expiresAt <= now || revocations.isRefusedKey(known.caller.agentKeyId ?? '')) throw unauthorized();
+        if (known.refreshAt <= now) refreshInBackground(keyHash, known, sender, now);
         return known.caller;
       }
       if ((refused.get(keyHash) ?? 0) > now) throw unauthorized();

@@ -15,11 +15,17 @@ import { z } from 'zod';
 export type ResolvedAgentKey = z.output<typeof resolvedAgentKey>;
 export type Revocation = z.output<typeof revocation>;
 
+/** A key by its hash, and from where it was used, as `addressGroup`. */
+export interface UsedKey {
+  keyHash: string;
+  from: string;
+}
+
 /** Auth's internal routes. Every call rejects 503 `DEPENDENCY_UNAVAILABLE` where auth gives no proper answer. */
 export interface AuthClient {
   jwks(): Promise<JWK[]>;
   /** In the order asked; no more than `maxResolvedCredentials`. */
-  resolveAgentKeys(keyHashes: string[]): Promise<(ResolvedAgentKey | null)[]>;
+  resolveAgentKeys(used: UsedKey[]): Promise<(ResolvedAgentKey | null)[]>;
   findUser(organizationId: string, userId: string): Promise<KnownUser | undefined>;
   findOrganization(organizationId: string): Promise<KnownOrganization | undefined>;
   /** What was revoked since `after`, all pages of it, and the cursor to go on from. */
@@ -60,9 +66,12 @@ export function createAuthClient({ authUrl, internalToken }: { authUrl: string; 
     async jwks() {
       return (await call(jwksAnswer, jwksPath)).keys as JWK[];
     },
-    async resolveAgentKeys(keyHashes) {
-      const { credentials } = await call(resolvedCredentials, '/internal/credentials/resolve', { keyHashes });
-      if (credentials.length !== keyHashes.length) throw unavailable('auth', new Error('not an answer for each key'));
+    async resolveAgentKeys(used) {
+      const { credentials } = await call(resolvedCredentials, '/internal/credentials/resolve', {
+        keyHashes: used.map(({ keyHash }) => keyHash),
+        from: used.map(({ from }) => from),
+      });
+      if (credentials.length !== used.length) throw unavailable('auth', new Error('not an answer for each key'));
       return credentials;
     },
     async findUser(organizationId, userId) {

@@ -31,6 +31,8 @@ export const resolveCredentials = z.object({
     .array(z.string().regex(/^[0-9a-f]{64}$/))
     .min(1)
     .max(maxResolvedCredentials),
+  /** For each, from where it was used, as `addressGroup`; its owner is shown the last. */
+  from: z.array(z.string().max(64)).max(maxResolvedCredentials).default([]),
 });
 
 export const resolvedAgentKey = z.object({
@@ -40,8 +42,10 @@ export const resolvedAgentKey = z.object({
   role,
   timezone: z.string(),
   deviceId: eventDeviceId,
+  /** Epoch milliseconds; null for never. */
+  expiresAt: z.number().nullable().default(null),
 });
-/** In the order asked. `null`: no such key, revoked, or its user is not active. */
+/** In the order asked. `null`: no such key, revoked, expired, or its user is not active. */
 export const resolvedCredentials = z.object({ credentials: z.array(resolvedAgentKey.nullable()) });
 
 /** Also a deleted user, as `inactive`: reports of former colleagues stay readable. */

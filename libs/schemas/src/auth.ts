@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url';
 import { z } from 'zod';
-import { eventDeviceId, id, isStorable, page, pageQuery, timezone } from './common.ts';
+import { boundInstant, eventDeviceId, id, isStorable, page, pageQuery, timezone } from './common.ts';
 
 /** Text for people: trimmed, not empty, no control characters, nothing that UTF-8 or PostgreSQL cannot hold. */
 export const plainText = (max: number) =>
@@ -173,6 +173,8 @@ export const sessionPage = page(session);
 export const newAgentKey = z.object({
   name: plainText(100),
   deviceId: eventDeviceId.refine(isStorable, { message: 'holds what no store takes' }).optional(),
+  /** Never, unless given. */
+  expiresAt: boundInstant.refine((text) => Date.parse(text) > Date.now(), { message: 'has passed' }).optional(),
 });
 export const createdAgentKey = z
   .object({
@@ -181,10 +183,19 @@ export const createdAgentKey = z
     name: z.string(),
     deviceId: z.string(),
     createdAt: instantOut,
+    expiresAt: instantOut.nullable(),
   })
   .meta({ id: 'CreatedAgentKey' });
 export const agentKey = z
-  .object({ id, name: z.string(), deviceId: z.string(), createdAt: instantOut, lastUsedAt: instantOut.nullable() })
+  .object({
+    id,
+    name: z.string(),
+    deviceId: z.string(),
+    createdAt: instantOut,
+    expiresAt: instantOut.nullable(),
+    lastUsedAt: instantOut.nullable().meta({ description: 'To some minutes.' }),
+    lastUsedFrom: z.string().nullable().meta({ description: 'An IPv4 address, or the /64 of an IPv6 one.' }),
+  })
   .meta({ id: 'AgentKey' });
 export const agentKeyPage = page(agentKey);
 

@@ -114,7 +114,7 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
   return {
     user: { ...user, lastSeenAt: null },
     organization,
-    keys: without((await get('/auth/agent-keys')).items, 'lastUsedAt'),
+    keys: without((await get('/auth/agent-keys')).items, 'lastUsedAt', 'lastUsedFrom'),
     users: without((await get('/users')).items, 'lastSeenAt'),
     invitations: await get('/invitations'),
     projects: await get('/projects'),

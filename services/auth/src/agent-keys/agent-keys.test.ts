@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   auditedActions,
   authDatabase,
   feedOf,
+  internalToken,
   type Running,
   signUp,
   startAuth,
@@ -37,7 +39,15 @@ describe('agent keys (U3)', () => {
     const list = async () => (await auth.call('GET', path, { token })).body.items;
     await until('the use is noted', async () => (await list())[0].lastUsedAt !== null);
     expect(await list()).toEqual([
-      { id: body.id, name: 'laptop', deviceId: 'laptop-1', createdAt: body.createdAt, lastUsedAt: expect.any(String) },
+      {
+        id: body.id,
+        name: 'laptop',
+        deviceId: 'laptop-1',
+        createdAt: body.createdAt,
+        expiresAt: null,
+        lastUsedAt: expect.any(String),
+        lastUsedFrom: '127.0.0.1',
+      },
     ]);
     const { rows } = await database.admin.query('SELECT * FROM auth.agent_keys WHERE id = $1', [body.id]);
     expect(JSON.stringify(rows)).not.toContain(body.key.slice(5));
@@ -63,6 +73,44 @@ describe('agent keys (U3)', () => {
     });
     expect(JSON.stringify(events)).not.toContain(key.slice(5));
     expect(await feedOf(auth, user.organizationId)).toContainEqual(expect.objectContaining({ kind: 'agent-key', id }));
+  });
+
+  test('a key may end by itself: refused, in no list and none of the number of keys from then on', async () => {
+    const { accessToken: token, user } = await signUp(auth);
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    const { body } = await make(token, { name: 'k', expiresAt });
+    expect(body.expiresAt).toBe(expiresAt);
+    expect((await auth.call('GET', path, { token })).body.items).toMatchObject([{ id: body.id, expiresAt }]);
+    const me = () => auth.call('GET', '/api/v1/auth/me', { token: body.key });
+    const resolve = () =>
+      auth.call('POST', '/internal/credentials/resolve', {
+        token: internalToken,
+        body: { keyHashes: [createHash('sha256').update(body.key).digest('hex')], from: ['192.0.2.7'] },
+      });
+    expect((await me()).status).toBe(200);
+    expect((await resolve()).body.credentials).toMatchObject([{ expiresAt: Date.parse(expiresAt) }]);
+    await database.admin.query('UPDATE auth.agent_keys SET expires_at = now() WHERE id = $1', [body.id]);
+    expect((await me()).status).toBe(401);
+    expect((await resolve()).body.credentials).toEqual([null]);
+    expect((await auth.call('GET', path, { token })).body.items).toEqual([]);
+    await database.admin.query(
+      `INSERT INTO auth.agent_keys (organization_id, id, user_id, name, device_id, key_hash, expires_at)
+       SELECT $1, gen_random_uuid(), $2, 'k', 'd', sha256(gen_random_uuid()::text::bytea), now()
+       FROM generate_series(1, 200)`,
+      [user.organizationId, user.id],
+    );
+    expect((await make(token, { name: 'another' })).status).toBe(201);
+  });
+
+  test('from where a key was used is told by the services that took it', async () => {
+    const { accessToken: token } = await signUp(auth);
+    const { key } = (await make(token, { name: 'k' })).body;
+    const keyHashes = [createHash('sha256').update(key).digest('hex')];
+    const body = { keyHashes, from: ['2001:db8:0:1::/64'] };
+    await auth.call('POST', '/internal/credentials/resolve', { token: internalToken, body });
+    const last = async () => (await auth.call('GET', path, { token })).body.items[0].lastUsedFrom;
+    await until('it is noted', async () => (await last()) !== null);
+    expect(await last()).toBe('2001:db8:0:1::/64');
   });
 
   test('a key without a device is a device of its own', async () => {
@@ -130,6 +178,9 @@ describe('agent keys (U3)', () => {
     ['an empty device', { name: 'k', deviceId: '' }],
     ['a device of 129 characters', { name: 'k', deviceId: 'x'.repeat(129) }],
     ['a NUL in the device', { name: 'k', deviceId: 'a\u0000' }],
+    ['an end that has passed', { name: 'k', expiresAt: '2020-01-01T00:00:00.000Z' }],
+    ['an end that is no instant', { name: 'k', expiresAt: '2999-01-01' }],
+    ['an end after all years', { name: 'k', expiresAt: '9999-12-31T23:59:59-23:59' }],
   ])('%s is 400', async (_name, body) => {
     const { accessToken } = await signUp(auth);
     expect(await make(accessToken, body)).toMatchObject({ status: 400, body: { code: 'VALIDATION_FAILED' } });

@@ -11,6 +11,8 @@ import { decodeCursor, pageOf } from '../paging.ts';
 /** Live keys of one user: enough for every device and editor of a person, and a bound on a runaway script. */
 export const maxKeysPerUser = 200;
 
+const notExpired = '(expires_at IS NULL OR expires_at > clock_timestamp())';
+
 /** As the services that resolve keys hash them: SHA-256 of the lower-case text. */
 const hashOfKey = (key: string): Buffer => createHash('sha256').update(key).digest();
 
@@ -29,30 +31,33 @@ export async function createAgentKey(
   const id = uuidv7();
   const key = `waka_${randomUUID()}`;
   const deviceId = body.deviceId ?? id;
+  const expiresAt = body.expiresAt === undefined ? null : new Date(body.expiresAt);
   return act(organizationId, async ({ client, audit }) => {
     // One user's keys are made one after the other, so that the count holds.
     const owner = await findAccount(client, organizationId, userId, 'FOR NO KEY UPDATE OF u');
     // Suspended or deleted since the credential was checked: the keys of a deleted user have been revoked already.
     if (owner?.status !== 'active') throw unauthorized();
     const { rows: counts } = await client.query<{ live: number }>(
-      'SELECT count(*) AS live FROM auth.agent_keys WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL',
+      `SELECT count(*) AS live FROM auth.agent_keys
+       WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL AND ${notExpired}`,
       [organizationId, userId],
     );
     if (counts[0]!.live >= maxKeysPerUser) {
       throw conflict('TOO_MANY_KEYS', `A user has at most ${maxKeysPerUser} agent keys; revoke one first.`);
     }
     const { rows } = await client.query<{ created_at: Date }>(
-      `INSERT INTO auth.agent_keys (organization_id, id, user_id, name, device_id, key_hash)
-       VALUES ($1, $2, $3, $4, $5, $6) RETURNING created_at`,
-      [organizationId, id, userId, body.name, deviceId, hashOfKey(key)],
+      `INSERT INTO auth.agent_keys (organization_id, id, user_id, name, device_id, key_hash, expires_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING created_at`,
+      [organizationId, id, userId, body.name, deviceId, hashOfKey(key), expiresAt],
     );
     audit(organizationId, source, {
       action: 'agent-key.created',
       entityType: 'agent-key',
       entityId: id,
-      after: { name: body.name, deviceId },
+      after: { name: body.name, deviceId, ...(expiresAt ? { expiresAt: expiresAt.toISOString() } : {}) },
     });
-    return { id, key, name: body.name, deviceId, createdAt: rows[0]!.created_at.toISOString() };
+    const createdAt = rows[0]!.created_at.toISOString();
+    return { id, key, name: body.name, deviceId, createdAt, expiresAt: expiresAt?.toISOString() ?? null };
   });
 }
 
@@ -61,7 +66,9 @@ interface KeyRow {
   name: string;
   device_id: string;
   created_at: Date;
+  expires_at: Date | null;
   last_used_at: Date | null;
+  last_used_from: string | null;
 }
 
 /** The caller's live keys, newest first. Rejects 400 for a bad cursor, 503. */
@@ -78,8 +85,8 @@ export async function listAgentKeys(
     organizationId,
     (client) =>
       client.query<KeyRow>(
-        `SELECT id, name, device_id, created_at, last_used_at FROM auth.agent_keys
-       WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL AND ($3::uuid IS NULL OR id < $3)
+        `SELECT id, name, device_id, created_at, expires_at, last_used_at, last_used_from FROM auth.agent_keys
+       WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL AND ${notExpired} AND ($3::uuid IS NULL OR id < $3)
        ORDER BY id DESC LIMIT $4`,
         [organizationId, userId, after, query.limit + 1],
       ),
@@ -90,7 +97,9 @@ export async function listAgentKeys(
     name: row.name,
     deviceId: row.device_id,
     createdAt: row.created_at.toISOString(),
+    expiresAt: row.expires_at?.toISOString() ?? null,
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
+    lastUsedFrom: row.last_used_from,
   }));
 }
 
@@ -118,8 +127,8 @@ export function revokeAgentKey(act: Act, caller: Caller, id: string, source: Aud
 }
 
 /**
- * Whom each key stands for, in the order of their hashes in hex; null for an unknown or revoked key, or a user who is not
- * active. Rejects 503.
+ * Whom each key stands for, in the order of their hashes in hex; null for an unknown, revoked or expired key, or a user
+ * who is not active. Rejects 503.
  */
 export async function resolveAgentKeys(
   pool: Pool,
@@ -128,9 +137,9 @@ export async function resolveAgentKeys(
   // Begins without a tenant: the key is all that there is, and it is unique in the system.
   const { rows } = await pool.query<z.output<typeof schemas.resolvedAgentKey> & { keyHash: string }>(
     `SELECT encode(k.key_hash, 'hex') AS "keyHash", k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
-            u.timezone, k.device_id AS "deviceId"
+            u.timezone, k.device_id AS "deviceId", floor(extract(epoch FROM k.expires_at) * 1000)::float8 AS "expiresAt"
      FROM auth.agent_keys k JOIN auth.users u ON u.organization_id = k.organization_id AND u.id = k.user_id
-     WHERE k.key_hash = ANY($1) AND k.revoked_at IS NULL AND u.status = 'active'`,
+     WHERE k.key_hash = ANY($1) AND k.revoked_at IS NULL AND ${notExpired} AND u.status = 'active'`,
     [keyHashes.map((hash) => Buffer.from(hash, 'hex'))],
   );
   const found = new Map(rows.map(({ keyHash, ...credential }) => [keyHash, credential]));

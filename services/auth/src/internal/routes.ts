@@ -34,7 +34,9 @@ export function internalRoutes({ pool, signingKeys, lastSeen }: AuthContext): An
       responses: { 200: { description: 'Or null.', schema: schemas.resolvedCredentials } },
       handler: async ({ body }) => {
         const credentials = await resolveAgentKeys(pool, body.keyHashes);
-        for (const credential of credentials) if (credential) lastSeen.note(credential);
+        for (const [i, credential] of credentials.entries()) {
+          if (credential) lastSeen.note({ ...credential, from: body.from[i] });
+        }
         return { status: 200, body: { credentials } };
       },
     }),

@@ -18,10 +18,12 @@ export function createAuthenticate(pool: Pool, signingKeys: SigningKeys, lastSee
     const credential = bearerOf(authorization);
     if (isAgentKey(credential)) {
       const hash = createHash('sha256').update(credential.toLowerCase()).digest('hex');
-      const [found] = await inTurn(pool, sender(), () => resolveAgentKeys(pool, [hash]));
+      const from = sender();
+      const [found] = await inTurn(pool, from, () => resolveAgentKeys(pool, [hash]));
       if (!found) throw unauthorized();
-      lastSeen.note(found);
-      return found;
+      lastSeen.note({ ...found, from });
+      const { expiresAt: _, ...caller } = found;
+      return caller;
     }
     const claims = await verifyAccessToken(credential, keys);
     const now = await inTurn(pool, claims.org, () => currentUser(pool, claims));

@@ -4,8 +4,11 @@ import { describeError, type Lifecycle, type Logger } from '@worktide/runtime';
 /** When people, and their agents' keys, were last heard of (U4): to the minute, and never at the cost of a request. */
 export interface LastSeen {
   /** Notes it in memory; at most once a minute for each user or key, it is written with others' a moment later. */
-  note(who: { organizationId: string; userId: string; agentKeyId?: string }): void;
+  note(who: { organizationId: string; userId: string; agentKeyId?: string; from?: string | undefined }): void;
 }
+
+/** By id of the user or key. */
+type Seen = Map<string, { organizationId: string; from: string | undefined }>;
 
 const exactMs = 60_000;
 const gatherMs = 1_000;
@@ -16,8 +19,8 @@ export function createLastSeen(options: { pool: Pool; log: Logger; lifecycle: Li
   const { pool, log, lifecycle } = options;
   /** By `user` or `agent-key` and id. */
   const noted = new Map<string, number>();
-  let users = new Map<string, string>();
-  let keys = new Map<string, string>();
+  let users: Seen = new Map();
+  let keys: Seen = new Map();
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 
@@ -38,7 +41,8 @@ export function createLastSeen(options: { pool: Pool; log: Logger; lifecycle: Li
     for (const [name, at] of noted) if (now - at >= exactMs) noted.delete(name);
     try {
       await update(pool, 'users', 'last_seen_at', seenUsers);
-      await update(pool, 'agent_keys', 'last_used_at', usedKeys);
+      const from = ', last_used_from = coalesce(noted.address, agent_keys.last_used_from)';
+      await update(pool, 'agent_keys', 'last_used_at', usedKeys, from);
     } catch (error) {
       log.warn({ err: error }, `last seen not noted: ${describeError(error)}`);
     }
@@ -51,10 +55,12 @@ export function createLastSeen(options: { pool: Pool; log: Logger; lifecycle: Li
   });
 
   return {
-    note({ organizationId, userId, agentKeyId }) {
+    note({ organizationId, userId, agentKeyId, from }) {
       const now = Date.now();
-      if (isNew('user', userId, now)) users.set(userId, organizationId);
-      if (agentKeyId !== undefined && isNew('agent-key', agentKeyId, now)) keys.set(agentKeyId, organizationId);
+      if (isNew('user', userId, now)) users.set(userId, { organizationId, from });
+      if (agentKeyId !== undefined && isNew('agent-key', agentKeyId, now)) {
+        keys.set(agentKeyId, { organizationId, from });
+      }
       if (timer || users.size + keys.size === 0) return;
       timer = setTimeout(() => {
         writing = writing.then(write);
@@ -68,18 +74,24 @@ async function update(
   pool: Pool,
   table: 'users' | 'agent_keys',
   column: 'last_seen_at' | 'last_used_at',
-  organizationsById: ReadonlyMap<string, string>,
+  seen: Seen,
+  alsoSet = '',
 ): Promise<void> {
-  if (organizationsById.size === 0) return;
+  if (seen.size === 0) return;
   // Other replicas note the same people: whoever is locked is being noted, or changed, by somebody else.
   await pool.query(
-    `UPDATE auth.${table} SET ${column} = now()
-     WHERE (organization_id, id) IN (
-       SELECT t.organization_id, t.id FROM auth.${table} t
-       JOIN unnest($1::uuid[], $2::uuid[]) AS seen (organization_id, id) USING (organization_id, id)
+    `WITH noted AS (
+       SELECT t.organization_id, t.id, seen.address FROM auth.${table} t
+       JOIN unnest($1::uuid[], $2::uuid[], $3::text[]) AS seen (organization_id, id, address) USING (organization_id, id)
        WHERE t.${column} IS NULL OR t.${column} < now() - interval '1 minute'
        FOR NO KEY UPDATE OF t SKIP LOCKED
-     )`,
-    [[...organizationsById.values()], [...organizationsById.keys()]],
+     )
+     UPDATE auth.${table} SET ${column} = now()${alsoSet}
+     FROM noted WHERE ${table}.organization_id = noted.organization_id AND ${table}.id = noted.id`,
+    [
+      Array.from(seen.values(), ({ organizationId }) => organizationId),
+      [...seen.keys()],
+      Array.from(seen.values(), ({ from }) => from ?? null),
+    ],
   );
 }
