@@ -4,6 +4,9 @@ import type { Queryable } from '@worktide/postgres';
 /** U2: a refresh token lives 7 days; each use gives a new one. */
 export const refreshTokenDays = 7;
 
+/** However often it is used: then somebody has to know the password again. */
+export const maxSessionDays = 90;
+
 /** 256 random bits; stored as their SHA-256 alone. */
 export const newRefreshToken = (): string => randomBytes(32).toString('base64url');
 

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { uuidv7 } from '@worktide/runtime';
 import {
+  type Answer,
   auditedActions,
   authDatabase,
   feedOf,
+  newPerson,
   type Running,
   signUp,
   startAuth,
@@ -100,7 +102,72 @@ describe('POST /auth/refresh (U2)', () => {
     const b2 = await next(b);
     await next(c);
     await next(a2);
-    await next(b2);
+    expect((await refresh(b2)).status).toBe(401);
+  });
+
+  test('one branch goes on, the first to get ahead; one that fell behind is refused, used or not', async () => {
+    const { refreshToken, user } = await signUp(auth);
+    const [a, b, unused] = [await next(refreshToken), await next(refreshToken), await next(refreshToken)];
+    const b2 = await next(b);
+    let ahead = await next(await next(a));
+    for (const token of [b2, b, unused]) {
+      expect(await refresh(token)).toMatchObject({ status: 401, body: { code: 'SESSION_ENDED' } });
+      ahead = await next(ahead);
+    }
+    // It may part again, and comes together again.
+    const [c, d] = [await next(ahead), await next(ahead)];
+    ahead = await next(await next(c));
+    expect((await refresh(d)).status).toBe(401);
+    ahead = await next(ahead);
+    expect(await feedOf(auth, user.organizationId)).toEqual([]);
+    // A spent token of the branch that goes on is still a theft.
+    expect((await refresh(a)).status).toBe(401);
+    expect((await refresh(ahead)).status).toBe(401);
+    expect(await feedOf(auth, user.organizationId)).toMatchObject([{ kind: 'session' }]);
+  });
+
+  test('two branches that get ahead at the same moment on two replicas leave one', async () => {
+    const { refreshToken } = await signUp(auth);
+    const [a, b] = [await next(refreshToken), await next(refreshToken)];
+    const [a2, b2] = [await next(a), await next(b)];
+    const answers = await Promise.all([refresh(a2), refresh(b2, replica)]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 401]);
+    await next(answers.find(({ status }) => status === 200)!.body.refreshToken);
+  });
+
+  test('a session ends after 90 days, however often it is used', async () => {
+    const { refreshToken, user } = await signUp(auth);
+    const turnBack = (interval: string) =>
+      database.admin.query('UPDATE auth.sessions SET created_at = now() - $2::interval WHERE user_id = $1', [
+        user.id,
+        interval,
+      ]);
+    await turnBack('89 days');
+    const { body } = await refresh(refreshToken);
+    const sessions = await auth.call('GET', '/api/v1/auth/sessions', { token: body.accessToken });
+    const [{ createdAt, expiresAt }] = sessions.body.items;
+    expect(Date.parse(expiresAt) - Date.parse(createdAt)).toBe(90 * 86_400_000);
+    await turnBack('90 days');
+    expect(await refresh(body.refreshToken)).toMatchObject({ status: 401, body: { code: 'SESSION_ENDED' } });
+  });
+
+  test('behind TLS the cookie has a name that only TLS can set, and no other is taken', async () => {
+    const secure = await startAuth(database.url, { COOKIE_SECURE: 'true' });
+    const cookieOf = (answer: Answer) => answer.headers.get('set-cookie')!;
+    const first = await secure.call('POST', '/api/v1/auth/register', { body: newPerson() });
+    expect(cookieOf(first)).toMatch(
+      /^__Secure-worktide_refresh=[\w-]{43}; Max-Age=604800; Path=\/api\/v1\/auth; HttpOnly; SameSite=Strict; Secure$/,
+    );
+    const refreshWith = (cookie: string) => secure.call('POST', '/api/v1/auth/refresh', { headers: { cookie } });
+    const given = cookieOf(first).split(';')[0]!;
+    expect((await refreshWith(given.replace('__Secure-', ''))).status).toBe(401);
+    const second = await refreshWith(`worktide_refresh=planted; ${given}`);
+    expect(second.status).toBe(200);
+    const headers = { cookie: cookieOf(second).split(';')[0]! };
+    const out = await secure.call('POST', '/api/v1/auth/logout', { headers });
+    expect(cookieOf(out)).toMatch(/^__Secure-worktide_refresh=; Max-Age=0; .*; Secure$/);
+    expect((await refreshWith(headers.cookie)).status).toBe(401);
+    await secure.close();
   });
 
   test('once a successor was used the token is dead, and its return ends the family', async () => {

@@ -3,22 +3,23 @@ import type { PoolClient } from '@worktide/postgres';
 import { type AccountRow, findAccount } from '../accounts/accounts.ts';
 import type { Act } from '../action.ts';
 import type { Applicant } from '../applicant.ts';
-import { hashOf, insertRefreshToken, newRefreshToken, refreshTokenDays } from './refresh-tokens.ts';
+import { hashOf, insertRefreshToken, maxSessionDays, newRefreshToken, refreshTokenDays } from './refresh-tokens.ts';
 import { endSessions } from './sessions.ts';
 
 export type Rotation =
   | { outcome: 'rotated'; account: AccountRow; sessionId: string; deviceName: string | null; refreshToken: string }
-  /** Unknown, expired, of an ended session or of a user who is not active. */
+  /** Unknown, expired, of a branch that fell behind, of a session that ended or is 90 days old, or of a user who is not active. */
   | { outcome: 'refused' }
   /** A spent token came back: the whole family has ended. */
   | { outcome: 'reused'; sessionId: string };
 
-/** api.md, `POST /auth/refresh`. Two tabs or a lost answer spend a token twice within moments; a thief comes later. */
+/** Rule Identity: refresh tokens. Two tabs or a lost answer spend a token twice within moments; a thief comes later. */
 const graceSeconds = 10;
 
 /**
- * Spends a refresh token for its successor, by the rule of api.md: a token spent less than 10 s ago none of whose
- * successors has been used gets another successor, and all of them work; any other reuse ends the family.
+ * Spends a refresh token for its successor (rule Identity: refresh tokens): a token spent less than 10 s ago none of
+ * whose successors has been used gets another successor, and all of them work; any other reuse ends the family. Of such
+ * branches one goes on, the first whose next token is used as well: the others end, without a word about theft.
  * Parallel calls with one family take turns on the session's row. Rejects 503.
  */
 export function rotate(act: Act, token: string, applicant: Applicant, source: AuditSource): Promise<Rotation> {
@@ -56,7 +57,10 @@ export function rotate(act: Act, token: string, applicant: Applicant, source: Au
     }
     if (found.expired) return { outcome: 'refused' };
 
-    if (!found.spent) await spend(client, hash, found.parent_hash);
+    if (!found.spent) {
+      await spend(client, hash, found.parent_hash);
+      if (found.parent_hash) await endBranchesBehind(client, organizationId, sessionId, found.parent_hash);
+    }
     const refreshToken = newRefreshToken();
     await insertRefreshToken(client, { organizationId, sessionId, token: refreshToken, parent: hash });
     await touch(client, organizationId, sessionId);
@@ -95,7 +99,9 @@ async function lockSession(
   sessionId: string,
 ): Promise<{ device_name: string | null } | undefined> {
   const { rows } = await client.query<{ device_name: string | null }>(
-    'SELECT device_name FROM auth.sessions WHERE organization_id = $1 AND id = $2 AND ended_at IS NULL FOR UPDATE',
+    `SELECT device_name FROM auth.sessions
+     WHERE organization_id = $1 AND id = $2 AND ended_at IS NULL
+       AND created_at > clock_timestamp() - interval '${maxSessionDays} days' FOR UPDATE`,
     [organizationId, sessionId],
   );
   return rows[0];
@@ -107,10 +113,35 @@ async function spend(client: PoolClient, hash: Buffer, parent: Buffer | null): P
   await client.query('UPDATE auth.refresh_tokens SET successor_used = true WHERE token_hash = $1', [parent]);
 }
 
+/**
+ * A token given for `parent` is being used, the second of its branch: what stands beside the parent ends, with what was
+ * given for it. There is no more than that, for those would have ended this branch.
+ */
+async function endBranchesBehind(
+  client: PoolClient,
+  organizationId: string,
+  sessionId: string,
+  parent: Buffer,
+): Promise<void> {
+  await client.query(
+    `WITH family AS (
+       SELECT token_hash, parent_hash FROM auth.refresh_tokens WHERE organization_id = $1 AND session_id = $2
+     ), beside AS (
+       SELECT other.token_hash FROM family ahead JOIN family other USING (parent_hash)
+       WHERE ahead.token_hash = $3 AND other.token_hash <> $3
+     )
+     DELETE FROM auth.refresh_tokens WHERE token_hash IN (
+       SELECT token_hash FROM beside UNION SELECT f.token_hash FROM family f JOIN beside b ON f.parent_hash = b.token_hash)`,
+    [organizationId, sessionId, parent],
+  );
+}
+
 async function touch(client: PoolClient, organizationId: string, sessionId: string): Promise<void> {
   await client.query(
     `UPDATE auth.sessions
-     SET last_used_at = clock_timestamp(), expires_at = clock_timestamp() + interval '${refreshTokenDays} days'
+     SET last_used_at = clock_timestamp(),
+         expires_at = least(clock_timestamp() + interval '${refreshTokenDays} days',
+                            created_at + interval '${maxSessionDays} days')
      WHERE organization_id = $1 AND id = $2`,
     [organizationId, sessionId],
   );

@@ -51,14 +51,15 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       summary: 'Exchange a refresh token for new tokens',
       description:
         'From the cookie or the body; the new one comes back the same way. A token spent less than 10 s ago, none of ' +
-        'whose successors has been used, gets another successor. Any other reuse ends the session.',
+        'whose successors has been used, gets another successor, and all of them work; the branch whose second token is ' +
+        'used first goes on. Any other reuse ends the session, and so do 90 days.',
       tag,
       access: 'public',
       body: schemas.refreshBody,
       responses: { 200: { description: 'As log-in.', schema: schemas.signedIn } },
       alsoAnswers: { 401: 'No refresh token, or one that is not good any more.' },
       handler: async ({ req, res, requestId, body, log, signal }) => {
-        const token = body?.refreshToken ?? refreshTokenOf(req);
+        const token = body?.refreshToken ?? refreshTokenOf(req, config.COOKIE_SECURE);
         if (token === undefined) throw unauthorized();
         const rotation = await rotate(
           context.act,
@@ -90,7 +91,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       responses: { 204: { description: 'Logged out; its tokens are refused everywhere.' } },
       alsoAnswers: { 401: 'Nothing that names a session.' },
       handler: async ({ req, requestId, body, signal }) => {
-        const refreshToken = body?.refreshToken ?? refreshTokenOf(req);
+        const refreshToken = body?.refreshToken ?? refreshTokenOf(req, config.COOKIE_SECURE);
         const owner = await sessionToEnd(req, refreshToken, applicantOf({ req, signal }));
         await end(owner, owner.sessionId, 'logout', auditSource({ req, requestId }, owner));
         return { status: 204, headers: { 'set-cookie': expiredCookie(req, config.COOKIE_SECURE) } };
