@@ -1,3 +1,4 @@
+export { addressWindow } from './limits/address-window.ts';
 export { openLimits } from './limits/open.ts';
 export type { BucketLimit, Limits, LimitsOptions, Rate, WindowLimit } from './limits/types.ts';
 export { openKeyValue } from './open.ts';

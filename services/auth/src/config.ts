@@ -18,11 +18,11 @@ export const configSchema = z.object({
    * this service's role and administrators of the database can read it, and so can their backups.
    */
   AUTH_SIGNING_KEY: z.string().optional(),
-  /** Attempts a minute, for each account and for each address (U8). */
+  /** Failed log-ins a minute, for each account and for each address, and for what an account knows (U8). */
   LOGIN_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(5),
   /** New organisations a minute for each address. */
   REGISTER_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(60),
-  /** Requests a minute that send mail or take a token from one, for each mailbox and for each address. */
+  /** Requests a minute that send mail or take a token from one, for each mailbox and for each address; a mailbox: ×4 an hour, ×10 a day. */
   MAIL_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(5),
   /** Invitations a minute for each user who sends them. */
   INVITE_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(60),

@@ -2,6 +2,7 @@ import type { Audit } from '@worktide/audit';
 import type { KeyValue } from '@worktide/key-value';
 import type { Pool } from '@worktide/postgres';
 import type { Authenticate, Logger } from '@worktide/runtime';
+import type { Attempts } from './accounts/attempts.ts';
 import type { Act } from './action.ts';
 import type { Config } from './config.ts';
 import type { AuthLimits } from './limits.ts';
@@ -22,6 +23,7 @@ export interface AuthContext {
   keyValue: KeyValue;
   log: Logger;
   limits: AuthLimits;
+  attempts: Attempts;
   mailer: Mailer;
   passwords: Passwords;
   signingKeys: SigningKeys;

@@ -1,9 +1,10 @@
 import { createAudit } from '@worktide/audit';
 import { openEventLog, replicationOf } from '@worktide/event-log';
-import { openKeyValue, openLimits } from '@worktide/key-value';
+import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { describeError, type Lifecycle, type Logger, type Metrics, type Service, sleep } from '@worktide/runtime';
 import { openSchemaRegistry } from '@worktide/schemas';
+import { createAttempts } from './accounts/attempts.ts';
 import { accountRoutes } from './accounts/routes.ts';
 import { createAct } from './action.ts';
 import { agentKeyRoutes } from './agent-keys/routes.ts';
@@ -73,6 +74,7 @@ export async function run(
     metrics,
     lifecycle,
   });
+  const authLimits = createAuthLimits(limits, config);
   const context: AuthContext = {
     config,
     pool,
@@ -81,7 +83,8 @@ export async function run(
     audit,
     keyValue,
     log,
-    limits: createAuthLimits(limits, config),
+    limits: authLimits,
+    attempts: createAttempts({ pool, limits: authLimits, perMinute: config.LOGIN_LIMIT_PER_MINUTE, metrics }),
     passwords: createPasswords({ metrics }),
     signingKeys,
     authenticate: createAuthenticate(pool, signingKeys, lastSeen),
@@ -128,6 +131,6 @@ export async function run(
     sideChecks: { 'event log copies': () => eventLog.checkReplication() },
     authenticate: context.authenticate,
     internalToken: config.INTERNAL_TOKEN,
-    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }

@@ -1,6 +1,6 @@
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
-import { openKeyValue, openLimits } from '@worktide/key-value';
+import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
@@ -113,6 +113,6 @@ export async function run(
     // Without it no screenshot is taken (503), but pings are: a gateway out of rotation would take neither.
     sideChecks: { 'event log copies': () => eventLog.checkReplication(), 'object store': () => store.check() },
     authenticate,
-    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }

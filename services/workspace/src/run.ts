@@ -1,7 +1,7 @@
 import { createAudit } from '@worktide/audit';
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
-import { openKeyValue, openLimits } from '@worktide/key-value';
+import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { describeError, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, projectPage, topics } from '@worktide/schemas';
@@ -90,6 +90,6 @@ export async function run(
     },
     sideChecks: { 'event log copies': () => eventLog.checkReplication() },
     authenticate: identity.authenticate,
-    ipLimit: limits.window({ name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
 }

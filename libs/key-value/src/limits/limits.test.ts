@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
-import { AppError, createMetrics, type LimitState, silentLogger } from '@worktide/runtime';
-import { type BucketLimit, type Limits, openLimits, type Rate } from '../index.ts';
+import { AppError, addressGroup, createMetrics, type LimitState, silentLogger } from '@worktide/runtime';
+import { addressWindow, type BucketLimit, type Limits, openLimits, type Rate } from '../index.ts';
 import { bucketLimit } from './bucket.ts';
 import { windowLimit } from './window.ts';
 
@@ -78,6 +78,34 @@ describe.each(['memory', 'named memory', 'redis'])('limits: %s', (kind) => {
     }
     expect(await one.take(newSubject())).toMatchObject({ remaining: 4 });
     expect(await limits.window({ ...window, name: 'other' }).take(subject)).toMatchObject({ remaining: 4 });
+  });
+
+  test('what turned out not to count is given back, on any replica, also by who had just used up all', async () => {
+    const window = { name: 'failures', points: 3, seconds: 60 };
+    const [one, two] = [limits.window(window), others.window(window)];
+    const subject = newSubject();
+    for (let i = 0; i < 12; i++) {
+      expect(await one.take(subject)).toMatchObject({ remaining: 2 });
+      await two.giveBack(subject);
+    }
+    await one.take(subject, 3);
+    await one.giveBack(subject);
+    expect(await one.take(subject)).toMatchObject({ remaining: 0 });
+    expect(await passed([one.take(subject), two.take(subject)])).toBe(0);
+  });
+
+  test('addresses: IPv6 by /64, and sixteen times as much by /48', async () => {
+    const window = addressWindow(limits, { name: `address-${randomUUID()}`, points: 2, seconds: 60 });
+    const takings = (site: string) =>
+      Array.from({ length: 60 }, (_, i) => window.take(addressGroup(`2001:db8:${site}:${Math.floor(i / 3)}::1`)));
+    expect(await passed(takings('1'))).toBe(32);
+    expect(await passed([window.take(addressGroup('2001:db8:1:ffff::1'))])).toBe(0);
+    expect(await passed([window.take(addressGroup('2001:db8:2:0::1')), window.take('192.0.2.1')])).toBe(2);
+    const group = (n: number): string => addressGroup(`2001:db8:3:${n}::1`);
+    for (let n = 0; n < 16; n++) await window.take(group(n), 2);
+    await window.giveBack(group(15), 2);
+    expect(await window.take(group(15))).toMatchObject({ remaining: 1 });
+    expect(await passed([window.take(group(16)), window.take(group(17))])).toBe(1);
   });
 
   test('parallel calls are all counted', async () => {

@@ -22,6 +22,8 @@ export interface WindowLimit extends RequestLimit {
    * @throws AppError `RATE_LIMITED` (429) with the seconds until the window ends.
    */
   take(subject: string, points?: number): Promise<LimitState>;
+  /** Takes back what `take` counted and let pass, for what turned out not to count. */
+  giveBack(subject: string, points?: number): Promise<void>;
 }
 
 /** A bucket holds `burst` tokens at most and gains `perSecond` a second. */

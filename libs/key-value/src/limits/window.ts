@@ -14,6 +14,7 @@ interface Counted {
   result: RateLimiterRes;
   refused: boolean;
 }
+/** Negative points give back. */
 type Count = (key: string, points: number) => Promise<Counted>;
 
 /** @param shared where replicas count together; without it the window is this process's. */
@@ -21,9 +22,10 @@ export function windowLimit(options: WindowOptions, shared?: Shared): WindowLimi
   const { name, points: limit, seconds } = options;
   const locally = countInMemory(options);
   const count = shared ? countShared(options, shared, locally) : locally;
+  const keyOf = (subject: string): string => `${subject}:limit:${name}`;
   return {
     async take(subject, points = 1) {
-      const { result, refused } = await count(`${subject}:limit:${name}`, points);
+      const { result, refused } = await count(keyOf(subject), points);
       const state: LimitState = {
         name,
         limit,
@@ -34,13 +36,17 @@ export function windowLimit(options: WindowOptions, shared?: Shared): WindowLimi
       if (refused) throw limitExceeded(state);
       return state;
     },
+    async giveBack(subject, points = 1) {
+      await count(keyOf(subject), -points);
+    },
   };
 }
 
 /** The limiters throw a refusal; here it is an answer, to be told from failures. */
 async function consume(limiter: RateLimiterAbstract, key: string, points: number): Promise<Counted> {
   try {
-    return { result: await limiter.consume(key, points), refused: false };
+    const result = await (points < 0 ? limiter.reward(key, -points) : limiter.consume(key, points));
+    return { result, refused: false };
   } catch (thrown) {
     if (thrown instanceof RateLimiterRes) return { result: thrown, refused: true };
     throw thrown;
@@ -53,8 +59,9 @@ function countShared({ points, seconds }: WindowOptions, shared: Shared, locally
     keyPrefix: '',
     points,
     duration: seconds,
-    // Who is over the limit is refused here until the window ends, however often they ask.
-    inMemoryBlockOnConsumed: points,
+    // Who is over the limit is refused here until the window ends, however often they ask. Not who has just reached it:
+    // some of that may be given back.
+    inMemoryBlockOnConsumed: points + 1,
   });
   // Not the library's insurance limiter: it is asked only after Redis has failed, at every call again.
   return (key, n) =>

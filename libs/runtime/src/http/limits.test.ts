@@ -8,7 +8,7 @@ import { silentLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { httpConfig, httpOptions } from './config.ts';
 import { sendJson } from './errors.ts';
-import { addressGroup, limitExceeded, type RequestLimit, takeLimit, userSubject } from './limits.ts';
+import { addressGroup, addressSite, limitExceeded, type RequestLimit, takeLimit, userSubject } from './limits.ts';
 import { type Caller, type RawContext, type Route, route, type Sender, type Service } from './route.ts';
 import { type ServeOptions, serve } from './serve.ts';
 
@@ -160,6 +160,15 @@ describe('the limit by address', () => {
   ])('%s is counted as %s', (ip, group) => {
     expect(addressGroup(ip)).toBe(group);
   });
+});
+
+test.each([
+  ['2001:db8:0:1::/64', '2001:db8:0::/48'],
+  ['0:0:0:0::/64', '0:0:0::/48'],
+  ['192.0.2.1', undefined],
+  ['unknown', undefined],
+])('the site of %s is %s', (group, site) => {
+  expect(addressSite(group)).toBe(site);
 });
 
 describe('limits by user', () => {

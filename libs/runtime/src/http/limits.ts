@@ -78,6 +78,12 @@ export const userSubject = (caller: Pick<Caller, 'organizationId' | 'userId'>): 
 /** An IPv4 address as such, also where a socket for both kinds tells it as one of IPv6 (`::ffff:192.0.2.1`). */
 export const plainAddress = (ip: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1] ?? ip;
 
+/** The /48 of an IPv6 group as of `addressGroup`, which is what one site has; undefined for any other. */
+export function addressSite(group: string): string | undefined {
+  const [, head] = /^((?:[^:]*:){3})[^:]*::\/64$/.exec(group) ?? [];
+  return head === undefined ? undefined : `${head}:/48`;
+}
+
 /** What is counted as one address: IPv4 as it is, IPv6 by its /64, which is what one household or machine has. */
 export function addressGroup(ip: string | undefined): string {
   if (ip === undefined) return 'unknown';

@@ -5,8 +5,7 @@ import * as schemas from '@worktide/schemas';
 import type { Request, Response } from 'express';
 import { applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
-import { accountSubject } from '../limits.ts';
-import { refreshCookie } from '../sessions/cookie.ts';
+import { refreshCookie, refreshTokenOf } from '../sessions/cookie.ts';
 import type { DeviceInfo } from '../sessions/sessions.ts';
 import { accessTokenSeconds, signAccessToken } from '../tokens/access-token.ts';
 import { findAccount, toAccount } from './accounts.ts';
@@ -63,7 +62,7 @@ function tellOfRefusal(context: AuthContext, res: Response, refused: RefusedLogi
 }
 
 export function accountRoutes(context: AuthContext): AnyRoute[] {
-  const { limits, pool } = context;
+  const { attempts, limits, pool } = context;
   const setsCookie = { 'Set-Cookie': 'The refresh token: HttpOnly, SameSite=Strict, Secure behind TLS.' };
 
   return [
@@ -97,15 +96,16 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       alsoAnswers: { 401: '`INVALID_CREDENTIALS` or `ACCOUNT_NOT_ACTIVE`.' },
       handler: async ({ req, res, requestId, body, signal }) => {
         const applicant = applicantOf({ req, signal });
-        await takeLimit(res, limits.loginAddress, applicant.subject);
-        await takeLimit(res, limits.loginAccount, accountSubject(body.email));
-        const loggedIn = await login(
-          context,
-          body,
-          deviceOf(req, body.deviceName),
-          applicant,
-          (actor) => auditSource({ req, requestId }, actor),
-          (refused) => tellOfRefusal(context, res, refused, auditSource({ req, requestId }, undefined)),
+        const refreshToken = refreshTokenOf(req, context.config.COOKIE_SECURE);
+        const loggedIn = await attempts.run(res, { email: body.email, refreshToken, applicant }, () =>
+          login(
+            context,
+            body,
+            deviceOf(req, body.deviceName),
+            applicant,
+            (actor) => auditSource({ req, requestId }, actor),
+            (refused) => tellOfRefusal(context, res, refused, auditSource({ req, requestId }, undefined)),
+          ),
         );
         return signedInReply(context, req, 200, loggedIn, body.refreshTokenIn);
       },

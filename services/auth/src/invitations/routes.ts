@@ -32,7 +32,7 @@ export function invitationRoutes(context: AuthContext): AnyRoute[] {
       alsoAnswers: { 409: '`ALREADY_MEMBER`, `SEAT_LIMIT` or `TOO_MANY_INVITATIONS`.' },
       handler: async ({ req, res, requestId, caller, body }) => {
         // Renewing sends another mail: nobody's mailbox is to be filled, by however many who invite.
-        await takeLimit(res, limits.mailAccount, accountSubject(body.email));
+        await takeLimit(res, limits.inviteMailbox, accountSubject(body.email));
         const invitation = await invite(context, caller, body, auditSource({ req, requestId }, caller));
         return { status: 201, body: invitation };
       },

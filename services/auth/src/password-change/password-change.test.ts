@@ -209,8 +209,7 @@ describe('POST /auth/password/forgot and /reset (U1)', () => {
     expect(unknown).toMatchObject({ status: 400, body: { code: 'INVALID_TOKEN' } });
     expect(bare(await reset(token))).toEqual(unknown);
     expect(bare(await reset("' OR 1=1 --"))).toEqual(unknown);
-    expect(bare(await reset('\u0000'))).toEqual(unknown);
-    expect((await reset('')).body.code).toBe('VALIDATION_FAILED');
+    for (const text of ['', '\u0000']) expect((await reset(text)).body.code).toBe('VALIDATION_FAILED');
   });
 
   test('the link works for an hour', async () => {

@@ -1,7 +1,8 @@
 import { auditSource } from '@worktide/audit';
 import { inTurn } from '@worktide/postgres';
-import { type AnyRoute, route, takeLimit, userSubject } from '@worktide/runtime';
+import { type AnyRoute, AppError, route, takeLimit, userSubject } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
+import { counted } from '../accounts/attempts.ts';
 import { applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { accountSubject } from '../limits.ts';
@@ -27,15 +28,11 @@ export function passwordRoutes(context: AuthContext): AnyRoute[] {
       body: schemas.passwordChange,
       responses: { 204: { description: 'Changed.' } },
       handler: async ({ req, res, requestId, caller, body, signal }) => {
-        // A stolen session must not be a way to try passwords; counted apart from log-ins, which strangers can use up.
-        await takeLimit(res, limits.loginAccount, userSubject(caller));
-        await changePassword(
-          context,
-          caller,
-          body,
-          applicantOf({ req, signal }, caller),
-          auditSource({ req, requestId }, caller),
-        );
+        const source = auditSource({ req, requestId }, caller);
+        const change = () => changePassword(context, caller, body, applicantOf({ req, signal }, caller), source);
+        const isWrong = (error: unknown) => error instanceof AppError && error.code === 'WRONG_PASSWORD';
+        // A stolen session must not be a way to try passwords.
+        await counted(res, limits.changePassword, userSubject(caller), change, isWrong);
         return { status: 204 };
       },
     }),
@@ -52,7 +49,7 @@ export function passwordRoutes(context: AuthContext): AnyRoute[] {
       handler: async ({ req, res, requestId, body, signal }) => {
         const { subject } = applicantOf({ req, signal });
         await takeLimit(res, limits.mailAddress, subject);
-        await takeLimit(res, limits.mailAccount, accountSubject(body.email));
+        await takeLimit(res, limits.resetMailbox, accountSubject(body.email));
         const source = auditSource({ req, requestId }, undefined);
         await inTurn(pool, subject, () => requestReset(pool, body.email, source), signal);
         mailer.wake();
