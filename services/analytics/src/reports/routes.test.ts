@@ -22,8 +22,17 @@ import { reportRoutes } from './routes.ts';
 
 const log = silentLogger();
 const organizationId = randomUUID();
-const person = (role: Role, timezone: string): Caller => ({ organizationId, userId: randomUUID(), role, timezone });
+const person = (role: Role, timezone: string): Caller => ({
+  organizationId,
+  userId: randomUUID(),
+  role,
+  timezone,
+  sessionId: randomUUID(),
+});
+/** An agent's key, whatever the role of its person. */
+const { sessionId: _, ...agent } = { ...person('admin', 'UTC'), agentKeyId: randomUUID() };
 const people = {
+  agent: agent as Caller,
   employee: person('employee', 'Asia/Kathmandu'),
   colleague: person('employee', 'America/New_York'),
   manager: person('manager', 'UTC'),
@@ -151,9 +160,12 @@ describe.each(['apps?date=2026-11-20', 'domains?date=2026-11-20', 'daily?from=20
         if (body.timezone) expect(body.timezone).toBe('America/New_York');
       }
     });
-    test('employees see only themselves, by name too', async () => {
-      expect((await get(`${path}&${userId('employee')}`)).status).toBe(200);
-      expect(await get(`${path}&${userId('colleague')}`)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
+    test('employees, and keys of admins, see only themselves, by name too', async () => {
+      for (const as of ['employee', 'agent'] as const) {
+        expect((await get(`${path}&${userId(as)}`, as)).status).toBe(200);
+        const refused = await get(`${path}&${userId('colleague')}`, as);
+        expect(refused).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
+      }
     });
     test('users elsewhere do not exist, for anybody', async () => {
       for (const as of ['employee', 'admin'] as const) {

@@ -256,7 +256,6 @@ describe('GET /api/v1/usage', () => {
   test.each([
     ['0000-01-01T00:00:00Z', '0000-02-01T00:00:00Z'],
     ['1969-01-01T00:00:00Z', '1969-02-01T00:00:00Z'],
-    ['9999-12-31T23:59:59-12:00', '9999-12-31T23:59:59.999-12:00'],
     ['9999-01-01T00:00:00Z', '9999-12-31T00:00:00Z'],
   ])('a range at the end of time is empty, and erases nothing: %s', async (from, to) => {
     expect(await call(person(), { from, to })).toEqual({ status: 200, body: { items: [], nextCursor: null } });
