@@ -2,7 +2,7 @@ import path from 'node:path';
 import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
-const { CORS_ORIGINS, METRICS_PORT, METRICS_TOKEN, DRAIN_SECONDS } = httpConfig(8080);
+const { CORS_ORIGINS, METRICS_PORT, METRICS_TOKEN, DRAIN_SECONDS, TRUSTED_PROXIES, LOG_LEVEL } = httpConfig(8080);
 
 /** What a person may set here; the services read their own variables besides (docs/operating.md). */
 export const configSchema = z.object({
@@ -10,6 +10,8 @@ export const configSchema = z.object({
   METRICS_PORT,
   METRICS_TOKEN,
   DRAIN_SECONDS,
+  TRUSTED_PROXIES,
+  LOG_LEVEL,
   WORKTIDE_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   WORKTIDE_HOST: z.string().default('127.0.0.1'),
   WORKTIDE_DATA: z
@@ -18,7 +20,6 @@ export const configSchema = z.object({
     .transform((folder) => path.resolve(folder)),
   /** Bytes of the data folder's disk that are left free; 2 % of it unless said, but 200 MB to 2 GB. */
   WORKTIDE_MIN_FREE_BYTES: z.coerce.number().int().nonnegative().optional(),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -168,6 +168,7 @@ export async function startStandalone(
     metricsToken: config.METRICS_TOKEN,
     drainMs: config.DRAIN_SECONDS * 1_000,
     corsOrigins: config.CORS_ORIGINS,
+    trustedProxies: config.TRUSTED_PROXIES,
   });
 }
 
@@ -179,7 +180,7 @@ async function requireFree(host: string, port: number, variable: string): Promis
       reject(
         new AppError(
           'PORT_IN_USE',
-          `Port ${port} is in use by another program; choose one with ${variable}=${port + 1}.`,
+          `Port ${port} is in use by another program; choose one with ${variable}=${port + 1}`,
           {
             cause,
           },

@@ -3,7 +3,7 @@ import { conflict, describeError, type Lifecycle, type Logger, type Metrics } fr
 import { type SubscriptionStatus, storedPingsKey, storedScreenshotsKey, storedTtlMs } from '@worktide/schemas';
 import type { StorageLimits } from './quota.ts';
 
-/** How long a total of screenshots is believed; the processor tells it anew every few seconds. */
+/** How long a total of screenshots is believed; the processor tells of changes every 15 s, and of all each hour. */
 const screenshotsFreshMs = 10_000;
 const flushEveryMs = 10_000;
 const flushAtOnce = 50;

@@ -100,21 +100,28 @@ test('a pass tells them and puts their rows together; passes side by side and aw
     for (let n = 1; n <= 20; n++) await pool.query('INSERT INTO screenshots.stored_bytes VALUES ($1, $2)', [id, n]);
   }
   const refusing = { set: async () => Promise.reject(unavailable('key-value')) };
-  await expect(createStoredBytes({ pool, keyValue: refusing, metrics })()).rejects.toMatchObject({ statusCode: 503 });
+  await expect(createStoredBytes({ pool, keyValue: refusing, metrics }).tellChanged()).rejects.toMatchObject({
+    statusCode: 503,
+  });
   for (const id of ids) expect(await counted(id)).toBe(210);
   const before = await rows();
   // Beside rows that are added all the while.
   const adding = Promise.all(ids.map((id) => pool.query('INSERT INTO screenshots.stored_bytes VALUES ($1, 1)', [id])));
-  await Promise.all(Array.from({ length: 4 }, () => createStoredBytes({ pool, keyValue, metrics })()));
+  await Promise.all(Array.from({ length: 4 }, () => createStoredBytes({ pool, keyValue, metrics }).tellChanged()));
   await adding;
-  await createStoredBytes({ pool, keyValue, metrics })();
+  await createStoredBytes({ pool, keyValue, metrics }).tellChanged();
   for (const id of ids) {
     expect(await counted(id)).toBe(211);
     expect(await keyValue.get(storedScreenshotsKey(id))).toBe('211');
   }
   expect(await rows()).toBeLessThan(before);
   // Nothing has changed since.
-  expect(await createStoredBytes({ pool, keyValue, metrics })()).toBe(0);
+  expect(await createStoredBytes({ pool, keyValue, metrics }).tellChanged()).toBe(0);
+  // A store that has forgotten is told again, of those that have not changed as well.
+  const fresh = openKeyValue('memory:', { log, metrics });
+  expect(await createStoredBytes({ pool, keyValue: fresh, metrics }).tellAll()).toBeGreaterThanOrEqual(ids.length);
+  for (const id of ids) expect(await fresh.get(storedScreenshotsKey(id))).toBe('211');
+  await fresh.close();
   const total = (await pool.query('SELECT sum(bytes)::bigint AS n FROM screenshots.stored_bytes')).rows[0].n;
   expect((await metrics.render()).text).toContain(`worktide_stored_bytes{kind="screenshots"} ${total}`);
   await keyValue.close();

@@ -4,6 +4,7 @@ import { describeError, type Lifecycle, type Logger, type Metrics, sleep } from 
 import { storedScreenshotsKey, storedTtlMs } from '@worktide/schemas';
 
 const organizationsAtOnce = 500;
+const allEveryMs = 3_600_000;
 
 export interface StoredOptions {
   pool: Pool;
@@ -11,13 +12,19 @@ export interface StoredOptions {
   metrics: Metrics;
 }
 
-/**
- * One pass over the organisations whose stored bytes have changed since the last: tells their sums to whoever watches
- * quotas, and puts their rows together into one. Several replicas doing it at once do no harm.
- * @returns how many organisations had changed.
- * @throws 503; what was not told then is in the next pass.
- */
-export function createStoredBytes({ pool, keyValue, metrics }: StoredOptions): () => Promise<number> {
+export interface StoredBytes {
+  /**
+   * One pass over the organisations whose stored bytes have changed since the last: tells their sums to whoever watches
+   * quotas, and puts their rows together into one. Several replicas doing it at once do no harm.
+   * @returns how many organisations had changed.
+   * @throws 503; what was not told then is in the next pass.
+   */
+  tellChanged(): Promise<number>;
+  /** Tells those of all, for what was told may have been forgotten. @returns how many organisations. @throws 503. */
+  tellAll(): Promise<number>;
+}
+
+export function createStoredBytes({ pool, keyValue, metrics }: StoredOptions): StoredBytes {
   const gauge = metrics.gauge('worktide_stored_bytes', 'Bytes stored, all organisations together.', ['kind']);
 
   /** Told before the rows are one, for one row is what has been told. Who else does this waits for these rows. */
@@ -35,25 +42,52 @@ export function createStoredBytes({ pool, keyValue, metrics }: StoredOptions): (
     await keyValue.set(storedScreenshotsKey(id), String(rows[0]!.bytes), storedTtlMs);
   }
 
-  return async () => {
-    const { rows } = await pool.query<{ id: string }>(
-      `SELECT organization_id AS id FROM screenshots.stored_bytes GROUP BY organization_id HAVING count(*) > 1 LIMIT $1`,
-      [organizationsAtOnce],
-    );
-    for (const { id } of rows) await transaction(pool, (client) => tell(client, id));
-    const all = await pool.query<{ bytes: number }>(
-      'SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM screenshots.stored_bytes',
-    );
-    gauge.set({ kind: 'screenshots' }, all.rows[0]!.bytes);
-    return rows.length;
+  return {
+    async tellChanged() {
+      const { rows } = await pool.query<{ id: string }>(
+        `SELECT organization_id AS id FROM screenshots.stored_bytes GROUP BY organization_id HAVING count(*) > 1 LIMIT $1`,
+        [organizationsAtOnce],
+      );
+      for (const { id } of rows) await transaction(pool, (client) => tell(client, id));
+      const all = await pool.query<{ bytes: number }>(
+        'SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM screenshots.stored_bytes',
+      );
+      gauge.set({ kind: 'screenshots' }, all.rows[0]!.bytes);
+      return rows.length;
+    },
+    async tellAll() {
+      let told = 0;
+      for (let after = '00000000-0000-0000-0000-000000000000'; ; ) {
+        const { rows } = await pool.query<{ id: string }>(
+          `SELECT DISTINCT organization_id AS id FROM screenshots.stored_bytes WHERE organization_id > $1
+           ORDER BY organization_id LIMIT $2`,
+          [after, organizationsAtOnce],
+        );
+        for (const { id } of rows) await transaction(pool, (client) => tell(client, id));
+        told += rows.length;
+        if (rows.length < organizationsAtOnce) return told;
+        after = rows.at(-1)!.id;
+      }
+    },
   };
 }
 
-/** Does so every few seconds until the process closes; what fails is tried again in the next pass. */
+/**
+ * Tells what has changed every few seconds until the process closes, and all at a start and each hour; what fails is tried
+ * again in the next pass.
+ */
 export function countStoredForEver(
-  pass: () => Promise<number>,
+  stored: StoredBytes,
   { lifecycle, log, everyMs = 15_000 }: { lifecycle: Lifecycle; log: Logger; everyMs?: number },
 ): void {
+  let allToldAt = Number.NEGATIVE_INFINITY;
+  async function pass(): Promise<void> {
+    await stored.tellChanged();
+    if (performance.now() - allToldAt < allEveryMs) return;
+    await stored.tellAll();
+    allToldAt = performance.now();
+  }
+
   const stop = new AbortController();
   const running = (async () => {
     while (!stop.signal.aborted) {
