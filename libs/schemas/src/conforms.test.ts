@@ -36,6 +36,7 @@ test.each(cases)('%s: the compiled check and zod always agree', (_name, schema, 
   const odd = fc.oneof(
     fc.jsonValue(),
     fc.constantFrom(
+      null,
       '',
       id,
       id.toUpperCase(),

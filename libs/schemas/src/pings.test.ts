@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { epochMs } from './common.ts';
-import { pingEvent } from './ping-events.ts';
-import { checkPing, defaultPingLimits, isProblem, type PingContext } from './pings.ts';
+import { type PingEvent, pingEvent } from './ping-events.ts';
+import { checkPing, defaultPingLimits, isProblem, type PingContext, type PingProblem } from './pings.ts';
 import { readUrl } from './url.ts';
 
 const nowMs = Date.parse('2026-03-10T12:00:00.000Z');
@@ -65,11 +65,12 @@ describe('checkPing', () => {
     ['an id that is none', { ...good, id: 'x' }, 'INVALID_ID'],
     ['no app', { ...good, app: undefined }, 'MISSING_FIELD'],
     ['an app that is a number', { ...good, app: 5 }, 'WRONG_TYPE'],
-    ['a title that is null', { ...good, title: null }, 'WRONG_TYPE'],
+    ['a title that is a number', { ...good, title: 7 }, 'WRONG_TYPE'],
+    ['a url that is a list', { ...good, url: [] }, 'WRONG_TYPE'],
+    ['a project that is false', { ...good, projectId: false }, 'WRONG_TYPE'],
+    ['an app that is null', { ...good, app: null }, 'WRONG_TYPE'],
     ['an empty app', { ...good, app: '' }, 'APP_EMPTY'],
     ['a long app', { ...good, app: 'x'.repeat(257) }, 'APP_TOO_LONG'],
-    ['a long title', { ...good, title: 'x'.repeat(1_025) }, 'TITLE_TOO_LONG'],
-    ['a long url', { ...good, url: `https://e.com/${'x'.repeat(2_048)}` }, 'URL_TOO_LONG'],
     ['a time that is a number', { ...good, startedAt: nowMs }, 'WRONG_TYPE'],
     ['a time without a zone', { ...good, startedAt: '2026-03-10T11:00:00' }, 'INVALID_TIME'],
     ['the 30th of February', { ...good, startedAt: '2026-02-30T11:00:00Z' }, 'INVALID_TIME'],
@@ -77,18 +78,63 @@ describe('checkPing', () => {
     ['more than a day', { ...good, startedAt: at(-day - 6_000) }, 'TOO_LONG'],
     ['more than 90 days ago', { ...good, startedAt: at(-90 * day - 1), endedAt: at(-90 * day) }, 'TOO_OLD'],
     ['more than 5 minutes ahead', { ...good, endedAt: at(300_001) }, 'IN_FUTURE'],
-    ['a relative url', { ...good, url: '/path' }, 'INVALID_URL'],
-    ['javascript:', { ...good, url: 'javascript:alert(1)' }, 'URL_SCHEME_REFUSED'],
-    ['data:', { ...good, url: 'data:text/html,x' }, 'URL_SCHEME_REFUSED'],
     ['a state of its own', { ...good, state: 'asleep' }, 'INVALID_STATE'],
-    ['an empty device', { ...good, deviceId: '' }, 'INVALID_DEVICE_ID'],
     ['a long device', { ...good, deviceId: 'x'.repeat(129) }, 'INVALID_DEVICE_ID'],
     ['a project that is no id', { ...good, projectId: 'x' }, 'INVALID_PROJECT_ID'],
     ['a time entry that is no id', { ...good, timeEntryId: 'x' }, 'INVALID_TIME_ENTRY_ID'],
-    ['a NUL', { ...good, title: 'a\u0000b' }, 'INVALID_TEXT'],
+    ['a NUL', { ...good, source: 'a\u0000b' }, 'INVALID_TEXT'],
     ['half of a surrogate pair', { ...good, app: 'a\ud800' }, 'INVALID_TEXT'],
   ])('%s → its own code', (_what, ping, code) => {
     expect(checkPing(ping, context)).toMatchObject({ code });
+  });
+
+  test.each([null, ''])('%j of what is optional is as if it were absent', (nothing) => {
+    const fields = ['title', 'url', 'state', 'deviceId', 'source', 'projectId', 'timeEntryId'];
+    const warnings: PingProblem[] = [];
+    for (const given of [...fields.map((field) => [field]), fields]) {
+      const said = Object.fromEntries(given.map((field) => [field, nothing]));
+      expect(checkPing({ ...good, ...said }, context, warnings)).toEqual(checkPing(good, context));
+    }
+    expect(warnings).toEqual([]);
+  });
+
+  test.each([
+    ['of 1,024 characters', 'x'.repeat(1_024), 'x'.repeat(1_024), []],
+    ['of 1,025 characters', 'x'.repeat(1_025), 'x'.repeat(1_024), ['TITLE_TOO_LONG']],
+    ['long, of long characters', '🙂'.repeat(5_000), '🙂'.repeat(1_024), ['TITLE_TOO_LONG']],
+    ['cut in half a character', 'a\ud83d', 'a', ['INVALID_TEXT']],
+    ['long, and cut in half a character', `${'🙂'.repeat(1_030)}\ud83d`, '🙂'.repeat(1_024), ['TITLE_TOO_LONG']],
+    ['that begins with half a character', '\ude42 a', '\ufffd a', ['INVALID_TEXT']],
+    ['with a NUL', 'a\u0000b', 'a\ufffdb', ['INVALID_TEXT']],
+    ['that is half a character', '\ud83d', undefined, ['INVALID_TEXT']],
+  ])('a title %s is kept as far as it can be', (_what, title, kept, codes) => {
+    const warnings: PingProblem[] = [];
+    const event = { ...(checkPing(good, context) as PingEvent), ...(kept === undefined ? {} : { title: kept }) };
+    expect(checkPing({ ...good, title }, context, warnings)).toEqual(event);
+    expect(warnings.map(({ code }) => code)).toEqual(codes);
+  });
+
+  test.each([
+    ['long', `https://e.com/${'x'.repeat(2_048)}`, 'URL_TOO_LONG'],
+    ['relative', '/path', 'INVALID_URL'],
+    ['broken', 'https://[', 'INVALID_URL'],
+    ['javascript:', 'javascript:alert(1)', 'URL_SCHEME_REFUSED'],
+    ['data:', 'data:text/html,x', 'URL_SCHEME_REFUSED'],
+    ['with a NUL', 'https://e.com/\u0000', 'INVALID_TEXT'],
+    ['cut in half a character', 'https://e.com/\ud83d', 'INVALID_TEXT'],
+  ])('a url that is %s is left out, and the ping kept', (_what, url, code) => {
+    const warnings: PingProblem[] = [];
+    expect(checkPing({ ...good, url }, context, warnings)).toEqual(checkPing(good, context));
+    expect(warnings).toMatchObject([{ code }]);
+  });
+
+  test('what is refused is not warned of', () => {
+    const warnings: PingProblem[] = [];
+    expect(checkPing({ ...good, url: '/', title: 'x'.repeat(2_000), endedAt: at(-day) }, context, warnings)).toEqual({
+      code: 'END_BEFORE_START',
+      message: 'endedAt is before startedAt.',
+    });
+    expect(warnings).toEqual([]);
   });
 
   test.each([

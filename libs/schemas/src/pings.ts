@@ -26,6 +26,10 @@ export const defaultPingLimits: PingLimits = {
 export const maxSourceLength = 64;
 export const defaultSource = 'window';
 
+/** What may be absent, which agents also say with null and with nothing between the quotes. */
+const optional = <T extends z.ZodType>(schema: T) => z.union([schema, z.literal(''), z.null()]).optional();
+const optionalText = z.union([z.string(), z.null()]).optional();
+
 /** A ping as agents post it. Lengths and times are checked by `checkPing`, each with a code of its own. */
 export const ping = z
   .object({
@@ -33,20 +37,19 @@ export const ping = z
     startedAt: instant,
     endedAt: instant.meta({ description: 'Not before startedAt, at most 24 h after it; equal is an instant.' }),
     app: z.string().meta({ description: '1–256 characters.' }),
-    title: z.string().optional().meta({ description: 'At most 1,024 characters.' }),
-    url: z.string().optional().meta({ description: 'Absolute, at most 2,048 characters; not javascript: or data:.' }),
-    state: pingState.optional().meta({ description: '`active` unless said.' }),
-    deviceId: eventDeviceId.optional().meta({ description: "The credential's device unless said." }),
-    source: z
-      .string()
-      .min(1)
-      .max(maxSourceLength)
-      .optional()
-      .meta({ description: 'The watcher; `window` unless said.' }),
-    projectId: id.optional(),
-    timeEntryId: id.optional(),
+    title: optionalText.meta({ description: 'At most 1,024 characters; what is over them is cut off.' }),
+    url: optionalText.meta({
+      description: 'Absolute, at most 2,048 characters, not javascript: or data:; any other is left out.',
+    }),
+    state: optional(pingState).meta({ description: '`active` unless said.' }),
+    deviceId: optional(eventDeviceId).meta({ description: "The credential's device unless said." }),
+    source: optional(z.string().min(1).max(maxSourceLength)).meta({
+      description: 'The watcher; `window` unless said.',
+    }),
+    projectId: optional(id),
+    timeEntryId: optional(id),
   })
-  .meta({ id: 'Ping' });
+  .meta({ id: 'Ping', description: 'null and "" of what is optional are as if it were absent.' });
 
 const isPing = conformsTo(ping);
 
@@ -61,7 +64,16 @@ export const rejection = z
 export type Rejection = z.output<typeof rejection>;
 
 export const pingsBody = z.union([ping, z.array(ping).min(1).max(1000)]);
-export const pingsAnswer = z.object({ accepted: z.int(), rejected: z.array(rejection) }).meta({ id: 'PingsAnswer' });
+export const pingsAnswer = z
+  .object({
+    accepted: z.int(),
+    rejected: z.array(rejection),
+    warnings: z
+      .array(rejection)
+      .optional()
+      .meta({ description: 'Of accepted pings: a title that was cut, a URL that was left out. Absent without any.' }),
+  })
+  .meta({ id: 'PingsAnswer' });
 
 export interface PingContext {
   nowMs: number;
@@ -92,22 +104,51 @@ const formCodes: Record<string, string> = {
 function formProblem(value: unknown): PingProblem {
   const issue = ping.safeParse(value).error!.issues[0]!;
   const field = String(issue.path[0] ?? '');
+  const { message } = (issue.code === 'invalid_union' ? issue.errors[0]?.[0] : undefined) ?? issue;
   if (field === '') return problem('NOT_A_PING', 'A ping is a JSON object.');
   const given = (value as Record<string, unknown>)[field];
   if (given === undefined) return problem('MISSING_FIELD', `${field} is missing.`);
   if (typeof given !== 'string') return problem('WRONG_TYPE', `${field} must be text.`);
-  return problem(formCodes[field] ?? 'INVALID_FIELD', `${field}: ${issue.message}.`);
+  return problem(formCodes[field] ?? 'INVALID_FIELD', `${field}: ${message}.`);
 }
 
 /** Lengths are in characters as people count them (code points); UTF-16 units settle nearly every case. */
 const longerThan = (text: string, max: number): boolean =>
   text.length > max && (text.length > 2 * max || [...text].length > max);
 
+/** As much of a title as is kept, always well-formed: an agent that cuts by bytes or UTF-16 units may halve a character. */
+function keptTitle(title: string, max: number, warnings: PingProblem[]): string {
+  let kept = title;
+  if (longerThan(kept, max)) {
+    warnings.push(problem('TITLE_TOO_LONG', `title has more than ${max} characters and was cut.`));
+    kept = [...kept.slice(0, 2 * max)].slice(0, max).join('');
+  }
+  if (isStorable(kept)) return kept;
+  warnings.push(problem('INVALID_TEXT', 'title held U+0000 or half of a surrogate pair, which was replaced.'));
+  return kept
+    .replace(/[\ud800-\udbff]$/, '')
+    .toWellFormed()
+    .replaceAll('\u0000', '\ufffd');
+}
+
+/** What is kept of a URL; nothing, with a warning, where it cannot be. */
+function keptUrl(url: string, max: number, warnings: PingProblem[]): { url: string; host: string | null } | undefined {
+  let read: ReturnType<typeof readUrl>;
+  if (longerThan(url, max)) read = problem('URL_TOO_LONG', `url has more than ${max} characters and was left out.`);
+  else if (!isStorable(url)) read = problem('INVALID_TEXT', 'url held U+0000 or half of a surrogate pair.');
+  else read = readUrl(url);
+  if (!('code' in read)) return read;
+  warnings.push(read);
+  return undefined;
+}
+
 /**
- * Judges one ping and turns it into its event. Never throws.
+ * Judges one ping and turns it into its event. Never throws. Time is worth more than what stands beside it: a title or
+ * URL that cannot be kept as it is costs nobody the ping.
+ * @param warnings what was changed about the ping is added here, where it is taken.
  * @returns the event, or the first problem with its stable code.
  */
-export function checkPing(value: unknown, context: PingContext): CheckedPing {
+export function checkPing(value: unknown, context: PingContext, warnings: PingProblem[] = []): CheckedPing {
   const { limits, nowMs } = context;
   if (!isPing(value)) return formProblem(value);
   const p = value;
@@ -116,16 +157,9 @@ export function checkPing(value: unknown, context: PingContext): CheckedPing {
   if (longerThan(p.app, limits.maxAppLength)) {
     return problem('APP_TOO_LONG', `app has more than ${limits.maxAppLength} characters.`);
   }
-  if (p.title !== undefined && longerThan(p.title, limits.maxTitleLength)) {
-    return problem('TITLE_TOO_LONG', `title has more than ${limits.maxTitleLength} characters.`);
-  }
-  if (p.url !== undefined && longerThan(p.url, limits.maxUrlLength)) {
-    return problem('URL_TOO_LONG', `url has more than ${limits.maxUrlLength} characters.`);
-  }
-  for (const field of ['app', 'title', 'url', 'deviceId', 'source'] as const) {
+  for (const field of ['app', 'deviceId', 'source'] as const) {
     const text = p[field];
-    if (text !== undefined && !isStorable(text))
-      return problem('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
+    if (text && !isStorable(text)) return problem('INVALID_TEXT', `${field} holds U+0000 or half of a surrogate pair.`);
   }
 
   const startedAt = epochMs(p.startedAt);
@@ -143,27 +177,21 @@ export function checkPing(value: unknown, context: PingContext): CheckedPing {
     return problem('TOO_LONG', `The ping is longer than ${limits.maxDurationMs / 3_600_000} hours.`);
   }
 
-  let host: string | null = null;
-  let url: string | undefined;
-  if (p.url !== undefined) {
-    const read = readUrl(p.url);
-    if ('code' in read) return read;
-    ({ host, url } = read);
-  }
-
+  const address = p.url ? keptUrl(p.url, limits.maxUrlLength, warnings) : undefined;
+  const title = p.title ? keptTitle(p.title, limits.maxTitleLength, warnings) : '';
   const event: PingEvent = {
     id: p.id,
     startedAt,
     endedAt,
     app: p.app,
-    host,
-    state: p.state ?? 'active',
-    deviceId: p.deviceId ?? context.deviceId,
-    source: p.source ?? defaultSource,
+    host: address?.host ?? null,
+    state: p.state || 'active',
+    deviceId: p.deviceId || context.deviceId,
+    source: p.source || defaultSource,
   };
-  if (p.title !== undefined) event.title = p.title;
-  if (url !== undefined) event.url = url;
-  if (p.projectId !== undefined) event.projectId = p.projectId;
-  if (p.timeEntryId !== undefined) event.timeEntryId = p.timeEntryId;
+  if (title) event.title = title;
+  if (address) event.url = address.url;
+  if (p.projectId) event.projectId = p.projectId;
+  if (p.timeEntryId) event.timeEntryId = p.timeEntryId;
   return event;
 }

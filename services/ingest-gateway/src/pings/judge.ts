@@ -17,6 +17,8 @@ export interface Judged {
   /** What `good` came in, where it was told. */
   goodBytes: number;
   bad: Rejection[];
+  /** What was changed about some of `good`. */
+  warnings: Rejection[];
 }
 
 export interface Judge {
@@ -26,14 +28,15 @@ export interface Judge {
 }
 
 export function createJudge(caller: Caller, limits: PingLimits): Judge {
-  const judged: Judged = { good: [], places: [], goodBytes: 0, bad: [] };
+  const judged: Judged = { good: [], places: [], goodBytes: 0, bad: [], warnings: [] };
   // A login without a device is told apart from others by its session.
   const deviceId = caller.deviceId ?? caller.sessionId ?? caller.userId;
   const context = { nowMs: Date.now(), deviceId, limits };
   let index = 0;
+  const warnings: PingProblem[] = [];
   return {
     take(item, bytes = 0) {
-      const checked = 'problem' in item ? item.problem : checkPing(item.value, context);
+      const checked = 'problem' in item ? item.problem : checkPing(item.value, context, warnings);
       if (isProblem(checked)) {
         const id = 'value' in item ? (item.value as { id?: unknown } | null)?.id : undefined;
         judged.bad.push(rejectionOf(index, id, checked));
@@ -41,6 +44,9 @@ export function createJudge(caller: Caller, limits: PingLimits): Judge {
         judged.good.push(checked);
         judged.places.push(index);
         judged.goodBytes += bytes;
+        if (warnings.length > 0) {
+          for (const warning of warnings.splice(0)) judged.warnings.push(rejectionOf(index, checked.id, warning));
+        }
       }
       index++;
     },
@@ -60,6 +66,8 @@ export function withoutSome(judged: Judged, refused: (ping: PingEvent) => boolea
     }
   }
   left.bad.sort((a, b) => a.index - b.index);
+  const places = new Set(left.places);
+  left.warnings = judged.warnings.filter(({ index }) => places.has(index));
   return left;
 }
 

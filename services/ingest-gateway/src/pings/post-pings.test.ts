@@ -68,6 +68,26 @@ describe('what is taken', () => {
     expect(await metrics()).toContain('worktide_pings_rejected_total{code="APP_TOO_LONG"} 1');
   });
 
+  test('a title that is cut and a URL that is left out are warned of, and cost no ping', async () => {
+    const { post, stored, metrics } = await start();
+    const long = ping({ title: 'x'.repeat(1_025), url: 'https://e.com/' });
+    const script = ping({ title: null, url: 'javascript:alert(1)', projectId: null });
+    const answer = await post([ping({ url: '' }), long, ping({ app: '', url: '/' }), script]);
+    expect(answer).toMatchObject({ status: 202, body: { accepted: 3, rejected: [{ index: 2, code: 'APP_EMPTY' }] } });
+    expect(answer.body.warnings).toEqual([
+      { index: 1, id: long.id, code: 'TITLE_TOO_LONG', message: 'title has more than 1024 characters and was cut.' },
+      { index: 3, id: script.id, code: 'URL_SCHEME_REFUSED', message: 'url must not be a javascript: address.' },
+    ]);
+    const kept = (await stored())[0]!.record.pings;
+    expect(kept.map(({ title, url }) => [title?.length, url])).toEqual([
+      [undefined, undefined],
+      [1_024, 'https://e.com/'],
+      [undefined, undefined],
+    ]);
+    expect(await metrics()).toContain('worktide_pings_warnings_total{code="URL_SCHEME_REFUSED"} 1');
+    expect((await post(ping())).body).toEqual({ accepted: 1, rejected: [] });
+  });
+
   test('a cut-off NDJSON line is that line’s problem alone', async () => {
     const { post } = await start();
     const body = `${JSON.stringify(ping())}\n${JSON.stringify(ping()).slice(0, 40)}`;

@@ -44,6 +44,7 @@ interface Prepared {
   bytes: number;
   accepted: number;
   bad: Rejection[];
+  warnings: Rejection[];
 }
 
 const spec: RawRoute['spec'] = {
@@ -53,7 +54,8 @@ const spec: RawRoute['spec'] = {
   summary: 'Take pings',
   description:
     'One ping, an array, or NDJSON (`application/x-ndjson`), gzip allowed. Answered once the log has the good pings durably; ' +
-    'each bad one is named by its index with a code and does not touch the others. Sending a ping again is harmless.',
+    'each bad one is named by its index with a code and does not touch the others. A title that is cut and a URL that is left ' +
+    'out cost no ping: `warnings` names them. Sending a ping again is harmless.',
   tag: 'ingest',
   access: 'user',
   agents: true,
@@ -96,6 +98,7 @@ export function postPings(deps: Dependencies): RawRoute {
   const itemLimits = { maxItems: config.PINGS_MAX_PER_REQUEST, maxItemBytes: config.PING_MAX_BYTES };
   const acceptedPings = metrics.counter('worktide_pings_accepted_total', 'Pings on the log and answered 202.');
   const rejected = metrics.counter('worktide_pings_rejected_total', 'Pings refused, by code.', ['code']);
+  const warned = metrics.counter('worktide_pings_warnings_total', 'Titles cut and URLs left out, by code.', ['code']);
   const refused = metrics.counter(
     'worktide_pings_backpressure_total',
     'Requests answered 503 because a queue was full.',
@@ -172,8 +175,9 @@ export function postPings(deps: Dependencies): RawRoute {
     caller: Caller,
     holding: Holding,
   ): Promise<Prepared> {
-    const { good, goodBytes, bad } = await refuseStrangers(caller, await judge(req, res, caller, holding));
+    const { good, goodBytes, bad, warnings } = await refuseStrangers(caller, await judge(req, res, caller, holding));
     for (const { code } of bad) rejected.inc({ code });
+    for (const { code } of warnings) warned.inc({ code });
     if (good.length === 0) throw allBad(bad);
     // Nothing to wait for but at the first request, or when the registry was away until now.
     await codec.prepare();
@@ -186,7 +190,7 @@ export function postPings(deps: Dependencies): RawRoute {
     }
     const bytes = values.reduce((sum, value) => sum + value.length, 0);
     holding.set(requestBytes + bytes);
-    return { values, bytes, accepted: good.length, bad };
+    return { values, bytes, accepted: good.length, bad, warnings };
   }
 
   async function take(req: IncomingMessage, res: ServerResponse, caller: Caller): Promise<void> {
@@ -195,12 +199,12 @@ export function postPings(deps: Dependencies): RawRoute {
     let holding: Holding | undefined;
     try {
       holding = budget.take(caller.organizationId, requestBytes);
-      const { values, bytes, accepted, bad } = await prepare(req, res, caller, holding);
+      const { values, bytes, accepted, bad, warnings } = await prepare(req, res, caller, holding);
       const records = values.map((value) => ({ key: caller.userId, value }));
       await producer.send(topics.pings.name, records, caller.organizationId);
       acceptedPings.inc(accepted);
       stored.addPings(caller.organizationId, bytes);
-      sendJson(res, 202, { accepted, rejected: bad });
+      sendJson(res, 202, { accepted, rejected: bad, ...(warnings.length > 0 ? { warnings } : {}) });
     } catch (error) {
       if (error instanceof AppError && error.code === 'QUEUE_FULL') refused.inc();
       throw error;

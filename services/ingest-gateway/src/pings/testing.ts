@@ -65,7 +65,13 @@ export const ping = (more: Record<string, unknown> = {}) => ({
 export interface Answer {
   status: number;
   headers: Headers;
-  body: { code?: string; accepted?: number; rejected?: { index: number; code: string }[]; details?: unknown[] };
+  body: {
+    code?: string;
+    accepted?: number;
+    rejected?: { index: number; code: string }[];
+    warnings?: unknown[];
+    details?: unknown[];
+  };
 }
 
 export type Gateway = Awaited<ReturnType<typeof startGateway>>;

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { checkPing, defaultPingLimits, isProblem } from '@worktide/schemas';
+import { checkPing, defaultPingLimits, isProblem, type PingProblem } from '@worktide/schemas';
 import { hostOf } from '../oracle/host.ts';
 import type { WirePing } from '../oracle/ledger.ts';
 import { createRandom } from '../random.ts';
 import { zones } from './catalog.ts';
+import { createHostile } from './hostile.ts';
 import { lastClockChange, shifts } from './shifts.ts';
 import { createUploads, type PingRequest } from './uploads.ts';
 import { createWorker } from './worker.ts';
@@ -64,6 +65,27 @@ describe('a lawful agent', () => {
     const border = Date.UTC(2026, 10, 1);
     expect(starts.some((at) => Math.abs(at - border) < 3_600_000)).toBe(true);
   });
+});
+
+test('a hostile agent knows which pings are bad, what is warned of, and which host is left', () => {
+  const random = createRandom('hostile');
+  const common = { zone: 'Europe/Berlin', now: Date.now(), days: 3, deviceId: 'laptop', otherDevices: [] };
+  const hostile = createHostile({ worker: createWorker({ ...common, random, ids: createRandom('ids') }), random });
+  const named = new Set<string>();
+  for (const request of Array.from({ length: 300 }, () => hostile.next()).flat()) {
+    if (!('rejected' in request.expected) || request.contentType !== 'application/json') continue;
+    const { rejected, warnings: expected = new Map() } = request.expected;
+    const body = JSON.parse(String(request.body));
+    for (const [i, value] of (Array.isArray(body) ? body : [body]).entries()) {
+      const warnings: PingProblem[] = [];
+      const checked = checkPing(value, { nowMs: Date.now(), deviceId: 'laptop', limits: defaultPingLimits }, warnings);
+      expect(isProblem(checked) ? checked.code : checked.host).toBe(rejected.get(i) ?? hostOf(request.items[i]!.url));
+      expect(warnings.map(({ code }) => code)).toEqual(expected.has(i) ? [expected.get(i)] : []);
+      for (const { code } of warnings) named.add(code);
+    }
+  }
+  const all = ['INVALID_TEXT', 'INVALID_URL', 'TITLE_TOO_LONG', 'URL_SCHEME_REFUSED', 'URL_TOO_LONG'];
+  expect([...named].sort()).toEqual(all);
 });
 
 describe('shifts', () => {

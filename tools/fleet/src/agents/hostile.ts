@@ -23,14 +23,9 @@ const spoiledPings: readonly Spoiled[] = [
   { name: 'an unknown state', code: 'INVALID_STATE', spoil: (p) => ({ ...p, state: 'asleep' }) },
   { name: 'empty app', code: 'APP_EMPTY', spoil: (p) => ({ ...p, app: '' }) },
   { name: 'long app', code: 'APP_TOO_LONG', spoil: (p) => ({ ...p, app: 'x'.repeat(257) }) },
-  { name: 'long title', code: 'TITLE_TOO_LONG', spoil: (p) => ({ ...p, title: 'x'.repeat(1025) }) },
-  { name: 'long URL', code: 'URL_TOO_LONG', spoil: (p) => ({ ...p, url: `https://e.com/${'x'.repeat(2048)}` }) },
+  { name: 'title of a wrong type', code: 'WRONG_TYPE', spoil: (p) => ({ ...p, title: 7 }) },
   { name: 'long device', code: 'INVALID_DEVICE_ID', spoil: (p) => ({ ...p, deviceId: 'x'.repeat(129) }) },
-  { name: 'empty device', code: 'INVALID_DEVICE_ID', spoil: (p) => ({ ...p, deviceId: '' }) },
-  { name: 'relative URL', code: 'INVALID_URL', spoil: (p) => ({ ...p, url: '/inbox' }) },
-  { name: 'a script as URL', code: 'URL_SCHEME_REFUSED', spoil: (p) => ({ ...p, url: 'javascript:alert(1)' }) },
-  { name: 'data as URL', code: 'URL_SCHEME_REFUSED', spoil: (p) => ({ ...p, url: 'data:text/html,x' }) },
-  { name: 'U+0000', code: 'INVALID_TEXT', spoil: (p) => ({ ...p, title: 'a\u0000b' }) },
+  { name: 'U+0000', code: 'INVALID_TEXT', spoil: (p) => ({ ...p, source: 'a\u0000b' }) },
   { name: 'half a surrogate pair', code: 'INVALID_TEXT', spoil: (p) => ({ ...p, app: 'a\ud83d' }) },
   {
     name: 'end before start',
@@ -52,6 +47,20 @@ const spoiledPings: readonly Spoiled[] = [
     code: 'IN_FUTURE',
     spoil: (p, now) => ({ ...p, startedAt: iso(now), endedAt: iso(now + 10 * 60_000) }),
   },
+];
+
+/** What makes no ping bad, and the warning that is due for it. A URL that is left out says no host. */
+const oddities: readonly { odd: Record<string, unknown>; code?: string }[] = [
+  { odd: { title: null, projectId: null, timeEntryId: '' } },
+  { odd: { title: 'x'.repeat(1025) }, code: 'TITLE_TOO_LONG' },
+  { odd: { title: 'a\ud83d' }, code: 'INVALID_TEXT' },
+  { odd: { title: 'a\u0000b' }, code: 'INVALID_TEXT' },
+  { odd: { url: '' } },
+  { odd: { url: null } },
+  { odd: { url: `https://e.com/${'x'.repeat(2048)}` }, code: 'URL_TOO_LONG' },
+  { odd: { url: '/inbox' }, code: 'INVALID_URL' },
+  { odd: { url: 'javascript:alert(1)' }, code: 'URL_SCHEME_REFUSED' },
+  { odd: { url: 'data:text/html,x' }, code: 'URL_SCHEME_REFUSED' },
 ];
 
 export interface HostileOptions {
@@ -87,6 +96,26 @@ export function createHostile({ worker, random }: HostileOptions): Script {
       contentType: lines ? 'application/x-ndjson' : 'application/json',
       items,
       expected: { status: 202, rejected },
+    };
+  }
+
+  /** Good pings with something beside the time that cannot be kept as it is. */
+  function odd(): PingRequest {
+    const warnings = new Map<number, string>();
+    const values: unknown[] = [];
+    const items = worker.nextActivity().map((ping, i) => {
+      const { odd: odds, code } = random.pick(oddities);
+      values.push({ ...ping, ...odds });
+      if (code) warnings.set(i, code);
+      const { url: _, ...withoutUrl } = ping;
+      return 'url' in odds ? withoutUrl : ping;
+    });
+    return {
+      attack: 'odd titles and URLs',
+      body: JSON.stringify(values),
+      contentType: 'application/json',
+      items,
+      expected: { status: 202, rejected: new Map(), warnings },
     };
   }
 
@@ -146,6 +175,7 @@ export function createHostile({ worker, random }: HostileOptions): Script {
     () => [mixed()],
     () => [mixed()],
     () => [mixed()],
+    () => [odd()],
     () => [onlyBad()],
     () => [onlyBad()],
     () => [cutOff()],

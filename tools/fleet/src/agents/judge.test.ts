@@ -38,6 +38,17 @@ describe('judge', () => {
     expect(judge(mixed, given).complaint).toContain(complaint);
   });
 
+  test('wants the warnings that are due, and no others', () => {
+    const warning = { index: 1, code: 'URL_TOO_LONG', message: 'url is too long.' };
+    const warned = answer(202, { accepted: 2, rejected: [], warnings: [warning] });
+    const expected = { status: 202, rejected: new Map(), warnings: new Map([[1, 'URL_TOO_LONG']]) } as const;
+    const pings = [ping('1'), ping('2')];
+    expect(judge(request(pings, expected), warned)).toEqual({ acknowledged: pings, rejectedCodes: [] });
+    expect(judge(request(pings, expected), taken(2)).complaint).toContain('expected warnings 1,URL_TOO_LONG, got none');
+    const { warnings: _, ...quiet } = expected;
+    expect(judge(request(pings, quiet), warned).complaint).toContain('expected warnings none, got 1,URL_TOO_LONG');
+  });
+
   const whole = request([undefined], { status: 413, codes: ['BODY_TOO_LARGE'] });
 
   test('takes the refusal it expects, in the one error shape only', () => {

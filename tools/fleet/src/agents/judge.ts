@@ -62,16 +62,20 @@ export function judge(request: PingRequest, answer: Answer): Judged {
     return { acknowledged: [], rejectedCodes, ...(wrong ? { complaint: complaint(wrong) } : {}) };
   }
 
-  const body = parse(answer.text) as { accepted?: unknown; rejected?: unknown } | undefined;
+  const body = parse(answer.text) as { accepted?: unknown; rejected?: unknown; warnings?: unknown } | undefined;
   const rejected = rejections(body?.rejected);
+  const warnings = body?.warnings === undefined ? [] : rejections(body.warnings);
   // An acknowledgement that cannot be read is one all the same: the pings are in, and the ledger must say so.
   const codes = new Map((rejected ?? []).map((r) => [r.index, r.code]));
   const acknowledged = request.items.filter((ping, i): ping is WirePing => ping !== undefined && !codes.has(i));
   const judged: Judged = { acknowledged, rejectedCodes: [...codes.values()] };
 
-  const wanted = 'rejected' in request.expected ? request.expected.rejected : undefined;
-  if (!wanted) return { ...judged, complaint: complaint(`expected ${request.expected.status}, got 202`) };
-  if (!rejected) return { ...judged, complaint: complaint(`not an answer to pings: ${answer.text.slice(0, 200)}`) };
+  if (!('rejected' in request.expected)) {
+    return { ...judged, complaint: complaint(`expected ${request.expected.status}, got 202`) };
+  }
+  const { rejected: wanted, warnings: wantedWarnings } = request.expected;
+  if (!rejected || !warnings)
+    return { ...judged, complaint: complaint(`not an answer to pings: ${answer.text.slice(0, 200)}`) };
   for (let i = 0; i < request.items.length; i++) {
     if (codes.get(i) !== wanted.get(i)) {
       const got = codes.get(i) ?? 'accepted';
@@ -81,5 +85,8 @@ export function judge(request: PingRequest, answer: Answer): Judged {
   if (body?.accepted !== request.items.length - wanted.size) {
     return { ...judged, complaint: complaint(`accepted is ${body?.accepted} of ${request.items.length} items`) };
   }
+  const shown = (codesAt: Iterable<[number, string]>): string => [...codesAt].join(' ') || 'none';
+  const [warned, toWarn] = [shown(warnings.map((w) => [w.index, w.code])), shown(wantedWarnings ?? [])];
+  if (warned !== toWarn) return { ...judged, complaint: complaint(`expected warnings ${toWarn}, got ${warned}`) };
   return judged;
 }

@@ -4,8 +4,8 @@ import type { Worker } from './worker.ts';
 
 /** What the answer to a request must be; anything temporary (503, 429, nothing) is asked again instead. */
 export type Expected =
-  /** 202, with exactly these items refused, each for this code. */
-  | { status: 202; rejected: ReadonlyMap<number, string> }
+  /** 202, with exactly these items refused, and exactly these of the others warned of, each for this code. */
+  | { status: 202; rejected: ReadonlyMap<number, string>; warnings?: ReadonlyMap<number, string> }
   /** A refusal of the whole: this status and one of these codes. */
   | { status: number; codes: readonly string[] };
 
