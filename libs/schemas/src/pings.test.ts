@@ -186,6 +186,15 @@ describe('readUrl', () => {
     ['http://[::1]:3000/', '[::1]'],
     ['http://localhost:3000/', 'localhost'],
     ['https://bücher.example/', 'xn--bcher-kva.example'],
+    ['https://example.com./', 'example.com'],
+    ['https://www.example.com./', 'example.com'],
+    ['https://www.example.com.:8443/', 'example.com'],
+    ['https://www.com/', 'www.com'],
+    ['https://www.com./x', 'www.com'],
+    ['https://www.localhost/', 'www.localhost'],
+    ['https://www./', 'www'],
+    ['http://127.0.0.1./', '127.0.0.1'],
+    [`https://www.${'a.'.repeat(124)}de./`, `${'a.'.repeat(124)}de`],
   ])('%s → %s', (url, host) => {
     expect(readUrl(url)).toEqual({ url, host });
   });
@@ -243,8 +252,9 @@ describe('readUrl', () => {
   test('the quick way and the parser agree', () => {
     fc.assert(
       fc.property(fc.webUrl({ withFragments: true, withQueryParameters: true }), (url) => {
-        const host = new URL(url).hostname;
-        expect(readUrl(url)).toEqual({ url, host: host.startsWith('www.') ? host.slice(4) : host });
+        const host = new URL(url).hostname.replace(/^www\.(?=.*\.)/, '');
+        expect(readUrl(url)).toEqual({ url, host });
+        expect(readUrl(url.replace(/^(https?:\/\/[^/?#:]*)/, '$1.'))).toMatchObject({ host });
       }),
       { numRuns: 1_000 },
     );

@@ -14,13 +14,13 @@ const plain = /^https?:\/\/((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9]+
 
 /**
  * What is kept of a ping's URL, never longer than what was given. `http(s)`: the URL without credentials (its origin
- * where they cannot be told from the rest) and its host, lower case, without port and leading `www.`; other schemes:
- * the scheme alone and no host.
+ * where they cannot be told from the rest) and its host, lower case, without port, leading `www.` and closing dot; other
+ * schemes: the scheme alone and no host.
  */
 export function readUrl(text: string): ReadUrl {
   const quick = plain.exec(text);
   if (quick && quick[1]!.length <= maxHostLength && !text.includes('xn--')) {
-    return { url: text, host: withoutWww(quick[1]!) };
+    return { url: text, host: siteOf(quick[1]!) };
   }
   let parsed: URL;
   try {
@@ -32,7 +32,8 @@ export function readUrl(text: string): ReadUrl {
     return { code: 'URL_SCHEME_REFUSED', message: `url must not be a ${parsed.protocol} address.` };
   }
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') return { url: parsed.protocol, host: null };
-  if (parsed.hostname.length > maxHostLength) {
+  const host = siteOf(parsed.hostname);
+  if (host.length > maxHostLength) {
     return { code: 'INVALID_URL', message: `The host of url has more than ${maxHostLength} characters.` };
   }
   if (parsed.username !== '' || parsed.password !== '') {
@@ -41,9 +42,9 @@ export function readUrl(text: string): ReadUrl {
     parsed.password = '';
     const url = withoutCredentials(text);
     const same = URL.canParse(url) && new URL(url).href === parsed.href;
-    return { url: same ? url : parsed.origin, host: withoutWww(parsed.hostname) };
+    return { url: same ? url : parsed.origin, host };
   }
-  return { url: text, host: withoutWww(parsed.hostname) };
+  return { url: text, host };
 }
 
 /**
@@ -53,4 +54,8 @@ export function readUrl(text: string): ReadUrl {
 const withoutCredentials = (text: string): string =>
   text.replace(/[\t\n\r]/g, '').replace(/^([^a-z]*https?:[/\\]*)[^/\\?#]*@/i, '$1');
 
-const withoutWww = (host: string): string => (host.startsWith('www.') && host.length > 4 ? host.slice(4) : host);
+/** One name for one site: without the dot that ends a name of the DNS, and without `www.` before one of two labels or more. */
+function siteOf(host: string): string {
+  const name = host.length > 1 && host.endsWith('.') ? host.slice(0, -1) : host;
+  return name.startsWith('www.') && name.includes('.', 4) ? name.slice(4) : name;
+}

@@ -6,7 +6,7 @@ import { AppError } from '@worktide/runtime';
  * @throws AppError `BODY_TOO_LARGE` (413), `UNSUPPORTED_ENCODING` (415), `REQUEST_ABORTED` (400).
  */
 export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
-  if ((req.headers['content-encoding'] ?? 'identity') !== 'identity') {
+  if ((req.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
     throw new AppError('UNSUPPORTED_ENCODING', 'No content encoding is taken here.', { statusCode: 415 });
   }
   const tooLarge = () => new AppError('BODY_TOO_LARGE', `The body has more than ${limit} bytes.`, { statusCode: 413 });

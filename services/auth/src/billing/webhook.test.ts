@@ -188,7 +188,7 @@ describe('the signature', () => {
   });
 
   test('is over the bytes: a body written otherwise is as good as its own signature', async () => {
-    const body = ` ${JSON.stringify(event(), null, 4)}\n`;
+    const body = `\ufeff ${JSON.stringify(event(), null, 4)}\n`;
     expect((await post(body)).status).toBe(204);
     expect((await post(body.trim(), signed(body))).status).toBe(401);
   });

@@ -56,7 +56,8 @@ export function billingWebhook(context: AuthContext): RawRoute {
 
 function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
+    // A byte order mark is no part of it.
+    return JSON.parse(new TextDecoder().decode(body));
   } catch {
     throw invalid('MALFORMED_JSON', 'The body is not valid JSON.');
   }

@@ -46,6 +46,28 @@ describe('what is taken', () => {
     expect(await metrics()).toContain('worktide_pings_accepted_total 6');
   });
 
+  test('other spellings of the same: a byte order mark, GZIP, x-gzip, application/ndjson', async () => {
+    const { post, stored } = await start();
+    const marked = (text: string): Buffer => Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(text)]);
+    const line = (): string => JSON.stringify(ping());
+    const long = (): unknown[] => Array.from({ length: 60 }, () => ping({ title: 'x'.repeat(500) }));
+    for (const [body, headers, accepted] of [
+      [marked(line()), {}, 1],
+      [marked(JSON.stringify(long())), {}, 60],
+      [marked(`${line()}\n${line()}`), { 'content-type': 'application/ndjson' }, 2],
+      [marked(`\n${line()}`), { 'content-type': 'Application/X-NDJSON' }, 1],
+      [gzipSync(marked(line())), { 'content-encoding': 'GZIP' }, 1],
+      [gzipSync(line()), { 'content-encoding': 'x-gzip' }, 1],
+      [gzipSync(marked(JSON.stringify(long()))), { 'content-encoding': ' X-GZip ' }, 60],
+      [line(), { 'content-encoding': 'Identity' }, 1],
+    ] as const) {
+      expect(await post(body, headers)).toMatchObject({ status: 202, body: { accepted, rejected: [] } });
+    }
+    expect((await stored()).flatMap(({ record }) => record.pings)).toHaveLength(127);
+    expect(await post(marked(''))).toMatchObject({ status: 400, body: { code: 'MALFORMED_JSON' } });
+    expect(await post(marked(marked(line()).toString()))).toMatchObject({ body: { code: 'MALFORMED_JSON' } });
+  });
+
   test('organisation and user are the credential’s, whatever the body says; a login counts as a device', async () => {
     const { post, stored } = await start();
     const body = ping({ organizationId: uuidv7(), userId: uuidv7() });

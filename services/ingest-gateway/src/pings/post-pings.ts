@@ -19,7 +19,7 @@ import { createInFlight } from '../in-flight.ts';
 import type { Stored } from '../storage/stored.ts';
 import { createJudge, type Judged, withoutSome } from './judge.ts';
 import { type PingQuota, pingsIn } from './quota.ts';
-import { type BodyKind, bodyKind, inflate, inflatedSize, readBody } from './read-body.ts';
+import { type BodyKind, bodyKind, inflate, inflatedSize, readBody, withoutMark } from './read-body.ts';
 import { readLarge, readSmall } from './read-items.ts';
 import { encodeRecords } from './records.ts';
 import { type Streams, streamOf } from './streams.ts';
@@ -60,7 +60,7 @@ const spec: RawRoute['spec'] = {
   access: 'user',
   agents: true,
   body: pingsBody,
-  contentTypes: ['application/x-ndjson'],
+  contentTypes: ['application/x-ndjson', 'application/ndjson'],
   responses: { 202: { description: 'The accepted pings are durable.', schema: pingsAnswer } },
   alsoAnswers: {
     409: '`STORAGE_QUOTA_EXCEEDED`: the plan of the organization takes no more pings this month.',
@@ -116,10 +116,10 @@ export function postPings(deps: Dependencies): RawRoute {
     const { format, gzip } = bodyKind(req, maxBodyBytes);
     const raw = await readBody(req, maxBodyBytes, (arrived) => holding.set(requestBytes + arrived));
     const bytes = gzip ? inflatedSize(raw, maxBodyBytes) : raw.length;
-    const open = (): Promise<Buffer> | Buffer => {
+    const open = async (): Promise<Buffer> => {
       // As much again for what is read of it.
       holding.grow(gzip ? 2 * bytes : bytes);
-      return gzip ? inflate(raw, bytes) : raw;
+      return withoutMark(gzip ? await inflate(raw, bytes) : raw);
     };
     if (bytes <= config.PING_MAX_BYTES) {
       const judged = judgeSmall(await open(), format, caller);

@@ -10,22 +10,37 @@ export interface BodyKind {
   gzip: boolean;
 }
 
+const formats = new Map<string, BodyKind['format']>([
+  ['application/json', 'json'],
+  ['application/x-ndjson', 'ndjson'],
+  ['application/ndjson', 'ndjson'],
+]);
+
 /**
  * What the headers say of a body, before any of it is read.
  * @throws AppError `UNSUPPORTED_MEDIA_TYPE`, `UNSUPPORTED_ENCODING` (415), `BODY_TOO_LARGE` (413).
  */
 export function bodyKind({ headers }: IncomingMessage, limit: number): BodyKind {
   const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
-  if (type !== 'application/json' && type !== 'application/x-ndjson') {
+  const format = formats.get(type);
+  if (!format) {
     throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'Send application/json or application/x-ndjson.', { statusCode: 415 });
   }
-  const encoding = headers['content-encoding'] ?? 'identity';
-  if (encoding !== 'identity' && encoding !== 'gzip') {
+  // RFC 9110 §8.4.1: names of codings know no case, and x-gzip is gzip.
+  const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  const gzip = encoding === 'gzip' || encoding === 'x-gzip';
+  if (!gzip && encoding !== 'identity') {
     throw new AppError('UNSUPPORTED_ENCODING', 'Only gzip is taken as a content encoding.', { statusCode: 415 });
   }
   if (Number(headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
-  return { format: type === 'application/json' ? 'json' : 'ndjson', gzip: encoding === 'gzip' };
+  return { format, gzip };
 }
+
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/** What stands behind a byte order mark, which some systems put before all text that they write. */
+export const withoutMark = (body: Buffer): Buffer =>
+  body[0] === byteOrderMark[0] && body.subarray(0, 3).equals(byteOrderMark) ? body.subarray(3) : body;
 
 /**
  * The bytes of a request, as they were sent. Events, not `for await`: an async iterator costs more than the parsing of a

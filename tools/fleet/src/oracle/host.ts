@@ -1,5 +1,6 @@
 /**
- * The host of a ping's URL: lower case, without credentials, port and one leading `www.`; null for other schemes
+ * The host of a ping's URL: lower case, without credentials, port, closing dot and one leading `www.`
+ * (`www.com` is its own name); null for other schemes
  * than http and https, and without a URL. By hand instead of by the URL class, which the gateway uses:
  * the fleet posts plain ASCII hosts, for which this is the whole rule.
  */
@@ -9,6 +10,7 @@ export function hostOf(url: string | undefined): string | null {
   const host = authority
     .slice(authority.lastIndexOf('@') + 1)
     .replace(/:\d*$/, '')
+    .replace(/\.$/, '')
     .toLowerCase();
-  return host.startsWith('www.') ? host.slice(4) : host;
+  return /^www\..+\./.test(host) ? host.slice(4) : host;
 }
