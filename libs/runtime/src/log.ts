@@ -7,15 +7,17 @@ export type Logger = PinoLogger;
 const secretFields = ['authorization', 'cookie', 'password', 'currentPassword', 'newPassword', 'token', 'accessToken'];
 secretFields.push('refreshToken', 'key', 'secret', 'set-cookie');
 
+const isLevel = (level = ''): level is string => level === 'silent' || Object.hasOwn(pino.levels.values, level);
+
 /**
  * JSON lines on stdout, ISO times, secrets redacted.
- * @param level pino's levels, `silent` for tests.
+ * @param level pino's levels, `silent` for tests. Of one that is none the configuration tells, so there must be a log.
  */
 export function createLogger(options: { service: string; level?: string; destination?: DestinationStream }): Logger {
   const redacted = secretFields.flatMap((f) => [`["${f}"]`, `*["${f}"]`]);
   return pino(
     {
-      level: options.level ?? 'info',
+      level: isLevel(options.level) ? options.level : 'info',
       base: { service: options.service },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

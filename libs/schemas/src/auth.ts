@@ -287,4 +287,7 @@ export const subscriptionUpdated = billingEvent.extend({
   type: z.literal('subscription.updated'),
   organizationId: id,
   status: subscriptionStatus,
+  occurredAt: boundInstant
+    .optional()
+    .meta({ description: 'Where it is said: an event older than the one that counts is taken without effect.' }),
 });

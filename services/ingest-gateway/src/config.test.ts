@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { loadConfig } from '@worktide/runtime';
 import { configSchema } from './config.ts';
@@ -53,4 +55,14 @@ test.each([
 ])('%s: what the consumers would refuse cannot be accepted', (name, most) => {
   expect(loadConfig(configSchema, { ...required, [name]: String(most) })).toMatchObject({ [name]: most });
   expect(() => loadConfig(configSchema, { ...required, [name]: String(most + 1) })).toThrow(`${name}: `);
+});
+
+test('a bad log level, and a folder without a secret for its links: told with every other problem, and the end is 78', async () => {
+  const main = fileURLToPath(new URL('main.ts', import.meta.url));
+  const env = { ...process.env, ...required, LOG_LEVEL: 'loud', OBJECT_STORE_URL: 'file:/tmp/x', INTERNAL_TOKEN: 'x' };
+  const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
+  expect(await new Promise((resolve) => child.once('close', resolve))).toBe(78);
+  for (const name of ['LOG_LEVEL', 'OBJECT_SIGNING_SECRET', 'INTERNAL_TOKEN']) expect(output).toContain(`${name}: `);
 });

@@ -13,69 +13,76 @@ const time = (fallbackMs: number, boundMs: number, unitMs: number) =>
   positive.max(boundMs / unitMs, 'larger than the log takes').default(fallbackMs / unitMs);
 
 /** The gateway's environment. It knows no database: only the log, the schema registry, the object store and auth. */
-export const configSchema = z.object({
-  ...httpConfig(8081),
-  ...eventLogConfig,
-  SCHEMA_REGISTRY_URL: z.string().default('local:'),
-  KEY_VALUE_URL: z.string().default('memory:'),
-  AUTH_URL: z.url(),
-  INTERNAL_TOKEN: z.string().min(32),
-  /** `s3://…` or `file:/folder`, see libs/object-store. */
-  OBJECT_STORE_URL: z.string(),
-  /** Signs the URLs of a folder, which only we can serve; the same for every service that opens it. */
-  OBJECT_SIGNING_SECRET: z.string().min(32).optional(),
-  /** Where people reach this system: what the signed URLs of a folder begin with. */
-  PUBLIC_URL: z.url().optional(),
+export const configSchema = z
+  .object({
+    ...httpConfig(8081),
+    ...eventLogConfig,
+    SCHEMA_REGISTRY_URL: z.string().default('local:'),
+    KEY_VALUE_URL: z.string().default('memory:'),
+    AUTH_URL: z.url(),
+    INTERNAL_TOKEN: z.string().min(32),
+    /** `s3://…` or `file:/folder`, see libs/object-store. */
+    OBJECT_STORE_URL: z.string(),
+    /** Signs the URLs of a folder, which only we can serve; the same for every service that opens it. */
+    OBJECT_SIGNING_SECRET: z.string().min(32).optional(),
+    /** Where people reach this system: what the signed URLs of a folder begin with. */
+    PUBLIC_URL: z.url().optional(),
 
-  /** Limits of `POST /pings`; the defaults are the public interface's. */
-  PINGS_MAX_PER_REQUEST: positive.max(10_000).default(1_000),
-  PINGS_MAX_BODY_BYTES: positive.max(16_000_000).default(1_000_000),
-  /** Of one ping as JSON; raise it where the lengths below are raised. */
-  PING_MAX_BYTES: positive.max(65_536).default(16_384),
-  /** Requests of one user at once. */
-  PINGS_MAX_IN_FLIGHT: positive.default(16),
-  /** Distinct streams (a `source` of a `deviceId`) of one user, in all. */
-  PINGS_MAX_STREAMS: positive.default(2_000),
-  PINGS_MAX_APP_LENGTH: characters(defaultPingLimits.maxAppLength, pingEventBounds.app),
-  PINGS_MAX_TITLE_LENGTH: characters(defaultPingLimits.maxTitleLength, pingEventBounds.title),
-  PINGS_MAX_URL_LENGTH: characters(defaultPingLimits.maxUrlLength, pingEventBounds.url),
-  PINGS_MAX_DURATION_SECONDS: time(defaultPingLimits.maxDurationMs, pingEventBounds.durationMs, 1_000),
-  PINGS_MAX_AGE_DAYS: time(defaultPingLimits.maxAgeMs, pingEventBounds.ageMs, 86_400_000),
-  PINGS_MAX_FUTURE_SECONDS: time(defaultPingLimits.maxFutureMs, pingEventBounds.futureMs, 1_000),
+    /** Limits of `POST /pings`; the defaults are the public interface's. */
+    PINGS_MAX_PER_REQUEST: positive.max(10_000).default(1_000),
+    PINGS_MAX_BODY_BYTES: positive.max(16_000_000).default(1_000_000),
+    /** Of one ping as JSON; raise it where the lengths below are raised. */
+    PING_MAX_BYTES: positive.max(65_536).default(16_384),
+    /** Requests of one user at once. */
+    PINGS_MAX_IN_FLIGHT: positive.default(16),
+    /** Distinct streams (a `source` of a `deviceId`) of one user, in all. */
+    PINGS_MAX_STREAMS: positive.default(2_000),
+    PINGS_MAX_APP_LENGTH: characters(defaultPingLimits.maxAppLength, pingEventBounds.app),
+    PINGS_MAX_TITLE_LENGTH: characters(defaultPingLimits.maxTitleLength, pingEventBounds.title),
+    PINGS_MAX_URL_LENGTH: characters(defaultPingLimits.maxUrlLength, pingEventBounds.url),
+    PINGS_MAX_DURATION_SECONDS: time(defaultPingLimits.maxDurationMs, pingEventBounds.durationMs, 1_000),
+    PINGS_MAX_AGE_DAYS: time(defaultPingLimits.maxAgeMs, pingEventBounds.ageMs, 86_400_000),
+    PINGS_MAX_FUTURE_SECONDS: time(defaultPingLimits.maxFutureMs, pingEventBounds.futureMs, 1_000),
 
-  /**
-   * Pings that an organisation may send, by its plan, as `<a second>/<at once>` or `unlimited`. A request with more pings
-   * than fit at once is refused whenever it comes, so keep the second number above PINGS_MAX_PER_REQUEST.
-   */
-  QUOTA_FREE: quotaOf('free'),
-  QUOTA_TRIAL: quotaOf('trial'),
-  QUOTA_PRO: quotaOf('pro'),
-  QUOTA_ENTERPRISE: quotaOf('enterprise'),
+    /**
+     * Pings that an organisation may send, by its plan, as `<a second>/<at once>` or `unlimited`. A request with more pings
+     * than fit at once is refused whenever it comes, so keep the second number above PINGS_MAX_PER_REQUEST.
+     */
+    QUOTA_FREE: quotaOf('free'),
+    QUOTA_TRIAL: quotaOf('trial'),
+    QUOTA_PRO: quotaOf('pro'),
+    QUOTA_ENTERPRISE: quotaOf('enterprise'),
 
-  /** Bytes that an organisation may store, by its plan, as `<screenshots>/<pings a month>` or `unlimited`. */
-  STORAGE_FREE: storageQuotaOf('free'),
-  STORAGE_TRIAL: storageQuotaOf('trial'),
-  STORAGE_PRO: storageQuotaOf('pro'),
-  STORAGE_ENTERPRISE: storageQuotaOf('enterprise'),
+    /** Bytes that an organisation may store, by its plan, as `<screenshots>/<pings a month>` or `unlimited`. */
+    STORAGE_FREE: storageQuotaOf('free'),
+    STORAGE_TRIAL: storageQuotaOf('trial'),
+    STORAGE_PRO: storageQuotaOf('pro'),
+    STORAGE_ENTERPRISE: storageQuotaOf('enterprise'),
 
-  SCREENSHOT_MAX_BYTES: positive.default(maxScreenshotBytes),
-  /** How long one upload may take. */
-  UPLOAD_TIMEOUT_SECONDS: z.coerce.number().positive().max(120).default(120),
-  /**
-   * Large uploads at once: each may hold 24 MB of memory, smaller ones less, so there may be more of them. An organisation
-   * has a share, half at most, and a user a quarter in number. Over it they are answered 503 unread.
-   */
-  UPLOADS_MAX: positive.min(2).default(16),
-  /** Requests of one user to `/sync/*`, all replicas together. */
-  SYNC_LIMIT_PER_MINUTE: positive.default(60),
+    SCREENSHOT_MAX_BYTES: positive.default(maxScreenshotBytes),
+    /** How long one upload may take. */
+    UPLOAD_TIMEOUT_SECONDS: z.coerce.number().positive().max(120).default(120),
+    /**
+     * Large uploads at once: each may hold 24 MB of memory, smaller ones less, so there may be more of them. An organisation
+     * has a share, half at most, and a user a quarter in number. Over it they are answered 503 unread.
+     */
+    UPLOADS_MAX: positive.min(2).default(16),
+    /** Requests of one user to `/sync/*`, all replicas together. */
+    SYNC_LIMIT_PER_MINUTE: positive.default(60),
 
-  /**
-   * Bytes that requests may hold until they are answered, all together: bodies as they arrive, what is read of them,
-   * records that wait for the log. Over its share of it an organisation is answered 503. A body takes three times its
-   * size at most, and nobody has more than half, so keep it above six times PINGS_MAX_BODY_BYTES.
-   */
-  QUEUE_MAX_BYTES: positive.default(128 * 1024 * 1024),
-});
+    /**
+     * Bytes that requests may hold until they are answered, all together: bodies as they arrive, what is read of them,
+     * records that wait for the log. Over its share of it an organisation is answered 503. A body takes three times its
+     * size at most, and nobody has more than half, so keep it above six times PINGS_MAX_BODY_BYTES.
+     */
+    QUEUE_MAX_BYTES: positive.default(128 * 1024 * 1024),
+  })
+  .refine((config) => !config.OBJECT_STORE_URL?.startsWith('file:') || config.OBJECT_SIGNING_SECRET !== undefined, {
+    message: 'a folder cannot give out links without it',
+    path: ['OBJECT_SIGNING_SECRET'],
+    // With all other problems, and not after them.
+    when: () => true,
+  });
 
 export type Config = z.output<typeof configSchema>;
 

@@ -21,9 +21,11 @@ export const configSchema = z
     /** Pictures in work at a time. */
     SCREENSHOT_CONCURRENCY: z.coerce.number().int().min(1).max(32).default(5),
   })
-  .refine((config) => !config.OBJECT_STORE_URL.startsWith('file:') || config.OBJECT_SIGNING_SECRET !== undefined, {
+  .refine((config) => !config.OBJECT_STORE_URL?.startsWith('file:') || config.OBJECT_SIGNING_SECRET !== undefined, {
     message: 'a folder cannot give out links without it',
     path: ['OBJECT_SIGNING_SECRET'],
+    // With all other problems, and not after them.
+    when: () => true,
   });
 
 export type Config = z.output<typeof configSchema>;

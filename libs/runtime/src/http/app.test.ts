@@ -117,6 +117,11 @@ describe('a declared route', () => {
     expect(answer.headers.get('x-powered-by')).toBeNull();
   });
 
+  test('takes a body behind a byte order mark', async () => {
+    const { post } = await start({ routes: [echo] });
+    expect(await post('/api/v1/echo/ab', '\ufeff{"text":"x"}')).toMatchObject({ status: 200, body: { text: 'abx' } });
+  });
+
   test.each([
     ['malformed JSON', '/api/v1/echo/a', '{"text":', {}, 400, 'MALFORMED_JSON'],
     ['a wrong type', '/api/v1/echo/a', '{"text":1}', {}, 400, 'VALIDATION_FAILED'],
@@ -267,7 +272,7 @@ describe('metrics and internal routes', () => {
     expect((await inside('/internal/users', bearer(internalToken))).status).toBe(200);
     expect((await inside('/internal/users')).status).toBe(401);
     expect((await inside('/.well-known/jwks.json')).status).toBe(200);
-    for (const path of ['/health/live', '/health/ready']) {
+    for (const path of ['/health/live', '/health/ready', '/health', '/api/health']) {
       expect((await inside(path)).status).toBe(200);
       expect((await call('GET', path)).status).toBe(200);
     }
@@ -333,6 +338,10 @@ describe('what every service has', () => {
       status: 'not_ready',
       dependencies: { good: { status: 'up' }, flaky: { status: 'down' } },
     });
+    for (const path of ['/health', '/api/health']) {
+      const same = await call('GET', path);
+      expect([same.status, same.body]).toEqual([503, notReady.body]);
+    }
     up = true;
     const deadline = Date.now() + 10_000;
     let status = 503;

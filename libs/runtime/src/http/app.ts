@@ -150,7 +150,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
       res.once('finish', () => {
         const route = (req.route as { path?: string } | undefined)?.path ?? 'none';
         count(req.method, route, res.statusCode, startedAt);
-        if (route.startsWith('/api/') || res.statusCode >= 500) {
+        if ((route.startsWith('/api/') && route !== '/api/health') || res.statusCode >= 500) {
           const ms = Math.round(performance.now() - startedAt);
           log.info(
             { requestId, method: req.method, path: pathOf(req.originalUrl), status: res.statusCode, ms },
@@ -177,8 +177,10 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
       }
     }
     for (const [path, methods] of methodsOf) {
-      app.all(path, (_req, res) => {
+      app.all(path, (req, res) => {
         res.setHeader('allow', [...methods].join(', '));
+        // Also a preflight where no other origins are named: what it lacks then is the leave, not the method.
+        if (req.method === 'OPTIONS') return void res.status(204).end();
         throw new AppError('METHOD_NOT_ALLOWED', `This takes ${[...methods].join(', ')}.`, { statusCode: 405 });
       });
     }

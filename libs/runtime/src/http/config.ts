@@ -1,12 +1,16 @@
 import { z } from 'zod';
 import type { ServeOptions } from './serve.ts';
 
+/** Extensions have an origin too, of which URLs know nothing: the id that the browser gives them. */
+const extension = /^(?:chrome|moz|safari-web)-extension:\/\/[\w-]+$/;
+
+const isOrigin = (text: string): boolean =>
+  extension.test(text) || (URL.canParse(text) && /^https?:\/\/[^/]+$/.test(text) && new URL(text).origin === text);
+
 /** An origin as browsers send it: scheme, host and port, nothing after them. */
-const origin = z
-  .string()
-  .refine((text) => URL.canParse(text) && /^https?:\/\/[^/]+$/.test(text) && new URL(text).origin === text, {
-    message: 'an origin is like https://app.example.com, lower case, without a path',
-  });
+const origin = z.string().refine(isOrigin, {
+  message: 'an origin is like https://app.example.com, lower case, without a path',
+});
 
 /**
  * The part of the environment that every HTTP service has, to be spread into its schema.

@@ -248,6 +248,12 @@ describe('the document', () => {
   });
 });
 
+const extensions = [
+  'chrome-extension://nngceckbapebfimnlniiiahkandclblb',
+  'moz-extension://8d2f8a6e-1c3b-4b0f-9c61-2a4f6e0b7d11',
+  'safari-web-extension://8D2F8A6E-1C3B-4B0F-9C61-2A4F6E0B7D11',
+];
+
 describe('other origins (O8)', () => {
   const origin = 'https://app.example.com';
   const raw = {
@@ -264,7 +270,23 @@ describe('other origins (O8)', () => {
     const call = await start({ routes: [get('/api/v1/a')], rawRoutes: [raw] });
     expect((await call('/api/v1/a', { origin })).headers.get('access-control-allow-origin')).toBeNull();
     expect((await call('/api/v1/raw', { origin }, 'POST')).headers.get('access-control-allow-origin')).toBeNull();
-    expect((await call('/api/v1/raw', preflight, 'OPTIONS')).status).toBe(405);
+    for (const [path, allow] of [
+      ['/api/v1/a', 'GET'],
+      ['/api/v1/raw', 'POST'],
+    ] as const) {
+      const asked = await call(path, preflight, 'OPTIONS');
+      expect(asked.status).toBe(204);
+      expect(asked.headers.get('allow')).toBe(allow);
+      expect(asked.headers.get('access-control-allow-origin')).toBeNull();
+      expect((await call(path, { origin }, 'DELETE')).status).toBe(405);
+    }
+    expect((await call('/api/v1/none', preflight, 'OPTIONS')).status).toBe(404);
+  });
+
+  test.each(extensions)('may be an extension: %s', async (extension) => {
+    const call = await start({ routes: [get('/api/v1/a')], rawRoutes: [raw] }, { corsOrigins: extensions });
+    const asked = await call('/api/v1/raw', { ...preflight, origin: extension }, 'OPTIONS');
+    expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([204, extension]);
   });
 
   test('that are named may preflight, send credentials and read limits, also on raw routes and errors', async () => {
@@ -317,8 +339,15 @@ describe('configuration', () => {
     ]);
   });
 
+  test('extensions of browsers are origins', () => {
+    expect(loadConfig(schema, { CORS_ORIGINS: extensions.join(',') }).CORS_ORIGINS).toEqual(extensions);
+  });
+
   test.each([
     '*',
+    'chrome-extension://',
+    'chrome-extension://*',
+    'chrome-extension://nngceckbapebfimnlniiiahkandclblb/',
     'a.example.com',
     'https://a.example.com/',
     'https://a.example.com/x',

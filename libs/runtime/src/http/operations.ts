@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import type { Express } from 'express';
+import type { Express, RequestHandler } from 'express';
 import { notFound } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { sendJson } from './errors.ts';
@@ -29,12 +29,14 @@ export function mountHealth(
 ): void {
   const { metrics, metricsToken, readiness, stopping } = options;
   app.get('/health/live', (_req, res) => sendJson(res, 200, { status: 'live' }));
-  app.get('/health/ready', async (_req, res) => {
+  const ready: RequestHandler = async (_req, res) => {
     const whole = await readiness();
     const answer = face === 'internal' ? whole : withoutCauses(whole);
-    const ready = answer.status === 'ready' && !stopping.aborted;
-    sendJson(res, ready ? 200 : 503, stopping.aborted ? { ...answer, status: 'stopping' } : answer);
-  });
+    const isReady = answer.status === 'ready' && !stopping.aborted;
+    sendJson(res, isReady ? 200 : 503, stopping.aborted ? { ...answer, status: 'stopping' } : answer);
+  };
+  // The other names are those that balancers ask for by themselves.
+  for (const path of ['/health/ready', '/health', '/api/health']) app.get(path, ready);
   if (face === 'public') return;
   app.get('/metrics', async (req, res) => {
     // Its counters tell which addresses have accounts, and who is busy. Not 401: that would tell that there are some.

@@ -94,6 +94,28 @@ describe('POST /billing/webhook (U7)', () => {
     expect(await feedOf(auth, organizationId)).toHaveLength(2);
   });
 
+  test('an event that comes late changes nothing any more, however often it comes', async () => {
+    const at = (minute: number) => ({ occurredAt: `2026-03-10T12:${minute}:00+02:00` });
+    const [first, second] = [event({ status: 'free', ...at(10) }), event({ status: 'pro', ...at(20) })];
+    for (const sent of [second, first, second, first]) {
+      expect((await post(sent)).status).toBe(204);
+      expect(await plan()).toBe('pro');
+    }
+    // One that changes nothing counts as well; of the same moment the last one does, and so does one without a time.
+    for (const [sent, after] of [
+      [event(at(40)), 'pro'],
+      [event({ status: 'enterprise', ...at(30) }), 'pro'],
+      [event({ status: 'enterprise', ...at(40) }), 'enterprise'],
+      [event({ status: 'free' }), 'free'],
+      [event({ status: 'pro', ...at(39) }), 'free'],
+      [event({ status: 'pro', ...at(41) }), 'pro'],
+    ] as const) {
+      expect((await post(sent)).status).toBe(204);
+      expect(await plan()).toBe(after);
+    }
+    expect(await feedOf(auth, organizationId)).toHaveLength(4);
+  });
+
   test('what changes nothing is told to nobody', async () => {
     expect((await post(event({ status: 'trial' }))).status).toBe(204);
     expect(await feedOf(auth, organizationId)).toEqual([]);
@@ -129,6 +151,7 @@ describe('POST /billing/webhook (U7)', () => {
     ['no object', '[]', 'VALIDATION_FAILED'],
     ['no id', { id: undefined }, 'VALIDATION_FAILED'],
     ['an id of 256 characters', { id: 'x'.repeat(256) }, 'VALIDATION_FAILED'],
+    ['a time that is none', { occurredAt: '2026-02-30T00:00:00Z' }, 'VALIDATION_FAILED'],
     ['an unknown plan', { status: 'gold' }, 'VALIDATION_FAILED'],
     ['an organisation that is no id', { organizationId: 'acme' }, 'VALIDATION_FAILED'],
   ])('%s, well signed, is 400', async (_name, change, code) => {

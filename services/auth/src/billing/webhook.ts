@@ -21,7 +21,8 @@ export function billingWebhook(context: AuthContext): RawRoute {
       description:
         '`X-Worktide-Signature: t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<raw body>">` with the shared secret, ' +
         'at most five minutes old; several `v1` are looked at. `subscription.updated` sets the plan of an ' +
-        'organisation; other types, and an event that came before, are taken without effect.',
+        'organisation; other types, an event that came before, and one that is older (`occurredAt`) than the one that ' +
+        'counts, are taken without effect.',
       tag: 'billing',
       access: 'public',
       body: subscriptionUpdated,
@@ -71,8 +72,8 @@ function updateSubscription(
   context: AuthContext,
   event: z.output<typeof subscriptionUpdated>,
   source: AuditSource,
-): Promise<'changed' | 'unchanged' | 'repeated'> {
-  const { id, organizationId, status } = event;
+): Promise<'changed' | 'unchanged' | 'repeated' | 'outdated'> {
+  const { id, organizationId, status, occurredAt } = event;
   // Not as a tenant: nobody of the organisation is asking, and its own requests must not reach these tables.
   return context.act(null, async ({ client, audit, revoke }) => {
     const before = await lockOrganization(client, organizationId);
@@ -82,6 +83,14 @@ function updateSubscription(
       [id, organizationId],
     );
     if (rowCount === 0) return 'repeated';
+    if (occurredAt !== undefined) {
+      const { rowCount: newest } = await client.query(
+        `UPDATE auth.organizations SET subscription_occurred_at = $2
+         WHERE id = $1 AND ($2 >= subscription_occurred_at OR subscription_occurred_at IS NULL)`,
+        [organizationId, new Date(occurredAt)],
+      );
+      if (newest === 0) return 'outdated';
+    }
     if (status === before) return 'unchanged';
     const { rows } = await client.query<{ id: string; at: number }>(
       `UPDATE auth.organizations SET subscription_status = $2, updated_at = now() WHERE id = $1
