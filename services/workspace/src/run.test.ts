@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openEventLog } from '@worktide/event-log';
 import {
   createLifecycle,
+  createLogger,
   createMetrics,
   httpOptions,
   loadConfig,
@@ -87,9 +88,12 @@ async function start(more: Record<string, string> = {}) {
     INTERNAL_TOKEN: 'internal-token-of-tests-0123456789abcdef',
     ...more,
   });
-  const service = await run(config, { lifecycle, log, metrics });
+  const warnings: string[] = [];
+  const write = (line: string): void => void warnings.push(JSON.parse(line).msg);
+  const heard = createLogger({ service: 'workspace', level: 'warn', destination: { write } });
+  const service = await run(config, { lifecycle, log: heard, metrics });
   const { url } = await serve({ services: [service], lifecycle, log, metrics, ...httpOptions(config) });
-  return { url, lifecycle, metrics };
+  return { url, lifecycle, metrics, warnings };
 }
 
 test('every problem of the configuration is told at once', () => {
@@ -162,6 +166,36 @@ test('with a real credential, from a request to the log; a clean stop leaves a c
   } finally {
     await eventLog.close();
   }
+});
+
+test('a start makes the words of older tasks anew, and a database that comes back later is waited for', async () => {
+  const first = await start();
+  const ask = (url: string, method: string, path: string, body?: unknown) => callUrl(url, token(), method, path, body);
+  const project = await ask(first.url, 'POST', '/projects', { name: 'Mercury' });
+  const task = await ask(first.url, 'POST', '/tasks', { projectId: project.body.id, title: 'Straße' });
+  const age = () =>
+    database.admin.query(
+      "UPDATE workspace.tasks SET words_form = 1, words = array_to_tsvector(ARRAY['straße']) WHERE id = $1",
+      [task.body.id],
+    );
+  const isFound = async (url: string): Promise<boolean> =>
+    (await ask(url, 'GET', '/tasks?search=strasse')).body.items.length === 1;
+  expect(await isFound(first.url)).toBe(true);
+  await first.lifecycle.close();
+
+  await age();
+  const second = await start();
+  await until('the task is found', () => isFound(second.url));
+  await second.lifecycle.close();
+
+  await age();
+  // What the sweep needs is missing at first.
+  await database.admin.query('ALTER TABLE workspace.tasks RENAME COLUMN words_form TO words_form_away');
+  const third = await start();
+  await until('it was tried', () => third.warnings.some((text) => text.startsWith('tasks are not reworded yet')));
+  await database.admin.query('ALTER TABLE workspace.tasks RENAME COLUMN words_form_away TO words_form');
+  await until('the task is found', () => isFound(third.url));
+  expect(await third.lifecycle.close()).toBe(true);
 });
 
 test('Kafka and key-value away: ready, people work on, and what is to be told waits in the outbox', async () => {

@@ -10,6 +10,7 @@ import { createTenantCache } from './cache/tenant-cache.ts';
 import type { Config } from './config.ts';
 import { workspaceRoutes } from './routes.ts';
 import { createStore } from './store/store.ts';
+import { startRewording } from './tasks/reword.ts';
 
 export const serviceName = 'workspace';
 
@@ -47,6 +48,8 @@ export async function run(
   const audit = createAudit({ service: serviceName, registry, log, metrics });
   const producer = eventLog.producer();
   const outbox = createOutbox({ schema: 'workspace', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
+
+  startRewording({ pool, lifecycle, log });
 
   const identity = createIdentity({
     authUrl: config.AUTH_URL,
