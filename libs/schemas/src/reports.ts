@@ -15,8 +15,15 @@ const reportSubject = {
 
 /** Query of `/reports/apps` and `/reports/domains`. */
 export const dayReportQuery = z.object({ date: reportDate, ...reportSubject });
-/** Query of `/reports/daily`; both dates belong to the range. */
-export const rangeReportQuery = z.object({ from: reportDate, to: reportDate, ...reportSubject });
+/** Query of `/reports/daily`: `from` and `to`, which both belong to the range, or `date` alone. */
+export const rangeReportQuery = z
+  .object({
+    from: reportDate.optional(),
+    to: reportDate.optional(),
+    date: reportDate.optional().meta({ description: 'Short for a range of this one day.' }),
+    ...reportSubject,
+  })
+  .refine(({ from, to, date }) => (date ? !from && !to : from && to), { message: 'from and to, or date alone' });
 
 const keyedReport = <K extends 'app' | 'host'>(key: K, what: string) =>
   z.object({
@@ -50,7 +57,7 @@ export const dailyReport = z.object({
       date: localDate,
       workSeconds: z.int().min(0).meta({ description: 'Any entry, active or idle, on any device.' }),
       activeSeconds: z.int().min(0).meta({ description: 'An active entry on any device.' }),
-      idleSeconds: z.int().min(0).meta({ description: 'Work without any active entry.' }),
+      idleSeconds: z.int().min(0).meta({ description: 'Work less active time, as shown here.' }),
       productivityScore: z
         .number()
         .min(0)

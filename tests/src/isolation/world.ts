@@ -196,12 +196,12 @@ export function bodyOf(world: World, operation: Operation): unknown {
   return { ...ofAda, ...body };
 }
 
-/** The path with these ids in it, and something valid in every query parameter that is required. */
+/** The path with these ids in it, and something valid in every query parameter that is required; `date` is for a range, too. */
 export function pathOf(operation: Operation, ids: Ids, query: Record<string, string> = {}): string {
   const date = new Date(yesterdayNoon()).toISOString().slice(0, 10);
   const filled = new URLSearchParams(query);
   for (const { name, in: where, required, schema } of operation.parameters) {
-    if (where === 'path' || !required || filled.has(name)) continue;
+    if (where === 'path' || (!required && name !== 'date') || filled.has(name)) continue;
     if (schema.format === 'date') filled.set(name, date);
     else filled.set(name, name === 'to' ? `${date}T23:59:59.000Z` : `${date}T00:00:00.000Z`);
   }

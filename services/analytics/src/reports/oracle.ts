@@ -66,7 +66,7 @@ export function dailyOracle(states: readonly UsageEntryState[], from: string, to
       date,
       workSeconds: Math.round(work / 1000),
       activeSeconds: Math.round(activeMs / 1000),
-      idleSeconds: Math.round((work - activeMs) / 1000),
+      idleSeconds: Math.round(work / 1000) - Math.round(activeMs / 1000),
       productivityScore: work === 0 ? null : Math.round((activeMs * 1000) / work) / 10,
       keyboardClicks: 0,
       mouseMovements: 0,

@@ -119,6 +119,20 @@ describe('daily', () => {
     expect((await reports.daily(user('UTC'), '2026-11-21', '2026-11-21')).items[0]!.workSeconds).toBe(1);
   });
 
+  test.each([
+    ['half a second idle, half a second active', 500, 500, { workSeconds: 1, activeSeconds: 1, idleSeconds: 0 }],
+    ['1.4 s idle, 1.4 s active', 1_400, 1_400, { workSeconds: 3, activeSeconds: 1, idleSeconds: 2 }],
+    ['0.4 s idle, 0.4 s active', 400, 400, { workSeconds: 1, activeSeconds: 0, idleSeconds: 1 }],
+    ['half a second idle', 500, 0, { workSeconds: 1, activeSeconds: 0, idleSeconds: 1 }],
+  ])('%s: active and idle are work, as shown', async (_what, idleMs, activeMs, shown) => {
+    const start = at('2026-11-21T09:00:00Z');
+    const user = await someone(
+      entry(start, start + idleMs, { state: 'idle' }),
+      entry(start + idleMs, start + idleMs + activeMs),
+    );
+    expect((await reports.daily(user('UTC'), '2026-11-21', '2026-11-21')).items[0]).toMatchObject(shown);
+  });
+
   test('every day of the range is there, also when nothing is', async () => {
     const user = await someone();
     const { items } = await reports.daily(user('UTC'), '2024-01-01', '2024-12-31');

@@ -36,7 +36,7 @@ export interface Reports {
 /** Apps or hosts in one answer; the longest are kept. */
 export const maxItems = 500;
 
-/** The only rounding on the way: whole seconds, half up. */
+/** The only rounding on the way: whole seconds, half up (rule Time: shown). */
 const seconds = (ms: number): number => Math.round(ms / 1000);
 
 /** Reports from `usage`. Rejects with 503 when ClickHouse is away or refuses for want of memory or time. */
@@ -91,11 +91,12 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
       return {
         items: localDays(from, to, timezone).map(({ date }) => {
           const { workMs, activeMs } = found.get(date) ?? { workMs: 0, activeMs: 0 };
+          const [workSeconds, activeSeconds] = [seconds(workMs), seconds(activeMs)];
           return {
             date,
-            workSeconds: seconds(workMs),
-            activeSeconds: seconds(activeMs),
-            idleSeconds: seconds(workMs - activeMs),
+            workSeconds,
+            activeSeconds,
+            idleSeconds: workSeconds - activeSeconds,
             productivityScore: workMs > 0 ? Math.round((activeMs / workMs) * 1000) / 10 : null,
             keyboardClicks: 0,
             mouseMovements: 0,

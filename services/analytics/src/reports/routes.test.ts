@@ -142,6 +142,8 @@ describe('answers', () => {
       { ...day, date: '2026-11-21', workSeconds: 3600, activeSeconds: 3600, productivityScore: 100 },
       { ...day, date: '2026-11-22', workSeconds: 0, activeSeconds: 0, productivityScore: null },
     ]);
+    const short = await get('daily?date=2026-11-21&timezone=UTC');
+    expect([short.status, short.body.items]).toEqual([200, [body.items[1]]]);
   });
 });
 
@@ -207,6 +209,11 @@ describe('bad requests', () => {
     ['domains?date=2026-11-21&timezone=%2B05:00', 'VALIDATION_FAILED'],
     ['domains?date=2026-11-21&userId=me', 'VALIDATION_FAILED'],
     ['daily?from=2026-11-21', 'VALIDATION_FAILED'],
+    ['daily?to=2026-11-21', 'VALIDATION_FAILED'],
+    ['daily', 'VALIDATION_FAILED'],
+    ['daily?date=2026-11-21&to=2026-11-21', 'VALIDATION_FAILED'],
+    ['daily?date=2026-11-21&from=2026-11-21&to=2026-11-21', 'VALIDATION_FAILED'],
+    ['daily?date=2026-02-29', 'VALIDATION_FAILED'],
     ['daily?from=2026-11-21&to=2026-11-20', 'RANGE_REVERSED'],
     ['daily?from=2026-01-01&to=2027-01-02', 'RANGE_TOO_LONG'],
   ])('%s → %s', async (path, code) => {

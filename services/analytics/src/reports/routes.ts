@@ -54,17 +54,19 @@ export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): An
       path: '/api/v1/reports/daily',
       operationId: 'reportDaily',
       summary: 'Work, active and idle time of each local day of a range',
-      description: `Every day of the range has an item. At most ${maxDays} days.`,
+      description: `Of \`from\` to \`to\`, or of \`date\`. Every day of the range has an item. At most ${maxDays} days.`,
       tag,
       access: 'user',
       query: rangeReportQuery,
       responses: { 200: { description: 'The report', schema: dailyReport } },
       handler: async ({ query, caller, signal }) => {
-        const days = countDays(query.from, query.to);
+        // One form or the other, says the schema.
+        const [from, to] = [query.date ?? query.from!, query.date ?? query.to!];
+        const days = countDays(from, to);
         if (days < 1) throw invalid('RANGE_REVERSED', 'The range ends before it begins.');
         if (days > maxDays) throw invalid('RANGE_TOO_LONG', `A range may have ${maxDays} days at most.`);
         const subject = await subjectOf(caller, query, findUser);
-        const work = () => reports.daily(subject, query.from, query.to, signal);
+        const work = () => reports.daily(subject, from, to, signal);
         return { status: 200, body: await turns.run(caller, work, { signal }) };
       },
     }),

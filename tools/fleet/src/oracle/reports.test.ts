@@ -57,6 +57,12 @@ describe('dayReport', () => {
     expect(report.apps).toEqual(new Map([['Code', 3]]));
   });
 
+  test('active and idle are work, as shown', () => {
+    const half = [entry(0, 0.5, { state: 'idle' }), entry(0.5, 1)];
+    const shown = { workSeconds: 1, activeSeconds: 1, idleSeconds: 0 };
+    expect(dayReport(half, '2026-10-25', zone)).toMatchObject(shown);
+  });
+
   test('a day without work has no score', () => {
     expect(dayReport([], '2026-10-25', zone)).toMatchObject({ workSeconds: 0, productivityScore: null });
     expect(dayReport([entry(0, 60, { state: 'idle' })], '2026-10-25', zone)).toMatchObject({ productivityScore: 0 });

@@ -61,7 +61,7 @@ export function daysTouched(entries: readonly Entry[], zone: string): string[] {
 
 /**
  * One day of one user from all entries of all streams: clipped at the local day, union over devices and sources,
- * rounded once at the end (design "Time in ClickHouse").
+ * rounded once at the end, idle being work less active as they are shown (rule Time: shown).
  */
 export function dayReport(entries: readonly Entry[], date: string, zone: string): DayReport {
   const { from, to } = dayBounds(date, zone);
@@ -75,7 +75,7 @@ export function dayReport(entries: readonly Entry[], date: string, zone: string)
     date,
     workSeconds: seconds(workMs),
     activeSeconds: seconds(activeMs),
-    idleSeconds: seconds(workMs - activeMs),
+    idleSeconds: seconds(workMs) - seconds(activeMs),
     productivityScore: workMs === 0 ? null : Math.round((activeMs * 1000) / workMs) / 10,
     apps: secondsBy(active, (e) => e.key.app),
     hosts: secondsBy(active, (e) => e.key.host),
