@@ -22,7 +22,9 @@ export function parseMail(raw: string): ReceivedMail {
   );
   const encoding = headers['content-transfer-encoding'] ?? '7bit';
   const body = raw.slice(end + 4);
-  const text = (encoding === 'quoted-printable' ? decodeQuotedPrintable(body) : body).replaceAll('\r\n', '\n');
+  const decoded =
+    encoding === 'quoted-printable' ? decodeQuotedPrintable(body) : Buffer.from(body, 'latin1').toString();
+  const text = decoded.replaceAll('\r\n', '\n');
   const link = text.split('\n').find((line) => /^https?:\/\/\S+$/.test(line));
   const token = link === undefined ? undefined : (new URL(link).searchParams.get('token') ?? undefined);
   return { headers, encoding, text, link, token, raw };

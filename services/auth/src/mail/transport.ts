@@ -84,7 +84,8 @@ function fileTransport(folder: string, from: string): MailTransport {
   const transporter = nodemailer.createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
   return {
     async send(letter) {
-      const { message } = await transporter.sendMail(messageOf(letter, from));
+      const { message } = await transporter.sendMail({ ...messageOf(letter, from), text: '.' });
+      const content = withText(message as Buffer, letter.text);
       const instant = new Date().toISOString().replaceAll(/[-:.]/g, '');
       const name = `${instant}-${randomBytes(4).toString('hex')}`;
       const partial = join(folder, `.${name}.partial`);
@@ -93,7 +94,7 @@ function fileTransport(folder: string, from: string): MailTransport {
         await mkdir(folder, { recursive: true, mode: 0o700 });
         const file = await open(partial, 'wx', 0o600);
         try {
-          await file.writeFile(message as Buffer);
+          await file.writeFile(content);
           await file.sync();
         } finally {
           await file.close();
@@ -105,6 +106,16 @@ function fileTransport(folder: string, from: string): MailTransport {
       }
     },
   };
+}
+
+/**
+ * The head of a message with another text, as it is: a file goes through no mail server that could take 7 bits alone, and
+ * whoever reads it copies the link from it, whose `=` quoted-printable writes as `=3D`.
+ */
+function withText(message: Buffer, text: string): Buffer {
+  const head = message.subarray(0, message.indexOf('\r\n\r\n')).toString('latin1');
+  const told = head.replace(/^content-transfer-encoding:.*$/im, 'Content-Transfer-Encoding: 8bit');
+  return Buffer.concat([Buffer.from(`${told}\r\n\r\n`, 'latin1'), Buffer.from(text.replaceAll(/\r?\n/g, '\r\n'))]);
 }
 
 /**
@@ -123,7 +134,7 @@ function messageOf({ to, subject, text }: Letter, from: string) {
     to: { name: '', address: to },
     subject,
     text,
-    // Base64 would hide the link from whoever reads the file; short ASCII lines go as they are (7bit).
+    // Base64 would hide the link from whoever reads the source; short ASCII lines go as they are (7bit).
     textEncoding: 'quoted-printable' as const,
     xMailer: false as const,
     // RFC 3834: no out-of-office answers to this.
