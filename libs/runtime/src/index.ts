@@ -9,3 +9,4 @@ export * from './metrics.ts';
 export * from './shares/index.ts';
 export * from './sleep.ts';
 export * from './space.ts';
+export * from './until-done.ts';

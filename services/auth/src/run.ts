@@ -2,8 +2,17 @@ import { createAudit } from '@worktide/audit';
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
-import { describeError, type Lifecycle, type Logger, type Metrics, type Service, sleep } from '@worktide/runtime';
+import {
+  describeError,
+  type Lifecycle,
+  type Logger,
+  type Metrics,
+  type Service,
+  sleep,
+  startUntilDone,
+} from '@worktide/runtime';
 import { openSchemaRegistry } from '@worktide/schemas';
+import { sweepAddresses } from './accounts/addresses.ts';
 import { createAttempts } from './accounts/attempts.ts';
 import { accountRoutes } from './accounts/routes.ts';
 import { createAct } from './action.ts';
@@ -91,6 +100,8 @@ export async function run(
     requireSeat: createRequireSeat(config.PLAN_SEATS),
     lastSeen,
   };
+
+  startUntilDone('one form of addresses', (signal) => sweepAddresses(pool, { log, signal }), { lifecycle, log });
 
   const stop = new AbortController();
   const pruning = (async () => {

@@ -192,7 +192,9 @@ test('a start makes the words of older tasks anew, and a database that comes bac
   // What the sweep needs is missing at first.
   await database.admin.query('ALTER TABLE workspace.tasks RENAME COLUMN words_form TO words_form_away');
   const third = await start();
-  await until('it was tried', () => third.warnings.some((text) => text.startsWith('tasks are not reworded yet')));
+  await until('it was tried', () =>
+    third.warnings.some((text) => text.startsWith('words of older tasks: not done yet')),
+  );
   await database.admin.query('ALTER TABLE workspace.tasks RENAME COLUMN words_form_away TO words_form');
   await until('the task is found', () => isFound(third.url));
   expect(await third.lifecycle.close()).toBe(true);

@@ -3,14 +3,21 @@ import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
-import { describeError, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
+import {
+  describeError,
+  type Lifecycle,
+  type Logger,
+  type Metrics,
+  type Service,
+  startUntilDone,
+} from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, projectPage, topics } from '@worktide/schemas';
 import { concernsProjects, followForCache } from './cache/follow.ts';
 import { createTenantCache } from './cache/tenant-cache.ts';
 import type { Config } from './config.ts';
 import { workspaceRoutes } from './routes.ts';
 import { createStore } from './store/store.ts';
-import { startRewording } from './tasks/reword.ts';
+import { rewordTasks } from './tasks/reword.ts';
 
 export const serviceName = 'workspace';
 
@@ -49,7 +56,14 @@ export async function run(
   const producer = eventLog.producer();
   const outbox = createOutbox({ schema: 'workspace', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
 
-  startRewording({ pool, lifecycle, log });
+  startUntilDone(
+    'words of older tasks',
+    async (signal) => {
+      const tasks = await rewordTasks(pool, signal);
+      if (tasks > 0) log.info({ tasks }, 'words of tasks were made anew');
+    },
+    { lifecycle, log },
+  );
 
   const identity = createIdentity({
     authUrl: config.AUTH_URL,

@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import { type AuditAction, type AuditSource, auditChange } from '@worktide/audit';
 import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
 import { type Caller, conflict, forbidden, notFound } from '@worktide/runtime';
@@ -37,6 +38,14 @@ const toUser = (row: UserRow): User => ({
   createdAt: row.created_at.toISOString(),
 });
 
+/** An address or a part of its domain as they are stored, in ASCII; null for what is neither, or is so already. */
+function storedForm(text: string): string | null {
+  const at = text.lastIndexOf('@');
+  const given = text.slice(at + 1);
+  const domain = /\P{ASCII}/u.test(given) ? domainToASCII(given) : '';
+  return domain === '' ? null : text.slice(0, at + 1).toLowerCase() + domain;
+}
+
 /** People of the caller's organisation, newest first; deleted ones are not there. Rejects 400 for a bad cursor, 503. */
 export async function listUsers(
   pool: Pool,
@@ -45,6 +54,7 @@ export async function listUsers(
   signal: AbortSignal,
 ): Promise<z.output<typeof schemas.userPage>> {
   const after = decodeCursor(query.cursor);
+  const search = query.search?.trim().normalize('NFC');
   const rows = await tenantTransaction(
     pool,
     caller.organizationId,
@@ -54,15 +64,17 @@ export async function listUsers(
         `SELECT ${columns} FROM auth.users
        WHERE organization_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR id < $2)
          AND ($3::text IS NULL OR role = $3) AND ($4::text IS NULL OR status = $4)
-         AND ($5::text IS NULL OR strpos(lower(name), lower($5)) > 0 OR strpos(email, lower($5)) > 0)
+         AND ($5::text IS NULL OR strpos(lower(name), lower($5)) > 0 OR strpos(email, lower($5)) > 0
+           OR strpos(email, $7) > 0)
        ORDER BY id DESC LIMIT $6`,
         [
           caller.organizationId,
           after,
           query.role ?? null,
           query.status ?? null,
-          query.search?.trim().normalize('NFC') ?? null,
+          search ?? null,
           query.limit + 1,
+          search === undefined ? null : storedForm(search),
         ],
       );
       return result.rows;

@@ -1,29 +1,7 @@
 import { type Pool, transaction } from '@worktide/postgres';
-import { backoffMs, describeError, type Lifecycle, type Logger, sleep } from '@worktide/runtime';
 import { taskWords, wordsForm } from './words.ts';
 
 const rowsAtOnce = 500;
-
-/** Runs `rewordTasks` in the background until it is done once, however long the database is away, or the process ends. */
-export function startRewording({ pool, lifecycle, log }: { pool: Pool; lifecycle: Lifecycle; log: Logger }): void {
-  const stop = new AbortController();
-  const rewording = (async () => {
-    for (let attempt = 0; !stop.signal.aborted; attempt++) {
-      try {
-        const tasks = await rewordTasks(pool, stop.signal);
-        if (tasks > 0) log.info({ tasks }, 'words of tasks were made anew');
-        return;
-      } catch (error) {
-        log.warn({ err: error }, `tasks are not reworded yet: ${describeError(error)}`);
-        await sleep(backoffMs(attempt, 1_000, 60_000), stop.signal);
-      }
-    }
-  })();
-  lifecycle.onClose('workspace rewording', async () => {
-    stop.abort();
-    await rewording;
-  });
-}
 
 /**
  * Makes the words of tasks anew that were made by an older rule, so that they are found like those of today; how many.
