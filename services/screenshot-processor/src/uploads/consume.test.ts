@@ -95,6 +95,44 @@ test('an upload made again for a row that is done with is due to be removed, and
   expect((await world.row(records[0]!))?.status).toBe('ready');
 });
 
+test('another upload under the id of one that failed is taken, as what it is; read again it changes nothing', async () => {
+  const broken = await world.put(person, picture, { receivedAt: Date.now() - 2_000 });
+  await world.tell(broken);
+  await caughtUp();
+  await settle(broken, 'failed');
+  await world.store.delete(broken.objectKey);
+  // The same upload, sent twice at once: the second record tells of what is gone with the first.
+  await world.tell({ ...broken, receivedAt: broken.receivedAt + 1 });
+  await caughtUp();
+  expect((await world.row(broken))?.status).toBe('failed');
+
+  const timeEntryId = uuidv7();
+  const { screenshotId } = broken;
+  const whole = await world.put(person, await textPicture(80, 80), { screenshotId, timeEntryId, blurLevel: 3 });
+  const { version } = (await world.row(broken))!;
+  await world.tell(whole, broken);
+  await caughtUp();
+  const taken = await world.row(whole);
+  expect(taken).toMatchObject({
+    status: 'pending',
+    failureCode: null,
+    failureMessage: null,
+    timeEntryId,
+    askedLevel: 3,
+    uploadBytes: whole.size,
+    receivedAt: new Date(whole.receivedAt),
+  });
+  expect(taken!.version).toBeGreaterThan(version);
+  expect(await dueAt(whole)).not.toBeNull();
+  expect(await metricOf(processor.metrics, 'worktide_screenshots_retaken_total')).toBe(1);
+
+  // It fails as well: what was read of it says nothing new.
+  await settle(whole, 'failed');
+  await world.tell(broken, whole);
+  await caughtUp();
+  expect((await world.row(whole))?.status).toBe('failed');
+});
+
 test('another user’s id is refused, counted, and its upload goes; in another organisation it is another screenshot', async () => {
   const first = await world.put(person, picture);
   const colleague = newPerson({ organizationId: person.organizationId });
@@ -175,7 +213,7 @@ test('the store away: a refused upload stays for the sweeper, and nothing waits'
     pool: processor.pool,
     eventLog: world.eventLog,
     uploadsCodec: world.uploadsCodec,
-    store: { delete: () => Promise.reject(new Error('away')) },
+    store: { delete: () => Promise.reject(new Error('away')), head: () => Promise.reject(new Error('away')) },
     onAdded: () => {},
     log: silentLogger(),
     metrics: createMetrics(),

@@ -4,7 +4,7 @@ import { checkPostgres, type Pool } from '@worktide/postgres';
 import { describeError, type Logger, type Metrics } from '@worktide/runtime';
 import { type Codec, type ScreenshotRecord, topics } from '@worktide/schemas';
 import { decodeUploads } from './decode.ts';
-import { insertUploads } from './insert.ts';
+import { insertUploads, retakeUpload } from './insert.ts';
 
 export const group = 'screenshot-processor';
 
@@ -16,7 +16,7 @@ export interface UploadsOptions {
   eventLog: EventLog;
   /** Of topic `screenshots`. */
   uploadsCodec: Codec;
-  store: Pick<ObjectStore, 'delete'>;
+  store: Pick<ObjectStore, 'delete' | 'head'>;
   /** There are pictures to be processed. */
   onAdded: () => void;
   log: Logger;
@@ -45,6 +45,7 @@ export function createHandler(options: UploadsOptions) {
   const metrics = {
     added: options.metrics.counter('worktide_screenshots_taken_total', 'Uploads noted for processing'),
     known: options.metrics.counter('worktide_screenshots_known_total', 'Uploads read again, or made again'),
+    retaken: options.metrics.counter('worktide_screenshots_retaken_total', 'Uploads under the id of one that failed'),
     refused: options.metrics.counter('worktide_screenshots_refused_total', 'Records that were not taken', ['code']),
   };
 
@@ -55,9 +56,20 @@ export function createHandler(options: UploadsOptions) {
     await store.delete(objectKey).catch((error: unknown) => log.warn({ err: error }, describeError(error)));
   }
 
+  /**
+   * Asks the store first: a record that is read again tells of an upload that is gone, and changes nothing. Where the
+   * store is away the batch is tried again, for the upload was acknowledged.
+   */
+  async function retake(upload: ScreenshotRecord): Promise<void> {
+    if (!(await store.head(upload.objectKey))) return;
+    await retakeUpload(pool, upload);
+    metrics.retaken.inc();
+  }
+
   return async function handle(batch: StoredRecord[], context: BatchContext): Promise<void> {
     const { uploads, bad } = decodeUploads(batch, uploadsCodec);
-    const { added, known, refused } = await insertUploads(pool, uploads);
+    const { added, known, refused, again } = await insertUploads(pool, uploads);
+    for (const upload of again) await retake(upload);
     metrics.added.inc(added);
     metrics.known.inc(known);
     if (added + known > 0) onAdded();

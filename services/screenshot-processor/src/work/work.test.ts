@@ -127,6 +127,21 @@ describe('from an upload to a picture', () => {
     expect(await world.objects(person.organizationId)).toEqual([claim, ...resultsOf(record)]);
   });
 
+  test('an upload that was cut off fails, and the whole one under its id is made of what it says', async () => {
+    await start();
+    const broken = await uploaded({ blurLevel: 2, receivedAt: Date.now() - 5_000 }, picture.subarray(0, 400));
+    await settled(broken);
+    expect((await world.row(broken))?.status).toBe('failed');
+    const timeEntryId = uuidv7();
+    const whole = await uploaded({ blurLevel: 3, screenshotId: broken.screenshotId, timeEntryId });
+    await until('it is ready', async () => (await statusOf(whole)) === 'ready');
+    await settled(whole);
+    expect(await world.row(whole)).toMatchObject({ blurLevel: 3, timeEntryId, failureCode: null, width: 320 });
+    await expectOnly([whole], 0.08);
+    await toldTimes(whole, 2);
+    expect((await told(whole)).map(({ status }) => status)).toEqual(['failed', 'ready']);
+  });
+
   test('at level 0 the upload goes, too', async () => {
     await start();
     const record = await uploaded({ blurLevel: 0 });
