@@ -70,7 +70,7 @@ const action = {
   after: { status: 'suspended', password: 'x' },
 };
 
-describe('audit events (A5)', () => {
+describe('audit events', () => {
   test('carry who, what, from where, and no secret', async () => {
     const { audit, lost } = await open();
     const organizationId = uuidv7();

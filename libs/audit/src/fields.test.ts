@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { auditChange, auditFields } from './fields.ts';
 
-describe('fields of an audit event (A5)', () => {
+describe('fields of an audit event', () => {
   test('secrets are taken out by name, at any depth', () => {
     const fields = auditFields({
       name: 'Ada',

@@ -3,7 +3,7 @@ import type { OpenOptions, Producer, ProducerOptions } from './types.ts';
 
 /**
  * How long a caller of `send` waits at most for one transmission: longer than a broker's restart or a change of
- * leader (4–9 s, engines.md), shorter than the timeouts of the HTTP clients that wait behind it.
+ * leader (4–9 s), shorter than the timeouts of the HTTP clients that wait behind it.
  */
 const deadlineMs = 10_000;
 

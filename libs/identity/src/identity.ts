@@ -39,7 +39,7 @@ export interface IdentityOptions {
   keyValue?: Pick<KeyValue, 'subscribe'>;
   /** Credentials of each kind remembered at most; 50,000 unless said, about 25 MB when full. */
   maxEntries?: number;
-  /** How often revocations are read; every two seconds unless said (design.md, Identity). */
+  /** How often revocations are read; every two seconds unless said (docs/rules.md, Identity). */
   pollMs?: number;
 }
 
@@ -74,7 +74,7 @@ interface Verified {
 
 const pruneMs = 60_000;
 
-/** Who is calling, without a lookup per request; see design.md, Identity. */
+/** Who is calling, without a lookup per request; see docs/rules.md, Identity. */
 export function createIdentity(options: IdentityOptions): Identity {
   const { log, metrics, lifecycle, keyValue, maxEntries = 50_000, pollMs = 2_000 } = options;
   const auth = createAuthClient(options);

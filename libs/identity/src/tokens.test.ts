@@ -24,7 +24,7 @@ const sign = (key: CryptoKey, claims: Record<string, unknown> = good, kid: strin
 
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-describe('access tokens (U2)', () => {
+describe('access tokens', () => {
   test('a good token gives its claims', async () => {
     const { privateKey, jwk } = await keyPair('one');
     expect(

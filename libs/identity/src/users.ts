@@ -2,7 +2,7 @@ import type { KnownUser } from '@worktide/schemas';
 import type { AuthClient, Revocation } from './auth-client.ts';
 import { createCache } from './cache.ts';
 
-/** Settings take effect within 5 s (api.md), also where a revocation was not pushed. */
+/** Settings take effect within 5 s (docs/rules.md, Identity), also where a revocation was not pushed. */
 const believedMs = 3_000;
 
 export interface Users {

@@ -105,7 +105,7 @@ async function until(what: string, condition: () => Promise<boolean> | boolean):
   }
 }
 
-describe('outbox (W9)', () => {
+describe('outbox', () => {
   test('events are in the log when committed() resolves; the row goes with the next transaction', async () => {
     const outbox = open({ graceMs: 60_000 });
     const first = await write(outbox, 'a', 'b');

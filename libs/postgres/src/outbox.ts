@@ -78,7 +78,7 @@ export interface Outbox {
   check: ReadinessCheck;
 }
 
-/** The broker refuses records over 1 MB; the log's producer draws the line at 900 KiB (design.md, the accumulator). */
+/** The broker refuses records over 1 MB; the log's producer draws the line at 900 KiB (docs/rules.md, Log). */
 const maxEventBytes = 900_000;
 /** Rows a sweep takes at once, and for how long they are its own: no transaction stays open while it publishes. */
 const sweepRows = 20;
@@ -89,7 +89,7 @@ const deleteRows = 500;
 const closeGraceMs = 3_000;
 
 /**
- * An outbox as in design.md: mostly one row per transaction, published from memory after the commit, deleted in the next
+ * An outbox (docs/rules.md, Log): mostly one row per transaction, published from memory after the commit, deleted in the next
  * transaction of the same writer. What the log refuses for ever goes to `outbox_refused`. What a dead writer left is found by `due_at`, never by "id > cursor", which would
  * lose late commits. A crash anywhere may publish twice and never loses; events carry versions, so order is free.
  */

@@ -67,7 +67,7 @@ const whoAmI = async (client: Queryable) =>
   ).rows[0];
 const owner = { who: 'worktide_test_tenants', organization: '', path: 'shop, public' };
 
-describe('tenantTransaction (U9)', () => {
+describe('tenantTransaction', () => {
   test('sees the rows of its organisation alone, the owner sees all', async () => {
     expect(await tenantTransaction(pool, one, names)).toEqual(['a', 'b']);
     expect(await tenantTransaction(pool, other.toUpperCase(), names)).toEqual(['c']);

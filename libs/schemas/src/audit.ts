@@ -5,7 +5,7 @@ import { conformsTo } from './conforms.ts';
 /** Who acted: a person by log-in or by an agent's key, the billing provider, or the system itself. */
 export const auditActorType = z.enum(['user', 'agent-key', 'billing', 'system']);
 
-/** One thing somebody did (A5). Never holds a secret: libs/audit takes them out. */
+/** One thing somebody did. Never holds a secret: libs/audit takes them out. */
 export const auditEvent = z.object({
   id,
   at: instantMs,

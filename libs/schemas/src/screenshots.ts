@@ -29,7 +29,7 @@ export const screenshotMetadata = z
   })
   .refine((value) => JSON.stringify(value).length <= 8_192, { message: 'more than 8 kB' });
 
-/** Bytes of one upload (I6). */
+/** Bytes of one upload. */
 export const maxScreenshotBytes = 50_000_000;
 
 /** Parts of the multipart form beside `file`; all are text. */

@@ -18,7 +18,7 @@ export const configSchema = z.object({
    * this service's role and administrators of the database can read it, and so can their backups.
    */
   AUTH_SIGNING_KEY: z.string().optional(),
-  /** Failed log-ins a minute, for each account and for each address, and for what an account knows (U8). */
+  /** Failed log-ins a minute, for each account and for each address, and for what an account knows. */
   LOGIN_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(5),
   /** New organisations a minute for each address. */
   REGISTER_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(60),
@@ -46,7 +46,7 @@ export const configSchema = z.object({
     .refine((url) => !/[?#]/.test(url), { message: 'has a query or a fragment' }),
   /** `auto`: Secure where the request came over TLS, as told by a trusted proxy's X-Forwarded-Proto. */
   COOKIE_SECURE: z.enum(['auto', 'true', 'false']).default('auto'),
-  /** Seats of each plan where they are to differ (U7), as JSON: `{"free": 10, "pro": null}`; null is unlimited. */
+  /** Seats of each plan where they are to differ, as JSON: `{"free": 10, "pro": null}`; null is unlimited. */
   PLAN_SEATS: planSeats,
   /**
    * Shared with the billing provider, who signs its webhook with it; two with a comma between while it is changed.

@@ -21,7 +21,7 @@ const login = (email: string, ip: string, service = auth, password = 'wrong pass
   });
 const statusOf = async (answer: Promise<{ status: number }>): Promise<number> => (await answer).status;
 
-describe('limits (U8)', () => {
+describe('limits', () => {
   // Redis refusing connections counts locally: the limit holds all the same.
   test.each(['memory:', 'redis://127.0.0.1:9'])('five log-ins a minute per account with %s', async (store) => {
     auth = await startAuth(database.url, { LOGIN_LIMIT_PER_MINUTE: '5', TRUSTED_PROXIES: '1', KEY_VALUE_URL: store });

@@ -3,7 +3,7 @@ import { addressWindow, type Limits, type WindowLimit } from '@worktide/key-valu
 import type { LimitState, RequestLimit } from '@worktide/runtime';
 import type { Config } from './config.ts';
 
-/** What strangers may try how often; of all replicas together (U8). Addresses are `addressGroup(req.ip)`. */
+/** What strangers may try how often; of all replicas together. Addresses are `addressGroup(req.ip)`. */
 export interface AuthLimits {
   loginAddress: WindowLimit;
   /** By `accountSubject`. */

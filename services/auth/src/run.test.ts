@@ -12,7 +12,7 @@ afterAll(() => database.drop());
 const pem = (): string => generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
 const kidOf = (token: string): string => decodeProtectedHeader(token).kid!;
 
-describe('signing keys (U2)', () => {
+describe('signing keys', () => {
   test('replicas that start together agree on one key, and a restart keeps it', async () => {
     const replicas = await Promise.all([1, 2, 3, 4].map(() => startAuth(database.url)));
     const people = await Promise.all(replicas.map((replica) => signUp(replica)));

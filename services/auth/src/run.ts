@@ -44,7 +44,7 @@ export const serviceName = 'auth';
 const pruneEveryMs = 600_000;
 const prunings = [pruneRevocations, pruneSessions, pruneTokens, pruneInvitations];
 
-/** Organisations, accounts, sessions and agent keys (U1–U3). Starts also while the database is away. */
+/** Organisations, accounts, sessions and agent keys. Starts also while the database is away. */
 export async function run(
   config: Config,
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },

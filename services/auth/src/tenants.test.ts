@@ -17,7 +17,7 @@ afterAll(async () => {
   await database?.drop();
 });
 
-describe('the database itself keeps organisations apart (U9)', () => {
+describe('the database itself keeps organisations apart', () => {
   test('every table that requests reach has a policy', async () => {
     expect(await tablesWithoutTenantPolicy(database.admin, 'auth')).toEqual([]);
   });

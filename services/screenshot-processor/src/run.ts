@@ -22,7 +22,7 @@ export const serviceName = 'screenshot-processor';
 const requestConnections = 6;
 
 /**
- * Blurs screenshots, keeps them and shows them (I6, S1–S3).
+ * Blurs screenshots, keeps them and shows them.
  *
  * `uploads/` follows the log and only notes what there is to do; `work/` does it, `SCREENSHOT_CONCURRENCY` at a time, out
  * of the table; `sweep/` settles what neither could; `stored/` counts bytes; `screenshots/` is the HTTP side; `picture/` knows pictures and

@@ -37,7 +37,7 @@ const maintenanceMs = 60_000;
 const maintenanceRetryMs = 5_000;
 
 /**
- * Merges pings into usage entries (W1–W3, W8, W9) and lists or erases them.
+ * Merges pings into usage entries and lists or erases them.
  *
  * `merge/` is the rule, pure: stored neighbourhood + pings → changes. What is stored says who owns which millisecond
  * and nothing else, so order, batches and repetition of pings cannot matter, nor can a second writer at work on the

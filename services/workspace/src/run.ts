@@ -25,7 +25,7 @@ export const serviceName = 'workspace';
 const agentsPerMinute = 300;
 
 /**
- * Projects, teams and tasks (U5, U6, U9). Who may do what is one table, `policies.ts`; the way to the database is one
+ * Projects, teams and tasks. Who may do what is one table, `policies.ts`; the way to the database is one
  * object, `store/`, and begins with an organisation; what changed leaves through an outbox.
  *
  * Starts while everything else is away, says so in `checks`, and goes on when it is back.

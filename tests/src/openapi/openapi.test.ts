@@ -57,7 +57,7 @@ function problemOf(spec: Json, answer: Answer, question: string): string {
   return difference && `not as in the document: ${difference}: ${shown}`;
 }
 
-describe('every operation, asked in every way that its own document allows, and in some that it does not (O4)', () => {
+describe('every operation, asked in every way that its own document allows, and in some that it does not', () => {
   /** Objects that exist, so that some of the questions come past 404. */
   async function objectsOf(person: Person): Promise<string[]> {
     const make = async (path: string, body: object): Promise<string> =>

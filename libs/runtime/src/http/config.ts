@@ -36,7 +36,7 @@ export const httpConfig = (port: number) => ({
     .transform((text) => text.split(',').map((part) => part.trim()))
     .transform((parts) => parts.filter((part) => part !== ''))
     .pipe(z.array(origin)),
-  /** Requests a minute for each address, over all services and replicas, on what people use (I7). */
+  /** Requests a minute for each address, over all services and replicas, on what people use. */
   IP_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(1_000),
 });
 

@@ -254,7 +254,7 @@ const extensions = [
   'safari-web-extension://8D2F8A6E-1C3B-4B0F-9C61-2A4F6E0B7D11',
 ];
 
-describe('other origins (O8)', () => {
+describe('other origins', () => {
   const origin = 'https://app.example.com';
   const raw = {
     spec: get('/api/v1/raw', { method: 'post' }),

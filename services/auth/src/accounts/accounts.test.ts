@@ -28,7 +28,7 @@ afterAll(async () => {
 const register = (body: unknown) => auth.call('POST', '/api/v1/auth/register', { body });
 const login = (body: unknown) => auth.call('POST', '/api/v1/auth/login', { body });
 
-describe('POST /auth/register (U1)', () => {
+describe('POST /auth/register', () => {
   test('makes an organisation on trial with its first admin, logged in', async () => {
     const person = newPerson({ email: '  Ada.LOVELACE@Example.com ', timezone: 'Asia/Kathmandu' });
     const { status, body, headers } = await register(person);
@@ -157,7 +157,7 @@ describe('POST /auth/register (U1)', () => {
   });
 });
 
-describe('POST /auth/login (U1)', () => {
+describe('POST /auth/login', () => {
   test('gives tokens in a cookie, or in the body where that is asked for', async () => {
     const person = newPerson();
     await register(person);

@@ -8,7 +8,7 @@ import { findAccount } from './accounts.ts';
 import type { LoggedIn, SourceOf } from './login.ts';
 
 /**
- * A new organisation, on trial (U7), with its first admin, logged in. An open invitation to another organisation is no
+ * A new organisation, on trial, with its first admin, logged in. An open invitation to another organisation is no
  * hindrance: it can then no longer be accepted with this address.
  * @throws 409 `EMAIL_TAKEN`, 503 where hashing or the database is not available; nothing is left behind then.
  */

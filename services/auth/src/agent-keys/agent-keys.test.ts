@@ -27,7 +27,7 @@ afterAll(async () => {
 const path = '/api/v1/auth/agent-keys';
 const make = (token: string, body: unknown) => auth.call('POST', path, { token, body });
 
-describe('agent keys (U3)', () => {
+describe('agent keys', () => {
   test('a key is shown once, works as a credential, and is stored as a hash', async () => {
     const { accessToken: token, user } = await signUp(auth);
     const { status, body, headers } = await make(token, { name: 'laptop', deviceId: 'laptop-1' });

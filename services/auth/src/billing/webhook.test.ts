@@ -59,7 +59,7 @@ function post(value: unknown, header?: string | null) {
 const plan = async (): Promise<string> =>
   (await auth.call('GET', '/api/v1/organization', { token })).body.subscriptionStatus;
 
-describe('POST /billing/webhook (U7)', () => {
+describe('POST /billing/webhook', () => {
   test('sets the plan, tells the feed and the audit trail, and answers 204 without a body', async () => {
     const sent = event();
     const answer = await post(sent);

@@ -9,7 +9,7 @@ import { readSignature, requireSigned } from './signature.ts';
 
 const maxBytes = 100_000;
 
-/** What the billing provider calls (U7). Raw, because the signature is over the bytes of the body. */
+/** What the billing provider calls. Raw, because the signature is over the bytes of the body. */
 export function billingWebhook(context: AuthContext): RawRoute {
   const secrets = context.config.BILLING_WEBHOOK_SECRET;
   return {

@@ -39,7 +39,7 @@ const accept = (token: unknown, more: object = {}) =>
   });
 const bare = ({ status, body }: Answer) => ({ status, body: { ...body, timestamp: 0, requestId: 0 } });
 
-describe('POST /invitations (U1)', () => {
+describe('POST /invitations', () => {
   test('sends a mail whose link makes an account in the organisation, with the role given', async () => {
     const admin = await signUp(auth, { timezone: 'Asia/Kathmandu', organizationName: 'Bürohaus', name: 'Zoë' });
     const email = newAddress();

@@ -142,7 +142,7 @@ describe('what other services ask of an organisation', () => {
   });
 });
 
-describe('the table of seats (U7)', () => {
+describe('the table of seats', () => {
   const seats = (text?: string) =>
     configSchema.shape.PLAN_SEATS.safeParse(text) as { success: boolean; data?: unknown };
 

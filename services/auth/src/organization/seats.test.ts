@@ -27,7 +27,7 @@ const patch = (id: string, body: unknown) =>
 const remove = (id: string) => auth.call('DELETE', `/api/v1/users/${id}`, { token: admin.accessToken });
 const me = (token: string) => auth.call('GET', '/api/v1/auth/me', { token });
 
-describe('seats (U7)', () => {
+describe('seats', () => {
   const setPlan = (plan: string) =>
     database.admin.query('UPDATE auth.organizations SET subscription_status = $2 WHERE id = $1', [
       organizationId,

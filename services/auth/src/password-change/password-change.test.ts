@@ -40,7 +40,7 @@ async function person() {
   return { ...signedIn, email: body.email, password: body.password as string, login };
 }
 
-describe('POST /auth/password/change (U1)', () => {
+describe('POST /auth/password/change', () => {
   test('changes the password, ends all other sessions, keeps this one and agent keys, and a mail without link tells', async () => {
     const ada = await person();
     const other = await ada.login();
@@ -123,7 +123,7 @@ describe('POST /auth/password/change (U1)', () => {
   });
 });
 
-describe('POST /auth/password/forgot and /reset (U1)', () => {
+describe('POST /auth/password/forgot and /reset', () => {
   test('the link of the mail sets a password once, and ends every session', async () => {
     const ada = await person();
     const other = await ada.login();

@@ -7,7 +7,7 @@ const patient = (metrics = createMetrics()) => createPasswords({ metrics, maxWai
 const passwords = patient();
 const somebody = { subject: '192.0.2.1', signal: new AbortController().signal };
 
-describe('passwords (U8)', () => {
+describe('passwords', () => {
   test('a hash is a PHC string with a salt of its own, and only its password fits', async () => {
     const [one, two] = await Promise.all([
       passwords.hash('correct horse', somebody),

@@ -47,7 +47,7 @@ async function next(token: string): Promise<string> {
   return body.refreshToken;
 }
 
-describe('POST /auth/refresh (U2)', () => {
+describe('POST /auth/refresh', () => {
   test('answers as log-in, with a new token each time, and the session goes on', async () => {
     const first = await signUp(auth);
     const { status, body } = await refresh(first.refreshToken);
@@ -268,7 +268,7 @@ describe('POST /auth/refresh (U2)', () => {
   });
 });
 
-describe('log-out and sessions (U1, U3)', () => {
+describe('log-out and sessions', () => {
   const logIn = async (email: string, deviceName: string) =>
     (
       await auth.call('POST', '/api/v1/auth/login', {

@@ -27,7 +27,7 @@ async function agentKeyOf(token: string): Promise<string> {
   return body.key;
 }
 
-describe('last seen (U4)', () => {
+describe('last seen', () => {
   const seenAt = async (id: string): Promise<string | null> =>
     (await auth.call('GET', `/api/v1/users/${id}`, { token: admin.accessToken })).body.lastSeenAt;
   const turnBack = (id: string) =>

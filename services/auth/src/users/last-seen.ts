@@ -1,7 +1,7 @@
 import type { Pool } from '@worktide/postgres';
 import { describeError, type Lifecycle, type Logger } from '@worktide/runtime';
 
-/** When people, and their agents' keys, were last heard of (U4): to the minute, and never at the cost of a request. */
+/** When people, and their agents' keys, were last heard of: to the minute, and never at the cost of a request. */
 export interface LastSeen {
   /** Notes it in memory; at most once a minute for each user or key, it is written with others' a moment later. */
   note(who: { organizationId: string; userId: string; agentKeyId?: string; from?: string | undefined }): void;

@@ -48,7 +48,7 @@ async function agentKeyOf(token: string): Promise<string> {
   return body.key;
 }
 
-describe('GET /users (U4)', () => {
+describe('GET /users', () => {
   test('shows the people of the organisation newest first, in pages, to managers and admins', async () => {
     const others = [await colleague('employee'), await colleague('manager'), await colleague('employee', 'inactive')];
     const ids = [admin.user.id, ...others.map(({ id }) => id)].reverse();
@@ -97,7 +97,7 @@ describe('GET /users (U4)', () => {
   });
 });
 
-describe('PATCH /users/:id (U4)', () => {
+describe('PATCH /users/:id', () => {
   test('a change of role is answered, in force at once, in the feed and in the audit trail', async () => {
     const { id, token } = await colleague('employee');
     const answer = await patch(id.toUpperCase(), { role: 'manager' });

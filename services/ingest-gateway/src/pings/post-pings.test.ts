@@ -202,7 +202,7 @@ describe('the bytes of an organisation', () => {
   });
 });
 
-describe('the quota of an organisation (U7)', () => {
+describe('the quota of an organisation', () => {
   const five = () => Array.from({ length: 5 }, () => ping());
 
   test.each([undefined, 'free'] as const)(

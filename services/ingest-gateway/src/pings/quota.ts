@@ -4,7 +4,7 @@ import { AppError, limitExceeded, type Metrics, showLimit } from '@worktide/runt
 import type { SubscriptionStatus } from '@worktide/schemas';
 import { z } from 'zod';
 
-/** The pings of an organisation by its plan (U7), as `<a second>/<at once>`; each may be configured. */
+/** The pings of an organisation by its plan, as `<a second>/<at once>`; each may be configured. */
 const defaultQuotas: Record<SubscriptionStatus, string> = {
   free: '100/10000',
   trial: '5000/100000',

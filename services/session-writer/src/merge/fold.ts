@@ -34,7 +34,7 @@ export interface MonthChanges<E extends KeySpan> {
 const ERASED = -1;
 
 /**
- * Merges pings into the entries of one stream and month, as design.md «Merging pings» says. Pure.
+ * Merges pings into the entries of one stream and month, as docs/rules.md, Merging, says. Pure.
  * @param pings cut at the month, in any order, repeated or contradicting each other as they like.
  * @param bridge longest unowned gap that an entry bridges, ms, inclusive; never one that touches erased time.
  * @returns what differs from `state`; empty lists when nothing does.

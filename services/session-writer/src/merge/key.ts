@@ -1,6 +1,6 @@
 import type { PingState } from '@worktide/schemas';
 
-/** What an instant of tracked time belongs to. `projectId` and `timeEntryId` are not part of it (design.md «Merging pings»). */
+/** What an instant of tracked time belongs to. `projectId` and `timeEntryId` are not part of it (docs/rules.md, Merging). */
 export interface UsageKey {
   state: PingState;
   app: string;

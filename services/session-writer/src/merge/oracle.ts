@@ -3,7 +3,7 @@ import { compareKeys, sameKey, type UsageKey } from './key.ts';
 import type { Span } from './paint.ts';
 
 /**
- * For tests: design.md «Merging pings» as plainly as it can be said. Paints every millisecond of [from, to) with its
+ * For tests: docs/rules.md, Merging, as plainly as it can be said. Paints every millisecond of [from, to) with its
  * owner, then reads entries off the picture. Shares nothing with the fold but the order of keys.
  */
 export function paintedEntries(

@@ -1,5 +1,5 @@
 /**
- * The longest unowned gap that an entry of a source bridges, in ms (design.md «Merging pings»). A watcher of windows
+ * The longest unowned gap that an entry of a source bridges, in ms (docs/rules.md, Merging). A watcher of windows
  * or pages samples every few seconds; an editor reports when somebody types, at most every two minutes; an away-from-
  * keyboard watcher reports whole spans. To change a figure is to change entries: those already written keep the old
  * one until something touches them, so that goes with a replay of the log.

@@ -15,7 +15,7 @@ import { listUsage } from '../usage/list.ts';
 import { mergeStreams } from './merge.ts';
 import { partitionOf } from './partitions.ts';
 
-// The second wall (U9): what the database refuses to a request, whatever its query forgets to ask.
+// The second wall: what the database refuses to a request, whatever its query forgets to ask.
 let database: TestDatabase;
 let writer: TestWriter;
 const month = monthOf(Date.now());

@@ -346,7 +346,7 @@ describe('DELETE /api/v1/usage', () => {
       .flatMap((record) => auditRecord.parse(codec.decode(record.value)).events);
   }
 
-  test('leaves an audit event of who erased whose time, one for each erasure that adds something (A5)', async () => {
+  test('leaves an audit event of who erased whose time, one for each erasure that adds something', async () => {
     const [manager, colleague] = [person('manager'), person()];
     const query = { from: iso(0), to: iso(hour), userId: colleague.userId };
     expect((await call(manager, query, 'DELETE')).status).toBe(202);

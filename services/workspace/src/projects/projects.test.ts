@@ -35,7 +35,7 @@ const make = async (body: object) => {
 };
 const names = (answer: { body: { items: { name: string }[] } }) => answer.body.items.map(({ name }) => name);
 
-describe('projects (U5)', () => {
+describe('projects', () => {
   test('made, read, changed', async () => {
     const project = await make({ name: '  Apollo ', description: 'To the\nmoon' });
     expect(project).toEqual({

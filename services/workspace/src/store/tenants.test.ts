@@ -43,7 +43,7 @@ const state = async () =>
     tables.map(async (table) => (await database.admin.query(`SELECT * FROM workspace.${table} ORDER BY 1, 2`)).rows),
   );
 
-describe('the database itself keeps organisations apart (U9)', () => {
+describe('the database itself keeps organisations apart', () => {
   test('every table that requests reach has a policy', async () => {
     expect(await tablesWithoutTenantPolicy(database.admin, 'workspace')).toEqual([]);
   });
@@ -122,7 +122,7 @@ describe('the database itself keeps organisations apart (U9)', () => {
   });
 });
 
-describe('another organisation’s objects are not there (U9)', () => {
+describe('another organisation’s objects are not there', () => {
   const body: Record<string, () => unknown> = {
     createTaskInProject: () => ({ title: 't' }),
     createTeam: () => ({ name: 't' }),

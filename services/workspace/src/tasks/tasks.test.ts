@@ -30,7 +30,7 @@ const make = async (as: Person, body: object = {}) => {
 const patch = (as: Person, id: string, body: object) => workspace.call(as, 'PATCH', `/tasks/${id}`, body);
 const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
-describe('tasks (U6)', () => {
+describe('tasks', () => {
   test('a new task has all its fields; the same ones come back', async () => {
     const task = await make(employee);
     expect(task).toEqual({

@@ -5,7 +5,7 @@ import type { Worker } from './worker.ts';
 
 const dayMs = 24 * 3_600_000;
 
-/** A ping with something wrong, and the code that must name it. Limits are those of api.md. */
+/** A ping with something wrong, and the code that must name it. Limits are those of docs/rules.md. */
 type Spoiled = { name: string; code: string; spoil: (ping: WirePing, now: number) => unknown };
 
 const iso = (ms: number): string => new Date(ms).toISOString();

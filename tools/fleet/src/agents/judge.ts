@@ -30,7 +30,7 @@ export function codeOf(answer: Answer): string {
   return typeof code === 'string' ? code : '?';
 }
 
-/** The items of `list` that are rejections as api.md has them; undefined where it is something else. */
+/** The items of `list` that are rejections as the interface has them; undefined where it is something else. */
 function rejections(list: unknown): Rejection[] | undefined {
   if (!Array.isArray(list)) return undefined;
   const wellFormed = list.every(

@@ -44,7 +44,7 @@ export function pingRequest(pings: readonly WirePing[], random: Random): PingReq
   return { ...common, body: JSON.stringify(pings), contentType: 'application/json' };
 }
 
-/** api.md: at most 1,000 pings a request. */
+/** docs/rules.md, Limits: at most 1,000 pings a request. */
 const maxPingsPerRequest = 1000;
 
 function batches(pings: readonly WirePing[], random: Random): PingRequest[] {

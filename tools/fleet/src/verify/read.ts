@@ -61,7 +61,7 @@ export interface Reader {
   picture(url: string): Promise<Buffer>;
 }
 
-/** api.md: a list's page is at most 500. */
+/** docs/rules.md, Limits: a list's page is at most 500. */
 const pageSize = 500;
 /** Small, so that lists of a few have pages too. */
 const screenshotsPageSize = 10;
