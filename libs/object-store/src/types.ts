@@ -18,7 +18,13 @@ export interface ObjectStoreOptions {
    * Asked by `routes` before an object goes in or out, so that these are bounded like everything else: takes a share of
    * something, or throws. What it returns is called when the transfer is over, whatever ended it.
    */
-  admit?: (transfer: { method: 'GET' | 'PUT'; key: string; size?: number }) => () => void;
+  admit?: (transfer: {
+    method: 'GET' | 'PUT';
+    key: string;
+    size?: number;
+    /** Ends it for others' sake; false when it is over. */
+    giveUp: (error: Error) => boolean;
+  }) => () => void;
   /** How long S3 may be silent within one attempt of a call, in ms; 10,000 unless said. */
   timeoutMs?: number;
 }

@@ -36,7 +36,7 @@ export const createRoutes = (
     },
     async handle(req, res) {
       const grant = grantOf('GET', req, signer);
-      res.once('close', admit({ method: 'GET', key: grant.key }));
+      res.once('close', admit({ method: 'GET', key: grant.key, giveUp: () => end(res) }));
       const found = await store.get(grant.key, (size) => rangeOf(req.headers.range, size, res));
       if (!found) throw notFound();
       const { body, size, range } = found;
@@ -56,6 +56,8 @@ export const createRoutes = (
         'referrer-policy': 'no-referrer',
       });
       await pipeline(body, res).catch((error: unknown) => {
+        // Where the client was gone before it began, the pipeline leaves what it was to read from open.
+        body.destroy();
         // Ours to tell where the store broke off; a client that went away is nothing.
         if (error instanceof AppError) throw error;
       });
@@ -82,7 +84,7 @@ export const createRoutes = (
         if (req.headers['content-type'] !== contentType) {
           throw invalid('OBJECT_TYPE_MISMATCH', 'The link is for a body of another type.');
         }
-        done = admit({ method: 'PUT', key, size });
+        done = admit({ method: 'PUT', key, size, giveUp: (error) => !req.complete && end(req, error) });
         const { etag } = await store.put(key, req, { contentType, size });
         res.writeHead(200, { etag: `"${etag}"`, 'content-length': 0 }).end();
       } catch (error) {
@@ -97,6 +99,12 @@ export const createRoutes = (
     },
   },
 ];
+
+function end(stream: IncomingMessage | ServerResponse, error?: Error): boolean {
+  if (stream.destroyed) return false;
+  stream.destroy(error);
+  return true;
+}
 
 const linkInvalid = (): AppError => forbidden('This link is not valid.', 'LINK_INVALID');
 

@@ -48,6 +48,39 @@ describe('a budget', () => {
     expect((await metrics.render()).text).toContain('worktide_budget_held{budget="b"} 0');
   });
 
+  test('many who come one after the other, each for all that it can get, leave room for one more', () => {
+    const metrics = createMetrics();
+    const budget = createBudget({ name: 'b', total: 1_000_000, metrics, code: 'QUEUE_FULL' });
+    const ended: string[] = [];
+    for (let i = 0; i < 40; i++) {
+      const amount = Math.floor((1_000_000 - budget.held) / 2);
+      if (amount === 0) break;
+      budget.take(`greedy ${i}`, amount, ({ code }) => ended.push(`${i} ${code}`) > 0);
+    }
+    expect(1_000_000 - budget.held).toBeLessThan(10);
+    const newcomer = budget.take('newcomer', 1_000);
+    expect(ended).toEqual(['0 QUEUE_FULL']);
+    newcomer.grow(100_000);
+    expect(ended).toEqual(['0 QUEUE_FULL']);
+    newcomer.release();
+  });
+
+  test('what has given up holds nothing, and gets nothing more; what cannot give up any more stays', () => {
+    const budget = createBudget({ name: 'b', total: 100, metrics: createMetrics() });
+    const long = budget.take('a', 30, () => true);
+    const short = budget.take('a', 20, () => false);
+    const other = budget.take('b', 25);
+    const third = budget.take('c', 20);
+    expect(budget.held).toBe(65);
+    expect(codeOf(() => long.grow(1))).toBe('BUSY');
+    long.release();
+    expect(budget.held).toBe(65);
+    // Whoever has no more than is asked for keeps it.
+    expect(codeOf(() => budget.take('d', 40))).toBe('BUSY');
+    for (const one of [short, other, third]) one.release();
+    expect(budget.held).toBe(0);
+  });
+
   test('whatever many do, a newcomer finds something, and all comes back', () => {
     const step = fc.record({ who: fc.nat(30), amount: fc.integer({ min: 1, max: 2_000 }), release: fc.boolean() });
     fc.assert(

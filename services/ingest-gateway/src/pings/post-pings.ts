@@ -19,8 +19,17 @@ import { createInFlight } from '../in-flight.ts';
 import type { Stored } from '../storage/stored.ts';
 import { createJudge, type Judged, withoutSome } from './judge.ts';
 import { type PingQuota, pingsIn } from './quota.ts';
-import { type BodyKind, bodyKind, inflate, inflatedSize, readBody, withoutMark } from './read-body.ts';
-import { readLarge, readSmall } from './read-items.ts';
+import {
+  type BodyKind,
+  bodyKind,
+  type Endable,
+  endable,
+  inflate,
+  inflatedSize,
+  readBody,
+  withoutMark,
+} from './read-body.ts';
+import { type Item, readLarge, readSmall } from './read-items.ts';
 import { encodeRecords } from './records.ts';
 import { type Streams, streamOf } from './streams.ts';
 
@@ -70,10 +79,18 @@ const spec: RawRoute['spec'] = {
   },
 };
 
+/** What a request holds of its organisation's share, and what it does while others may need that. */
+interface Held {
+  holding: Holding;
+  reading: Endable;
+}
+
 /** What a request takes besides its body. */
 const requestBytes = 4_096;
 /** Of large bodies so much is read in one go; then others have their turn. Some hundred pings, about a millisecond. */
 const sliceBytes = 32 * 1024;
+/** Of small bodies so many items are judged in one go; of pings hardly more fit into one. */
+const itemsAtOnce = 100;
 /** Of the body, for one record: with what each ping is given besides, it stays below `maxRecordBytes`. */
 const recordSliceBytes = 160 * 1024;
 
@@ -111,10 +128,15 @@ export function postPings(deps: Dependencies): RawRoute {
   const turns = createTurns({ name: 'large bodies', places: 1, maxWaitingEach: 1_000, metrics, code: 'QUEUE_FULL' });
 
   /** Reads a body, judges what is in it and counts it. */
-  async function judge(req: IncomingMessage, res: ServerResponse, caller: Caller, holding: Holding): Promise<Judged> {
+  async function judge(
+    req: IncomingMessage,
+    res: ServerResponse,
+    caller: Caller,
+    { holding, reading }: Held,
+  ): Promise<Judged> {
     const { organizationId } = caller;
     const { format, gzip } = bodyKind(req, maxBodyBytes);
-    const raw = await readBody(req, maxBodyBytes, (arrived) => holding.set(requestBytes + arrived));
+    const raw = await readBody(req, maxBodyBytes, (arrived) => holding.set(requestBytes + arrived), reading);
     const bytes = gzip ? inflatedSize(raw, maxBodyBytes) : raw.length;
     const open = async (): Promise<Buffer> => {
       // As much again for what is read of it.
@@ -122,10 +144,10 @@ export function postPings(deps: Dependencies): RawRoute {
       return withoutMark(gzip ? await inflate(raw, bytes) : raw);
     };
     if (bytes <= config.PING_MAX_BYTES) {
-      const judged = judgeSmall(await open(), format, caller);
-      // Bad pings count too: they cost as much to look at.
-      await quota.take(res, organizationId, Math.max(pingsIn(bytes), judged.good.length + judged.bad.length));
-      return judged;
+      const items = readSmall(await open(), format, itemLimits);
+      // Before they are judged, and bad ones too: a thousand of them fit into a few bytes, and each costs a look.
+      await quota.take(res, organizationId, Math.max(pingsIn(bytes), items.length));
+      return judgeSmall(items, caller);
     }
     await quota.expect(organizationId, pingsIn(bytes));
     const work = async (): Promise<Judged> => judgeLarge(await open(), format, caller);
@@ -138,9 +160,12 @@ export function postPings(deps: Dependencies): RawRoute {
     return judged;
   }
 
-  function judgeSmall(body: Buffer, format: BodyKind['format'], caller: Caller): Judged {
+  async function judgeSmall(items: Item[], caller: Caller): Promise<Judged> {
     const { take, judged } = createJudge(caller, limits);
-    for (const item of readSmall(body, format, itemLimits)) take(item);
+    for (const [i, item] of items.entries()) {
+      if (i > 0 && i % itemsAtOnce === 0) await turnOfTheLoop();
+      take(item);
+    }
     return judged;
   }
 
@@ -169,13 +194,8 @@ export function postPings(deps: Dependencies): RawRoute {
   }
 
   /** All but the sending. A function of its own, so that nothing of body and pings is kept while the log is waited for. */
-  async function prepare(
-    req: IncomingMessage,
-    res: ServerResponse,
-    caller: Caller,
-    holding: Holding,
-  ): Promise<Prepared> {
-    const { good, goodBytes, bad, warnings } = await refuseStrangers(caller, await judge(req, res, caller, holding));
+  async function prepare(req: IncomingMessage, res: ServerResponse, caller: Caller, held: Held): Promise<Prepared> {
+    const { good, goodBytes, bad, warnings } = await refuseStrangers(caller, await judge(req, res, caller, held));
     for (const { code } of bad) rejected.inc({ code });
     for (const { code } of warnings) warned.inc({ code });
     if (good.length === 0) throw allBad(bad);
@@ -189,7 +209,7 @@ export function postPings(deps: Dependencies): RawRoute {
       values.push(...encodeRecords(envelope, good.slice(from, from + step), codec.encode));
     }
     const bytes = values.reduce((sum, value) => sum + value.length, 0);
-    holding.set(requestBytes + bytes);
+    held.holding.set(requestBytes + bytes);
     return { values, bytes, accepted: good.length, bad, warnings };
   }
 
@@ -198,8 +218,9 @@ export function postPings(deps: Dependencies): RawRoute {
     const leave = inFlight.enter(userSubject(caller));
     let holding: Holding | undefined;
     try {
-      holding = budget.take(caller.organizationId, requestBytes);
-      const { values, bytes, accepted, bad, warnings } = await prepare(req, res, caller, holding);
+      const reading = endable();
+      holding = budget.take(caller.organizationId, requestBytes, (error) => reading.giveUp(error));
+      const { values, bytes, accepted, bad, warnings } = await prepare(req, res, caller, { holding, reading });
       const records = values.map((value) => ({ key: caller.userId, value }));
       await producer.send(topics.pings.name, records, caller.organizationId);
       acceptedPings.inc(accepted);

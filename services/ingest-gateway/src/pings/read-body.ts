@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { AppError } from '@worktide/runtime';
+import { AppError, type GiveUp } from '@worktide/runtime';
 
 const inflateGzip = promisify(gunzip);
 
@@ -42,14 +42,32 @@ const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 export const withoutMark = (body: Buffer): Buffer =>
   body[0] === byteOrderMark[0] && body.subarray(0, 3).equals(byteOrderMark) ? body.subarray(3) : body;
 
+/** What can be ended from outside as long as it lasts. */
+export interface Endable {
+  /** False, and nothing, when it is over. */
+  giveUp: GiveUp;
+}
+
+/** Nothing that could be ended. */
+export const endable = (): Endable => ({ giveUp: () => false });
+
 /**
  * The bytes of a request, as they were sent. Events, not `for await`: an async iterator costs more than the parsing of a
  * small body.
  * @param hold told of all bytes that have arrived, while they come; what it throws ends the reading.
+ * @param reading can be ended while the body comes, and then rejects with what it is ended with.
  * @throws AppError `BODY_TOO_LARGE` (413), `REQUEST_ABORTED` (400).
  */
-export function readBody(req: IncomingMessage, limit: number, hold: (bytes: number) => void): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
+export function readBody(
+  req: IncomingMessage,
+  limit: number,
+  hold: (bytes: number) => void,
+  reading: Endable,
+): Promise<Buffer> {
+  const over = (): void => {
+    reading.giveUp = () => false;
+  };
+  return new Promise<Buffer>((resolve, reject) => {
     let chunks: Buffer[] = [];
     let size = 0;
     const take = (chunk: Buffer): void => {
@@ -59,19 +77,29 @@ export function readBody(req: IncomingMessage, limit: number, hold: (bytes: numb
         hold(size);
         chunks.push(chunk);
       } catch (error) {
-        // The rest is thrown away as it comes.
-        req.off('data', take);
-        req.resume();
-        chunks = [];
-        reject(error);
+        refuse(error);
       }
     };
+    const refuse = (error: unknown): true => {
+      over();
+      // The rest is thrown away as it comes.
+      req.off('data', take);
+      req.resume();
+      chunks = [];
+      reject(error);
+      return true;
+    };
+    reading.giveUp = refuse;
     const aborted = (cause?: unknown): void => {
+      over();
       chunks = [];
       reject(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
     };
     req.on('data', take);
-    req.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
+    req.once('end', () => {
+      over();
+      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+    });
     req.once('error', aborted);
     // Also of a body that came whole: what was not read of it before the connection ended is no longer given.
     req.once('close', () => {

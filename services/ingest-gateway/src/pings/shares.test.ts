@@ -37,6 +37,13 @@ const codes = ({ body }: Answer): unknown => body.rejected?.map(({ index, code }
 /** One ping of about so many bytes, of which most are of no use. */
 const padded = (bytes: number) => ping({ padding: 'x'.repeat(bytes) });
 
+test('a thousand items that are nothing are counted before they are looked at', async () => {
+  const { post } = await start({ QUOTA_TRIAL: '1/1500' });
+  const nothing = JSON.stringify(Array.from({ length: 1_000 }, () => ({})));
+  expect(await post(nothing, as(1))).toMatchObject({ status: 400, body: { code: 'MISSING_FIELD' } });
+  expect(await post(nothing, as(1))).toMatchObject({ status: 429, body: { code: 'PING_QUOTA_EXCEEDED' } });
+});
+
 describe('bytes that requests hold', () => {
   test('are those that have arrived: bodies that were only announced keep nobody out', async () => {
     const { begin, post, held } = await start({ QUEUE_MAX_BYTES: '8000000' });
@@ -45,6 +52,24 @@ describe('bytes that requests hold', () => {
     await until(() => held() >= 70 * 4_097);
     expect(held()).toBe(70 * 4_097);
     for (const who of [as(1), as(2)]) expect((await post(ping(), who)).status).toBe(202);
+    for (const socket of sockets) socket.destroy();
+    await until(() => held() === 0);
+  });
+
+  test('are given back where others need them: many organisations that stall with all they can get keep nobody out', async () => {
+    const { begin, post, held, metrics } = await start({ QUEUE_MAX_BYTES: '1000000' });
+    const sockets = [];
+    for (let organization = 1; organization <= 12; organization++) {
+      const before = held();
+      const part = Math.floor((1_000_000 - before) / 2) - 5_000;
+      if (part < 1_000) break;
+      sockets.push(await begin(`[${'x'.repeat(part)}`, 999_999, bearer(organization)));
+      await until(() => held() >= before + part);
+    }
+    expect(held()).toBeGreaterThan(980_000);
+    for (let user = 0; user < 5; user++) expect((await post(padded(3_000), as(50, user))).status).toBe(202);
+    // One of those who had most has made room, and has been told.
+    await until(async () => (await metrics()).includes('worktide_budget_given_back_total{budget="requests"} 1'));
     for (const socket of sockets) socket.destroy();
     await until(() => held() === 0);
   });

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { AppError, invalid } from '@worktide/runtime';
+import { AppError, type GiveUp, invalid } from '@worktide/runtime';
 import { screenshotForm } from '@worktide/schemas';
 import busboy from 'busboy';
 
@@ -19,8 +19,11 @@ export interface FormOptions {
   maxFileBytes: number;
   /** Ends the reading: rejects with the signal's reason. */
   signal: AbortSignal;
-  /** Called once, when the first bytes of the body are here, with the size that was announced. What it throws ends it. */
-  begin(size: number | undefined): void;
+  /**
+   * Called once, when the first bytes of the body are here, with the size that was announced and what ends the reading
+   * while it lasts. What it throws ends it.
+   */
+  begin(size: number | undefined, giveUp: GiveUp): void;
   /**
    * Called once, at the file's beginning, with the fields that came before it. The file is to be read to its end: the
    * form goes on behind it. It fails with the form.
@@ -63,13 +66,18 @@ export function readForm(req: IncomingMessage, options: FormOptions): Promise<Fo
       parser.destroy(error as Error);
       reject(error);
     }
+    const giveUp: GiveUp = (error) => {
+      const reads = !settled;
+      fail(error);
+      return reads;
+    };
     const onAbort = (): void => fail(signal.reason);
     const aborted = (cause?: unknown): void =>
       fail(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
     // Also what stands before and behind the parts, of which the parser tells nothing.
     const count = (chunk: Buffer): void => {
       try {
-        if (bytes === 0) begin(announced);
+        if (bytes === 0) begin(announced, giveUp);
       } catch (error) {
         fail(error);
         return;

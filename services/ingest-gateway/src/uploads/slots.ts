@@ -1,5 +1,5 @@
 import type { ObjectStoreOptions } from '@worktide/object-store';
-import { AppError, createBudget, type Holding, type Metrics, userSubject } from '@worktide/runtime';
+import { AppError, createBudget, type GiveUp, type Holding, type Metrics, userSubject } from '@worktide/runtime';
 import { createInFlight } from '../in-flight.ts';
 
 /** Who an upload is counted for. */
@@ -12,9 +12,10 @@ export interface Slot {
   /**
    * What the upload may hold from its first byte on, until it is done: of an announced size, or of any. Again it does
    * nothing.
+   * @param giveUp as `Budget.take` has it.
    * @throws AppError `BUSY` (503) where it is beyond the organisation's share.
    */
-  hold(size: number | undefined): void;
+  hold(size: number | undefined, giveUp: GiveUp): void;
   /** Gives everything back; again is harmless. */
   leave(): void;
 }
@@ -60,9 +61,9 @@ export function createSlots(max: number, metrics: Metrics): Slots {
     let holding: Holding | undefined;
     let left = false;
     return {
-      hold(size = maxHeldBytes) {
+      hold(size = maxHeldBytes, giveUp) {
         if (left) return;
-        holding ??= budget.take(who.organizationId, Math.min(maxHeldBytes, Math.max(minHeldBytes, size)));
+        holding ??= budget.take(who.organizationId, Math.min(maxHeldBytes, Math.max(minHeldBytes, size)), giveUp);
       },
       leave() {
         if (left) return;
@@ -76,13 +77,13 @@ export function createSlots(max: number, metrics: Metrics): Slots {
 
   return {
     enter,
-    admit({ method, key, size }) {
+    admit({ method, key, size, giveUp }) {
       // uploads/<organization>/<user>/<id>, screenshots/<organization>/<day>/<id>
       const [, organizationId = '', userId = ''] = key.split('/');
-      if (method === 'GET') return budget.take(organizationId, downloadBytes).release;
+      if (method === 'GET') return budget.take(organizationId, downloadBytes, giveUp).release;
       const slot = enter({ organizationId, userId });
       try {
-        slot.hold(size);
+        slot.hold(size, giveUp);
       } catch (error) {
         slot.leave();
         throw error;
