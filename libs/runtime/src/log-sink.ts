@@ -7,6 +7,7 @@ const writeSome = promisify(write);
 /** Lines that wait, in characters; what comes beyond them is lost. */
 const maxWaiting = 4_000_000;
 const retryMs = 1_000;
+const nothing = Buffer.alloc(0);
 
 /** Where a log's lines go. Never throws, never ends the process, never holds it up at its end: lines are lost instead. */
 export interface LogSink {
@@ -34,6 +35,8 @@ export function openLogSink(target: string | number, options: LogSinkOptions = {
   let waiting: string[] = [];
   let length = 0;
   let running = false;
+  /** Handed to the system, and not known to be written. */
+  let flying: Buffer = nothing;
   let lost = 0;
   let told = 0;
 
@@ -56,10 +59,10 @@ export function openLogSink(target: string | number, options: LogSinkOptions = {
   }
 
   async function writeAll(bytes: Buffer): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (flying = bytes; flying.length > 0; ) {
       try {
-        const { bytesWritten } = await writeSome(fd, bytes, done);
-        done += bytesWritten;
+        const { bytesWritten } = await writeSome(fd, flying);
+        flying = flying.subarray(bytesWritten);
         written += bytesWritten;
       } catch (error) {
         // A pipe whose reader is slow.
@@ -79,6 +82,7 @@ export function openLogSink(target: string | number, options: LogSinkOptions = {
         await writeAll(bytes);
         told = losses;
       } catch {
+        flying = nothing;
         lost += lines;
         await sleep(retryMs);
       }
@@ -88,7 +92,8 @@ export function openLogSink(target: string | number, options: LogSinkOptions = {
 
   process.once('exit', () => {
     try {
-      if (waiting.length > 0) writeSync(fd, take().bytes);
+      // What was on its way may have arrived: the last lines twice rather than not at all.
+      writeSync(fd, Buffer.concat([flying, take().bytes]));
     } catch {
       // There is nobody left to tell.
     }
