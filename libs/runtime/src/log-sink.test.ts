@@ -50,9 +50,9 @@ describe('a log file', () => {
       process.exit(3);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' });
     expect(await once(child, 'exit')).toEqual([3, null]);
-    expect((await linesOf(path.join(folder, 'b.log'))).map((line) => JSON.parse(line).n)).toEqual([
-      ...Array(1000).keys(),
-    ]);
+    const numbers = (await linesOf(path.join(folder, 'b.log'))).map((line) => JSON.parse(line).n);
+    // What was on its way at the end may be there twice.
+    expect([...new Set(numbers)]).toEqual([...Array(1000).keys()]);
   });
 });
 

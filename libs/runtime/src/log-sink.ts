@@ -92,8 +92,9 @@ export function openLogSink(target: string | number, options: LogSinkOptions = {
 
   process.once('exit', () => {
     try {
-      // What was on its way may have arrived: the last lines twice rather than not at all.
-      writeSync(fd, Buffer.concat([flying, take().bytes]));
+      // What is on its way may arrive as well: the last lines twice rather than not at all.
+      const arrived = typeof target === 'string' ? Math.max(0, fstatSync(fd).size - written) : 0;
+      writeSync(fd, Buffer.concat([flying.subarray(arrived), take().bytes]));
     } catch {
       // There is nobody left to tell.
     }
