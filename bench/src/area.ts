@@ -98,6 +98,7 @@ export async function openArea(context: Context, name: string, log = name): Prom
     REGISTER_LIMIT_PER_MINUTE: '1000000000',
     QUOTA_TRIAL: 'unlimited',
     OBJECT_STORE_URL: `file:${path.join(dir, name, 'objects')}`,
+    OBJECT_SIGNING_SECRET: 'signing-secret-of-the-bench-0123456789',
     SYNC_LIMIT_PER_MINUTE: '1000000000',
   };
 
