@@ -6,7 +6,7 @@ import type { LogAdmin, OpenOptions, StoredRecord } from '../types.ts';
 import { answerIn } from './answers.ts';
 import type { Client } from './connections.ts';
 import { createEndsReader } from './ends.ts';
-import { asMember, settles } from './member.ts';
+import { asMember, settles, within } from './member.ts';
 import { toRecord } from './records.ts';
 import { ensureTopics, weakTopics } from './topics.ts';
 
@@ -184,10 +184,8 @@ export function createPinger(
   }
 
   async function ping(): Promise<void> {
-    const answer = ask();
     try {
-      if (!(await settles(answer, timeoutMs))) throw new Error(`no answer within ${timeoutMs} ms`);
-      await answer;
+      await within(timeoutMs, ask());
     } catch (error) {
       throw unavailable('event log', error);
     }

@@ -48,11 +48,22 @@ export async function disconnect(consumer: KafkaConsumer, cut: () => void): Prom
   cut();
 }
 
+/** What work comes to. @throws what it throws, or an Error where it takes longer; it may still fail then, unheard. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  if (!(await settles(work, ms))) throw new Error(`no answer within ${Math.round(ms)} ms`);
+  return work;
+}
+
 /** Waits until something is over, one way or the other, but no longer than that. @returns whether it is. */
 export async function settles(work: Promise<unknown>, ms: number): Promise<boolean> {
-  const over = new AbortController();
-  const end = () => over.abort();
-  work.then(end, end);
-  await sleep(ms, over.signal);
-  return over.signal.aborted;
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  // Not a sleep that is aborted: each would make an error, and this is asked of every batch that is sent.
+  const timer = setTimeout(() => resolve(false), ms);
+  try {
+    return await Promise.race([work.then(isOver, isOver), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
+
+const isOver = (): boolean => true;

@@ -4,6 +4,7 @@ import { partitionFor } from '../partition.ts';
 import type { Transport } from '../producer.ts';
 import { answerIn } from './answers.ts';
 import type { Client } from './connections.ts';
+import { within } from './member.ts';
 
 /** Below the ten seconds of the accumulator: whoever waits is told what was wrong. */
 const deadlineMs = 9_000;
@@ -99,17 +100,5 @@ export function assertAnswered(asked: Asked, answers: RecordMetadata[]): void {
   }
   for (const [topic, partitions] of missing) {
     if (partitions.size > 0) throw new Error(`no offset for partitions ${[...partitions].join(', ')} of ${topic}`);
-  }
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms);
-  // Whichever loses the race may still fail.
-  work.catch(() => {});
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
