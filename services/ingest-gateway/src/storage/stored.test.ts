@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type KeyValue, openKeyValue } from '@worktide/key-value';
 import { createLifecycle, createMetrics, type Lifecycle, silentLogger, unavailable } from '@worktide/runtime';
 import { type SubscriptionStatus, storedScreenshotsKey } from '@worktide/schemas';
-import { caller, fileOf, form, picture, startGateway } from '../uploads/testing.ts';
+import { caller } from '../testing.ts';
+import { fileOf, form, picture, startGateway } from '../uploads/testing.ts';
 import { storageQuotaOf } from './quota.ts';
 import { createStored } from './stored.ts';
 

@@ -55,13 +55,18 @@ export function createStored({
   const limitsOf = (organizationId: string): StorageLimits => quotas[planOf(organizationId) ?? 'trial'];
 
   let month = '';
+  /** When it begins and ends: asked of every request, and cheaper than its name. */
+  let [monthStart, monthEnd] = [0, 0];
   /** Of this month: what all replicas had taken when it was last added up, and what this one has taken since. */
   let pings = new Map<string, { total: number; since: number }>();
 
   function pingsOf(organizationId: string): { total: number; since: number } {
-    const present = new Date(now()).toISOString().slice(0, 7);
-    if (present !== month) {
-      month = present;
+    const at = now();
+    if (at < monthStart || at >= monthEnd) {
+      const date = new Date(at);
+      month = date.toISOString().slice(0, 7);
+      monthStart = Date.UTC(date.getUTCFullYear(), date.getUTCMonth());
+      monthEnd = Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1);
       // What was not added up yet of the month before is let go: its quota is over.
       pings = new Map();
     }
