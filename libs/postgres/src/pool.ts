@@ -67,7 +67,7 @@ export function mannersOf(pool: Pool): Manners {
  * @throws AppError 503 `BUSY` where the turn does not come within 10 s; what `work` throws.
  */
 export const inTurn = <T>(pool: Pool, subject: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
-  mannersOf(pool).turns.run(subject, work, signal ? { signal } : {});
+  mannersOf(pool).turns.run(subject, work, { signal });
 
 const INT8 = 20;
 const INT8_ARRAY = 1016;

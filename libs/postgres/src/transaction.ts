@@ -8,7 +8,7 @@ const maxAttempts = 5;
 
 export interface RequestWork {
   /** Ends the work with its request: it leaves the line, or the statement that runs is cancelled. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Whose transaction it is. */
@@ -54,7 +54,7 @@ export async function tenantTransaction<T>(
   const settings = `SELECT set_config('role', session_user || '_tenant', true),
     set_config('worktide.organization_id', '${organizationId}', true);`;
   const { own, signal } = options;
-  return run(pool, { settings, ...(signal && { signal }), ...(own ? {} : { subject: organizationId }) }, fn);
+  return run(pool, { settings, signal, ...(own ? {} : { subject: organizationId }) }, fn);
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

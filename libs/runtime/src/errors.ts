@@ -78,6 +78,10 @@ export const unavailable = (dependency: string, cause?: unknown, retryAfterSecon
 export const requestAborted = (cause?: unknown): AppError =>
   new AppError('REQUEST_ABORTED', 'The request ended.', { statusCode: 400, cause });
 
+/** The same while its body was still on its way. */
+export const bodyAborted = (cause?: unknown): AppError =>
+  new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause });
+
 /**
  * 503: a dependency is there but did not finish in time. As `unavailable`, but that what was asked of it may be the
  * reason: a consumer tries a few times, then asks for less.

@@ -9,4 +9,5 @@ export * from './metrics.ts';
 export * from './shares/index.ts';
 export * from './sleep.ts';
 export * from './space.ts';
+export * from './text.ts';
 export * from './until-done.ts';

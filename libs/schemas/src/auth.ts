@@ -1,6 +1,7 @@
 import { domainToASCII } from 'node:url';
+import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { boundInstant, eventDeviceId, id, isStorable, page, pageQuery, timezone } from './common.ts';
+import { boundInstant, eventDeviceId, id, page, pageQuery, timezone } from './common.ts';
 
 /** Text for people: trimmed, not empty, no control characters, nothing that UTF-8 or PostgreSQL cannot hold. */
 export const plainText = (max: number) =>

@@ -33,12 +33,6 @@ export function epochMs(text: string): number {
   return Date.UTC(year, two(5) - 1, two(8), two(11), two(14), two(17), two(20) * 10 + d(22));
 }
 
-/**
- * Text that every store takes: without U+0000 (PostgreSQL refuses it, and with it the whole transaction) and without
- * lone surrogates (not UTF-8).
- */
-export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\u0000');
-
 export const pingState = z.enum(['active', 'idle']);
 export type PingState = z.output<typeof pingState>;
 

@@ -1,5 +1,6 @@
+import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { epochMs, eventDeviceId, id, instant, isStorable, pingState } from './common.ts';
+import { epochMs, eventDeviceId, id, instant, pingState } from './common.ts';
 import { conformsTo } from './conforms.ts';
 import type { PingEvent } from './ping-events.ts';
 import { readUrl } from './url.ts';

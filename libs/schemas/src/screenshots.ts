@@ -1,5 +1,6 @@
+import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { boundInstant, id, instant, instantMs, isStorable, page, pageQuery } from './common.ts';
+import { boundInstant, id, instant, instantMs, page, pageQuery } from './common.ts';
 import { pictureTypes } from './pictures.ts';
 
 const instantOut = z.iso.datetime();

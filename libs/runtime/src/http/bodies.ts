@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError } from '../errors.ts';
+import { AppError, bodyAborted } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 
 /** How long the body of a request may be on its way, unless its route says otherwise. */
@@ -41,7 +41,8 @@ interface Arriving {
   isCut: boolean;
 }
 
-const hasBody = ({ headers }: IncomingMessage): boolean =>
+/** Whether a request announces a body, of however many bytes. */
+export const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
 /**
@@ -76,7 +77,7 @@ export function createBodies(options: { metrics: Metrics; graceMs?: number | und
     const now = performance.now();
     for (const body of unfinished) {
       // Node tells a request of the end of its connection only as long as it is not answered.
-      if (!isOver(body) && body.req.socket.destroyed) body.req.destroy(aborted());
+      if (!isOver(body) && body.req.socket.destroyed) body.req.destroy(bodyAborted());
       else if (!isOver(body) && (body.isCut || isLate(body, now))) cut(body);
       if (isOver(body)) unfinished.delete(body);
     }
@@ -131,6 +132,3 @@ export function createBodies(options: { metrics: Metrics; graceMs?: number | und
     sweep,
   };
 }
-
-const aborted = (): AppError =>
-  new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400 });

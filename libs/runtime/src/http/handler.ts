@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import express, { type Request, type Response } from 'express';
 import { AppError, forbidden, unauthorized } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { hasBody } from './bodies.ts';
 import { sendJson } from './errors.ts';
 import { addressGroup, takeLimit, userSubject } from './limits.ts';
 import { type AnyRoute, accessOf, type Caller, isLimitedByAddress, type Reply, type Service } from './route.ts';
@@ -55,8 +56,7 @@ export function handlerOf(
     const caller = await callerOf(route, service, req);
     if (userLimit && caller) await takeLimit(res, userLimit, userSubject(caller));
     if (route.body) {
-      const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
-      requireJson(req.headers['content-type'], hasBody);
+      requireJson(req.headers['content-type'], hasBody(req));
       await new Promise<void>((resolve, reject) => parseBody(req, res, (error) => (error ? reject(error) : resolve())));
     }
     return caller;

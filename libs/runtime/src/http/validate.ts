@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AppError, type ErrorDetail, invalid } from '../errors.ts';
+import { isStorable } from '../text.ts';
 
 /** A refused body can have as many problems as it has fields; a person reads the first few. */
 const maxDetails = 20;
@@ -11,9 +12,11 @@ const maxDetails = 20;
 export function validatePart<S extends z.ZodType>(schema: S, value: unknown, part: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) {
-    const path = unstorable(result.data, [part]);
-    if (path)
-      throw refusal(part, [{ path: path.join('.'), code: 'INVALID_TEXT', message: 'holds what no store takes' }]);
+    const at = unstorable(result.data);
+    if (at) {
+      const path = [part, ...at].join('.');
+      throw refusal(part, [{ path, code: 'INVALID_TEXT', message: 'holds what no store takes' }]);
+    }
     return result.data;
   }
   const details: ErrorDetail[] = result.error.issues.slice(0, maxDetails).map((issue) => ({
@@ -28,15 +31,15 @@ const refusal = (part: string, details: ErrorDetail[]): AppError =>
   invalid('VALIDATION_FAILED', `The request's ${part} is not as it must be.`, details);
 
 /**
- * Where a text is that no store takes: U+0000 (PostgreSQL refuses it) or half of a surrogate pair (not UTF-8). Asked of
- * every part of every request, so that no schema needs to think of it.
+ * Where a text is that no store takes. Asked of every part of every request, so that no schema needs to think of it.
  */
-function unstorable(value: unknown, path: string[]): string[] | undefined {
-  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\u0000') ? undefined : path;
+function unstorable(value: unknown): string[] | undefined {
+  if (typeof value === 'string') return isStorable(value) ? undefined : [];
   if (typeof value !== 'object' || value === null) return undefined;
   for (const [name, member] of Object.entries(value)) {
-    const found = unstorable(member, [...path, name]) ?? unstorable(name, path);
-    if (found) return found;
+    const within = unstorable(member);
+    if (within) return [name, ...within];
+    if (!isStorable(name)) return [];
   }
   return undefined;
 }

@@ -34,7 +34,7 @@ export function createPeopleTurns(options: PeopleTurnsOptions): PeopleTurns {
   });
   return {
     run: ({ organizationId, userId }, work, { signal } = {}) => {
-      const turn = signal ? { signal } : {};
+      const turn = { signal };
       return people.run(`${organizationId}/${userId}`, () => organizations.run(organizationId, work, turn), turn);
     },
   };

@@ -22,7 +22,7 @@ export interface TurnsOptions {
 
 export interface Turn {
   /** Ends the wait, e.g. because whoever asked went away. Work that has begun watches it by itself. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** What it costs, in a unit that is the same for all, e.g. pixels. Measured unless said: the milliseconds it takes. */
   cost?: number;
 }

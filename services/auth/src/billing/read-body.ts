@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { AppError } from '@worktide/runtime';
+import { AppError, bodyAborted } from '@worktide/runtime';
 
 /**
  * The raw bytes of a body, which are what is signed. A sender that is too slow is cut off by the server.
@@ -22,8 +22,7 @@ export function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
       reject(tooLarge());
     });
     req.once('end', () => resolve(Buffer.concat(chunks, size)));
-    const aborted = (cause?: unknown): void =>
-      reject(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
+    const aborted = (cause?: unknown): void => reject(bodyAborted(cause));
     req.once('error', aborted);
     // Also of a body that came whole: what was not read of it before the connection ended is no longer given.
     req.once('close', () => {

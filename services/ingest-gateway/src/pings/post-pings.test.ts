@@ -2,7 +2,8 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { unavailable, uuidv7 } from '@worktide/runtime';
 import type { SubscriptionStatus } from '@worktide/schemas';
-import { caller, ping, startGateway } from './testing.ts';
+import { caller } from '../testing.ts';
+import { ping, startGateway } from './testing.ts';
 
 const open: (() => Promise<void>)[] = [];
 let plan: SubscriptionStatus | undefined;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { AppError, type GiveUp } from '@worktide/runtime';
+import { AppError, bodyAborted, type GiveUp } from '@worktide/runtime';
 
 const inflateGzip = promisify(gunzip);
 
@@ -93,7 +93,7 @@ export function readBody(
     const aborted = (cause?: unknown): void => {
       over();
       chunks = [];
-      reject(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
+      reject(bodyAborted(cause));
     };
     req.on('data', take);
     req.once('end', () => {

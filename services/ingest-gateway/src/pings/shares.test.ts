@@ -6,7 +6,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { unavailable } from '@worktide/runtime';
 import fc from 'fast-check';
-import { type Answer, bearer, type Gateway, ping, startGateway, until } from './testing.ts';
+import { bearer, until } from '../testing.ts';
+import { type Answer, type Gateway, ping, startGateway } from './testing.ts';
 
 const open: Gateway[] = [];
 afterEach(async () => {

@@ -26,32 +26,20 @@ import {
 } from '@worktide/schemas';
 import { configSchema, storageQuotas } from '../config.ts';
 import { createStored } from '../storage/stored.ts';
+import { caller, numberedCaller } from '../testing.ts';
 import { postPings } from './post-pings.ts';
 import { createPingQuota } from './quota.ts';
 import { createStreams } from './streams.ts';
 
 /** What tests of pings share: the route on a log of its own, and clients that behave and that do not. */
 
-export const caller: Caller = {
-  organizationId: '019cd7a0-0000-7000-8000-00000000000a',
-  userId: '019cd7a0-0000-7000-8000-00000000000b',
-  role: 'employee',
-  timezone: 'UTC',
-  agentKeyId: 'k',
-  deviceId: 'laptop',
-};
-
-/** Somebody by number, in an organisation by number. */
-export const bearer = (organization: number, user = 0): string => `Bearer ${organization}/${user}`;
-const idOf = (n: string): string => `019cd7a0-0000-7000-8000-${n.padStart(12, '0')}`;
-
 async function authenticate(authorization: string | undefined): Promise<Caller> {
   if (authorization === 'Bearer agent') return caller;
   if (authorization === 'Bearer session') return { ...caller, deviceId: undefined as never, sessionId: 's-1' };
   if (authorization === 'Bearer auth-away') throw unavailable('auth');
-  const [, organization, user] = /^Bearer (\d+)\/(\d+)$/.exec(authorization ?? '') ?? [];
-  if (!organization || !user) throw unauthorized();
-  return { ...caller, organizationId: idOf(organization), userId: idOf(`${organization}${user.padStart(6, '0')}`) };
+  const found = numberedCaller(authorization);
+  if (!found) throw unauthorized();
+  return found;
 }
 
 export const ping = (more: Record<string, unknown> = {}) => ({
@@ -159,9 +147,4 @@ export async function startGateway(
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Asks until it is so; the test's own time is the bound. */
-export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

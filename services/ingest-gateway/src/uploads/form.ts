@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { AppError, type GiveUp, invalid } from '@worktide/runtime';
+import { AppError, bodyAborted, type GiveUp, invalid } from '@worktide/runtime';
 import { screenshotForm } from '@worktide/schemas';
 import busboy from 'busboy';
 
@@ -72,8 +72,7 @@ export function readForm(req: IncomingMessage, options: FormOptions): Promise<Fo
       return reads;
     };
     const onAbort = (): void => fail(signal.reason);
-    const aborted = (cause?: unknown): void =>
-      fail(new AppError('REQUEST_ABORTED', 'The request ended before its body did.', { statusCode: 400, cause }));
+    const aborted = (cause?: unknown): void => fail(bodyAborted(cause));
     // Also what stands before and behind the parts, of which the parser tells nothing.
     const count = (chunk: Buffer): void => {
       try {

@@ -5,8 +5,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { uuidv7 } from '@worktide/runtime';
 import { uploadKey } from '@worktide/schemas';
+import { caller, until } from '../testing.ts';
 import {
-  caller,
   contentType,
   end,
   field,
@@ -17,7 +17,6 @@ import {
   heads,
   picture,
   startGateway,
-  until,
 } from './testing.ts';
 
 let gateway: Gateway;

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { bearer, fileHead, fileOf, form, type Gateway, heads, picture, startGateway, until } from './testing.ts';
+import { bearer, until } from '../testing.ts';
+import { fileHead, fileOf, form, type Gateway, heads, picture, startGateway } from './testing.ts';
 
 let gateway: Gateway;
 const sockets: Socket[] = [];

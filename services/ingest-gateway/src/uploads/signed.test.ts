@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { uuidv7 } from '@worktide/runtime';
 import { claimKey, uploadKey } from '@worktide/schemas';
-import { type Answer, caller, type Gateway, other, picture, startGateway } from './testing.ts';
+import { caller } from '../testing.ts';
+import { type Answer, type Gateway, other, picture, startGateway } from './testing.ts';
 
 let gateway: Gateway;
 afterEach(() => gateway.close());

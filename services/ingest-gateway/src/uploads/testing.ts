@@ -18,6 +18,7 @@ import {
 import { createCodec, openSchemaRegistry, type ScreenshotRecord, screenshotRecord, topics } from '@worktide/schemas';
 import { configSchema, storageQuotas } from '../config.ts';
 import { createStored } from '../storage/stored.ts';
+import { caller, numberedCaller } from '../testing.ts';
 import { createAnnouncer, createUploadMetrics } from './announce.ts';
 import { postScreenshot } from './post-screenshot.ts';
 import { signedUploads } from './signed.ts';
@@ -25,26 +26,11 @@ import { createSlots } from './slots.ts';
 
 /** What tests of uploads share: the routes on a log and a store, and clients that behave and that do not. */
 
-export const caller: Caller = {
-  organizationId: '019cd7a0-0000-7000-8000-00000000000a',
-  userId: '019cd7a0-0000-7000-8000-00000000000b',
-  role: 'employee',
-  timezone: 'UTC',
-  agentKeyId: 'k',
-  deviceId: 'laptop',
-};
 export const other: Caller = { ...caller, userId: '019cd7a0-0000-7000-8000-00000000000c' };
 const callers: Record<string, Caller> = { 'Bearer agent': caller, 'Bearer other': other };
 
-/** Somebody by number, in an organisation by number. */
-export const bearer = (organization: number, user = 0): string => `Bearer ${organization}/${user}`;
-const idOf = (n: string): string => `019cd7a0-0000-7000-8000-${n.padStart(12, '0')}`;
-
 async function authenticate(authorization = ''): Promise<Caller> {
-  const [, organization, user] = /^Bearer (\d+)\/(\d+)$/.exec(authorization) ?? [];
-  if (organization && user)
-    return { ...caller, organizationId: idOf(organization), userId: idOf(`${organization}${user.padStart(6, '0')}`) };
-  const found = callers[authorization];
+  const found = numberedCaller(authorization) ?? callers[authorization];
   if (!found) throw unauthorized();
   return found;
 }
@@ -240,9 +226,4 @@ async function emptyStore(url: string, quiet: Parameters<typeof openObjectStore>
   const { items } = await store.list('', { limit: 1_000 }).catch(() => ({ items: [] }));
   await store.deleteMany(items.map(({ key }) => key)).catch(() => {});
   await store.close();
-}
-
-/** Asks until it is so; the test's own time is the bound. */
-export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -66,7 +66,7 @@ export async function deleteScreenshot(
       );
       return true;
     },
-    signal ? { signal } : {},
+    { signal },
   );
   if (ticket) outbox.committed(ticket).catch(() => {});
   if (deleted) onDeleted();

@@ -51,7 +51,7 @@ export async function listScreenshots(
        ORDER BY captured_at DESC, id DESC LIMIT ${$(limit + 1)}`,
         parameters,
       ),
-    signal ? { signal } : {},
+    { signal },
   );
   const page = rows.slice(0, limit);
   const last = page.at(-1);
@@ -78,7 +78,7 @@ export async function findScreenshot(
        WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL`,
         [organizationId, id],
       ),
-    signal ? { signal } : {},
+    { signal },
   );
   return rows[0];
 }

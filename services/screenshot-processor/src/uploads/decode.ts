@@ -1,6 +1,6 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
-import { AppError } from '@worktide/runtime';
-import { type Codec, isStorable, type ScreenshotRecord, screenshotRecord, uploadKey } from '@worktide/schemas';
+import { AppError, isStorable } from '@worktide/runtime';
+import { type Codec, type ScreenshotRecord, screenshotRecord, uploadKey } from '@worktide/schemas';
 
 export interface BadRecord {
   record: StoredRecord;

@@ -1,14 +1,6 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
-import { AppError } from '@worktide/runtime';
-import {
-  type Codec,
-  isPingEvent,
-  isStorable,
-  type PingEvent,
-  pingEvent,
-  pingEventBounds,
-  pingsEnvelope,
-} from '@worktide/schemas';
+import { AppError, isStorable } from '@worktide/runtime';
+import { type Codec, isPingEvent, type PingEvent, pingEvent, pingEventBounds, pingsEnvelope } from '@worktide/schemas';
 import type { KeySpan, UsageKey } from '../merge/index.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 

@@ -69,7 +69,7 @@ export async function recordErasure(
       // Left to the sweep rather than refused: that somebody is told of it must not keep it from being recorded.
       return { status: 'pending' as const, ticket: await outbox.write(client, told, 'leave') };
     },
-    { subject: organizationId, ...(signal && { signal }) },
+    { subject: organizationId, signal },
   );
   if (ticket) outbox.committed(ticket).catch(() => {});
   return status;

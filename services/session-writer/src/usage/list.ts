@@ -90,7 +90,7 @@ export async function listUsage(pool: Pool, query: UsageQuery, signal?: AbortSig
       // One more than asked tells whether there is a next page.
       return { rows: await pageOf(client, { ...query, from, after, limit: limit + 1 }), erased: pending };
     },
-    signal ? { signal } : {},
+    { signal },
   );
   const page = rows.slice(0, limit);
   const last = page[page.length - 1];

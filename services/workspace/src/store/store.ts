@@ -64,7 +64,7 @@ export function createStore(options: {
 
   return {
     read: ({ caller: { organizationId }, signal }, fn) =>
-      tenantTransaction(pool, organizationId, (client) => fn({ client, organizationId }), signal ? { signal } : {}),
+      tenantTransaction(pool, organizationId, (client) => fn({ client, organizationId }), { signal }),
 
     async change(source, fn) {
       const { caller, req, requestId, signal } = source;
@@ -91,7 +91,7 @@ export function createStore(options: {
         ]);
         return answer;
       };
-      const result = await tenantTransaction(pool, organizationId, work, signal ? { signal } : {});
+      const result = await tenantTransaction(pool, organizationId, work, { signal });
       if (events.length > 0) {
         // Not awaited: what the log does not take now is in the outbox until it does.
         if (ticket) outbox.committed(ticket).catch(() => {});

@@ -1,0 +1,28 @@
+import type { Caller } from '@worktide/runtime';
+
+/** Who calls in this service's tests, and how to wait. */
+
+export const caller: Caller = {
+  organizationId: '019cd7a0-0000-7000-8000-00000000000a',
+  userId: '019cd7a0-0000-7000-8000-00000000000b',
+  role: 'employee',
+  timezone: 'UTC',
+  agentKeyId: 'k',
+  deviceId: 'laptop',
+};
+
+/** Somebody by number, in an organisation by number. */
+export const bearer = (organization: number, user = 0): string => `Bearer ${organization}/${user}`;
+const idOf = (n: string): string => `019cd7a0-0000-7000-8000-${n.padStart(12, '0')}`;
+
+/** Who stands behind a `bearer`; undefined where it is none. */
+export function numberedCaller(authorization = ''): Caller | undefined {
+  const [, organization, user] = /^Bearer (\d+)\/(\d+)$/.exec(authorization) ?? [];
+  if (!organization || !user) return undefined;
+  return { ...caller, organizationId: idOf(organization), userId: idOf(`${organization}${user.padStart(6, '0')}`) };
+}
+
+/** Asks until it is so; the test's own time is the bound. */
+export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
