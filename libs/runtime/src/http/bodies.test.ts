@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
+import { AppError } from '../errors.ts';
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
 import { silentLogger } from '../log.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
@@ -69,14 +71,14 @@ async function start(rawRoutes: RawRoute[], options: Partial<ServeOptions> = {},
   const services = [{ name: 'test', routes: [declared], rawRoutes, checks: {} }];
   const { port } = await serve({ services, lifecycle, log, metrics, host: '127.0.0.1', port: 0, ...options });
   return {
-    begin(path: string, part: string, length = 100): Socket & { received: string } {
+    begin(path: string, part: string, length = 100, connection = 'keep-alive'): Socket & { received: string } {
       const socket = Object.assign(connect(port, '127.0.0.1'), { received: '' });
       sockets.push(socket);
       socket.on('error', () => {});
       socket.setEncoding('utf8').on('data', (text) => {
         socket.received += text;
       });
-      const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+      const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\nconnection: ${connection}\r\n\r\n`;
       socket.write(head + part);
       return socket;
     },
@@ -226,4 +228,41 @@ test('a request that is whole at once, or has no body, is not watched', async ()
   await once(socket, 'data');
   expect(socket.received).toMatch(/^HTTP\/1\.1 200 /);
   expect(await gauge('worktide_http_unfinished_bodies')).toBe(0);
+});
+
+describe('a body that is refused before it has come, on a connection that is not kept', () => {
+  const refusing: RawRoute = {
+    spec: { ...spec, method: 'post', path: '/refused' },
+    handle: () => Promise.reject(new AppError('BODY_TOO_LARGE', 'Too large.', { statusCode: 413 })),
+  };
+  const total = 2_000_000;
+
+  async function refused(options: Partial<ServeOptions> = {}): Promise<Socket & { received: string }> {
+    const { begin } = await start([refusing], options);
+    const socket = begin('/refused', 'x', total, 'close');
+    await once(socket, 'data');
+    return socket;
+  }
+
+  test('is taken to its end, so that no reset takes the answer away', async () => {
+    const socket = await refused();
+    const write = promisify<string, void>((part, done) => socket.write(part, (error) => done(error)));
+    for (let sent = 1; sent < total; sent += 99_999) await write('x'.repeat(Math.min(99_999, total - sent)));
+    await ended(socket);
+    expect(socket.received).toContain('"code":"BODY_TOO_LARGE"');
+    await untilNothingIsHeld();
+  });
+
+  test('holds nothing when it never comes', async () => {
+    const socket = await refused({ bodyTimeoutMs: 100 });
+    expect(socket.received).toMatch(/^HTTP\/1\.1 413 /);
+    await ended(socket);
+    await untilNothingIsHeld();
+  });
+
+  test('holds nothing when its sender goes away', async () => {
+    const socket = await refused();
+    socket.destroy();
+    await untilNothingIsHeld();
+  });
 });

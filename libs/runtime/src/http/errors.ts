@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { AppError, type ErrorDetail, toAppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { hasBody } from './bodies.ts';
 
 export interface ErrorBody {
   statusCode: number;
@@ -41,7 +42,25 @@ export function sendJson(res: ServerResponse, status: number, body: unknown): vo
   res.statusCode = status;
   res.setHeader('content-type', 'application/json; charset=utf-8');
   res.setHeader('content-length', Buffer.byteLength(text));
-  res.end(text);
+  if (closesTooEarly(res)) endWithBody(res, text);
+  else res.end(text);
+}
+
+/** A connection that is closed while a body still comes is reset, and the answer may be lost with it. */
+const closesTooEarly = (res: ServerResponse): boolean =>
+  !res.req.complete && hasBody(res.req) && (!res.shouldKeepAlive || res.getHeader('connection') === 'close');
+
+/**
+ * Ends an answer when the body that it does not wait for has come, all of which is thrown away; the sender has the
+ * answer before (RFC 9112 §9.6). How long that may take is bounded as for every body.
+ */
+function endWithBody(res: ServerResponse, text: string): void {
+  const { req } = res;
+  res.write(text);
+  req.once('end', () => res.end());
+  req.once('close', () => res.end());
+  req.unpipe();
+  req.resume();
 }
 
 /** Logs what an operator must see of a failed request. */

@@ -146,9 +146,10 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
       if (judged.complaint !== undefined) options.complain(judged.complaint);
       return;
     }
-    increment(stats.retried, answer ? `${answer.status} ${codeOf(answer)}` : 'lost');
+    const last = answer ? `${answer.status} ${codeOf(answer)}` : 'lost';
+    increment(stats.retried, last);
     if (request.expected.status !== 202 && job.attempts >= attemptsOfRefused) {
-      options.complain(`${request.attack}: no refusal in ${job.attempts} attempts`);
+      options.complain(`${request.attack}: no refusal in ${job.attempts} attempts, at last ${last}`);
       return;
     }
     // First in line again: what comes after it in the script must not overtake it for ever.
