@@ -36,8 +36,17 @@ export interface Accumulator {
   close(): Promise<void>;
 }
 
+/** Sends between two flushes. */
+interface Era {
+  unsettled: number;
+  /** Called when none is left; there once a flush waits for it. */
+  over?: () => void;
+}
+
 interface Entry extends TopicRecords {
   bytes: number;
+  era: Era;
+  settled: boolean;
   resolve: () => void;
   reject: (error: unknown) => void;
 }
@@ -58,8 +67,9 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
   let pumping = false;
   let overdue: AppError | undefined;
   let closed = false;
-  /** Sends that are not settled. */
-  const outstanding = new Set<Promise<void>>();
+  let era: Era = { unsettled: 0 };
+  /** What was sent before the last flush. */
+  let earlier: Promise<unknown> = Promise.resolve();
 
   function hold(delta: number): void {
     queuedBytes += delta;
@@ -86,19 +96,20 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
     }
     if (queuedBytes + total > maxQueuedBytes) return Promise.reject(queueFull());
     hold(total);
+    const mine = era;
+    mine.unsettled += parts.length;
     const sent = parts.map(
-      (one) => new Promise<void>((resolve, reject) => queue.push(subject, { ...one, resolve, reject })),
+      (one) =>
+        new Promise<void>((resolve, reject) => {
+          queue.push(subject, { ...one, era: mine, settled: false, resolve, reject });
+        }),
     );
     if (!pumping) {
       pumping = true;
       // After this turn of the event loop, so that requests that arrived together go out together.
       setImmediate(pump);
     }
-    const all = sent.length === 1 ? sent[0]! : Promise.all(sent).then(() => undefined);
-    outstanding.add(all);
-    const settled = (): void => void outstanding.delete(all);
-    all.then(settled, settled);
-    return all;
+    return sent.length === 1 ? sent[0]! : Promise.all(sent).then(() => undefined);
   }
 
   async function pump(): Promise<void> {
@@ -115,7 +126,10 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
     }, deadlineMs);
     try {
       await transmit(byTopic(entries));
-      for (const entry of entries) entry.resolve();
+      for (const entry of entries) {
+        entry.resolve();
+        settle(entry);
+      }
     } catch (error) {
       // A log that is full says so itself.
       const away = error instanceof AppError && error.statusCode === 503 ? error : unavailable('event log', error);
@@ -129,7 +143,17 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
   }
 
   function refuse(entries: Entry[], error: AppError): void {
-    for (const entry of entries) entry.reject(error);
+    for (const entry of entries) {
+      entry.reject(error);
+      settle(entry);
+    }
+  }
+
+  /** Again is harmless: what is past its deadline is refused before its transmission has ended. */
+  function settle(entry: Entry): void {
+    if (entry.settled) return;
+    entry.settled = true;
+    if (--entry.era.unsettled === 0) entry.era.over?.();
   }
 
   function refuseQueue(error: AppError): void {
@@ -138,7 +162,17 @@ export function createAccumulator(options: AccumulatorOptions): Accumulator {
     refuse(refused, error);
   }
 
-  const flush = async (): Promise<void> => void (await Promise.allSettled(outstanding));
+  async function flush(): Promise<void> {
+    const before = era;
+    era = { unsettled: 0 };
+    const over = new Promise<void>((resolve) => {
+      before.over = resolve;
+      if (before.unsettled === 0) resolve();
+    });
+    const all = Promise.all([earlier, over]);
+    earlier = all;
+    await all;
+  }
 
   return {
     send,
