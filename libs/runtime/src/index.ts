@@ -11,3 +11,4 @@ export * from './sleep.ts';
 export * from './space.ts';
 export * from './text.ts';
 export * from './until-done.ts';
+export * from './young.ts';

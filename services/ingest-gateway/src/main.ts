@@ -1,7 +1,16 @@
-import { createLogger, createMetrics, httpOptions, loadConfig, runProcess, serve } from '@worktide/runtime';
+import {
+  createLogger,
+  createMetrics,
+  httpOptions,
+  keepRequestsYoung,
+  loadConfig,
+  runProcess,
+  serve,
+} from '@worktide/runtime';
 import { configSchema } from './config.ts';
 import { run } from './run.ts';
 
+keepRequestsYoung();
 const log = createLogger({ service: 'ingest-gateway', level: process.env.LOG_LEVEL || 'info' });
 
 await runProcess(log, async (lifecycle) => {

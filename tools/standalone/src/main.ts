@@ -4,6 +4,7 @@ import {
   AppError,
   createLogger,
   describeError,
+  keepRequestsYoung,
   type LogSink,
   loadConfig,
   openLogSink,
@@ -13,6 +14,8 @@ import { configSchema } from './config.ts';
 import { untilReleased } from './data-folder.ts';
 import { startStandalone } from './start.ts';
 import { welcome } from './welcome.ts';
+
+keepRequestsYoung();
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
