@@ -32,6 +32,15 @@ export const topics = {
     schema: pingsRecord,
     writer: 'ingest-gateway',
   },
+  /** Records of `pings` whose merging would keep everybody else waiting: merged by themselves. */
+  'pings-slow': {
+    name: 'pings-slow',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: pingsRecord,
+    writer: 'session-writer',
+  },
   usage: {
     name: 'usage',
     key: 'user',

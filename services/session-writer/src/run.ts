@@ -59,7 +59,7 @@ export async function run(
     lifecycle.onClose(`postgres${kind}`, () => opened.end());
     return opened;
   };
-  const pool = openPool('', parallel + 3);
+  const pool = openPool('', parallel + 4);
   const erasePool = openPool('-erase', 2);
   const requestPool = openPool('-requests', requestConnections);
   const readPool = config.POSTGRES_READ_URL
@@ -97,8 +97,8 @@ export async function run(
   const eraser = createEraser({ ...merge, pool: erasePool, metrics });
   const onErasure = eraseForEver(eraser, deps);
 
-  const consumer = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
-  lifecycle.onClose('pings consumer', () => consumer.close());
+  const consumers = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
+  lifecycle.onClose('pings consumers', () => Promise.all(consumers.map((consumer) => consumer.close())));
   const limits = openLimits(config.KEY_VALUE_URL ?? 'memory:', { log, metrics });
   lifecycle.onClose('limits', () => limits.close());
 
@@ -113,7 +113,9 @@ export async function run(
         partitions.check();
       },
       'event log': () => eventLog.check(),
-      'pings consumer': () => consumer.check(),
+      'pings consumer': () => {
+        for (const consumer of consumers) consumer.check();
+      },
       outbox: outbox.check,
       'schema registry': async () => {
         await Promise.all([pingsCodec.prepare(), usageCodec.prepare(), audit.check()]);

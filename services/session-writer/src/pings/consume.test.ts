@@ -21,20 +21,23 @@ beforeAll(async () => {
 afterAll(() => database?.drop());
 
 let writer: TestWriter;
-let consumer: Consumer | undefined;
+let consumers: Consumer[] = [];
 beforeEach(async () => {
   writer = await openWriter(database.url);
 });
 afterEach(async () => {
-  await consumer?.close();
-  consumer = undefined;
+  await stop();
   await writer.close();
 });
 
 async function start(more: Partial<PingsOptions> = {}): Promise<void> {
   const { eventLog, pingsCodec, lifecycle, metrics } = writer;
   const options = { ...writer, eventLog, pingsCodec, lifecycle, metrics, log: silentLogger(), parallel: 2, ...more };
-  consumer = await consumePings(options);
+  consumers = await consumePings(options);
+}
+async function stop(): Promise<void> {
+  await Promise.all(consumers.map((consumer) => consumer.close()));
+  consumers = [];
 }
 
 const at = Date.now() - 3_600_000;
@@ -69,6 +72,11 @@ const caughtUp = () =>
     'everything is consumed',
     async () => (await writer.eventLog.admin.lag('session-writer', ['pings'])).pings === 0,
   );
+const caughtUpSlowly = () =>
+  until(
+    'everything slow is consumed',
+    async () => (await writer.eventLog.admin.lag('session-writer-slow', ['pings-slow']))['pings-slow'] === 0,
+  );
 const deadLetters = () => writer.eventLog.admin.read('pings.dead', { partition: 0, fromOffset: 0, limit: 1000 });
 
 describe('following the log', () => {
@@ -102,7 +110,7 @@ describe('following the log', () => {
       { startedAt: at + 3000, endedAt: at + 3001, deviceId: 'laptop', source: 'window', deleted: false },
     ]);
 
-    await consumer!.close();
+    await stop();
     await writer.eventLog.admin.resetGroup('session-writer', 'pings', 'earliest');
     await start();
     await caughtUp();
@@ -202,8 +210,8 @@ describe('following the log', () => {
     try {
       await send(record(stream, [pingOf(), pingOf({ app: '' })]));
       await start();
-      await until('the consumer says so', () => consumer!.state === 'retrying');
-      expect(() => consumer!.check()).toThrow();
+      await until('the consumer says so', () => consumers[0]!.state === 'retrying');
+      expect(() => consumers[0]!.check()).toThrow();
       expect((await writer.eventLog.admin.lag('session-writer', ['pings'])).pings).toBe(1);
       expect(await deadLetters()).toEqual([]);
     } finally {
@@ -279,7 +287,7 @@ describe('following the log', () => {
         'worktide-organization': stream.organizationId,
         'worktide-user': stream.userId,
       });
-      await until('it runs', () => consumer!.state === 'running');
+      await until('it runs', () => consumers[0]!.state === 'running');
     } finally {
       await database.admin.query('DROP FUNCTION tracking.no_poison CASCADE');
     }
@@ -291,19 +299,66 @@ describe('following the log', () => {
     await send(record(hostile, [pingOf(), ...bad]), record(other, [pingOf()]));
     await start();
     await caughtUp();
-    expect(consumer!.state).toBe('running');
+    expect(consumers[0]!.state).toBe('running');
     expect((await stored(database.admin, hostile)).entries).toHaveLength(1);
     // A hundred alone, and the whole record for the rest.
     expect(await deadLetters()).toHaveLength(101);
     expect((await writer.metrics.render()).text).toContain(
       'worktide_consumer_senders_set_aside{group="session-writer"} 1',
     );
-    await consumer!.close();
+    await stop();
     await start();
     await send(record(other, [pingOf({ startedAt: at + 1_000, endedAt: at + 2_000 })]));
     await caughtUp();
     expect((await stored(database.admin, other)).entries).toMatchObject([{ start: at, end: at + 2_000 }]);
     expect(await deadLetters()).toHaveLength(101);
+  });
+
+  test('an organization whose pings are much work is merged by itself; nobody else’s wait for them', async () => {
+    const [stream, other] = [newStream(), newStream()];
+    const colleague = newStream({ organizationId: stream.organizationId });
+    const base = at - 10 * 3_600_000;
+    const seconds = 25_000;
+    const second = (i: number) =>
+      pingOf({ app: `app ${i % 2}`, startedAt: base + i * 1_000, endedAt: base + (i + 1) * 1_000 });
+    const flicker = Array.from({ length: seconds / 1_000 }, (_, r) =>
+      record(
+        stream,
+        Array.from({ length: 1_000 }, (_, i) => second(r * 1_000 + i)),
+      ),
+    );
+    await send(...flicker);
+    await start();
+    await caughtUp();
+    const metric = async (name: string) =>
+      Number(new RegExp(`^${name} (.*)$`, 'm').exec((await writer.metrics.render()).text)?.[1]);
+    expect(await metric('worktide_writer_slow_records_total')).toBe(0);
+
+    // It says nothing that is not known, but to see that takes a look at all of it.
+    const over = (app: string) => pingOf({ app, startedAt: base, endedAt: base + seconds * 1_000 });
+    await send(record(stream, [over('zzz')]));
+    await caughtUp();
+    expect(await metric('worktide_writer_slow_records_total')).toBe(1);
+    await caughtUpSlowly();
+
+    const client = await database.admin.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM tracking.streams WHERE user_id = $1 FOR UPDATE', [stream.userId]);
+      await send(record(stream, [over('!')]), record(colleague, [pingOf()]), record(other, [pingOf()]));
+      await caughtUp();
+      expect((await stored(database.admin, other)).entries).toHaveLength(1);
+      expect(await writer.eventLog.admin.lag('session-writer-slow', ['pings-slow'])).toEqual({ 'pings-slow': 2 });
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+    await caughtUpSlowly();
+    expect((await stored(database.admin, colleague)).entries).toHaveLength(1);
+    const { entries } = await stored(database.admin, stream);
+    expect(new Set(entries.map(({ key }) => key.app))).toEqual(new Set(['!']));
+    expect(entries.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(seconds * 1_000);
+    expect(await deadLetters()).toEqual([]);
   });
 
   test('one ping over more entries than a transaction takes: everybody’s are merged, and told', async () => {

@@ -19,6 +19,8 @@ export interface StreamPings {
 
 export interface Decoded {
   streams: StreamPings[];
+  /** The records that pings of a stream came in. */
+  recordsOf: Map<StreamIdentity, StoredRecord[]>;
   bad: BadRecord[];
 }
 
@@ -36,6 +38,7 @@ export interface DecodeOptions {
 export function decodeRecords(records: readonly StoredRecord[], { codec, horizon }: DecodeOptions): Decoded {
   const bad: BadRecord[] = [];
   const streams = new Map<string, StreamPings>();
+  const recordsOf = new Map<StreamIdentity, StoredRecord[]>();
   const latest = horizon();
   for (const record of records) {
     const envelope = readEnvelope(record, codec, bad);
@@ -57,12 +60,15 @@ export function decodeRecords(records: readonly StoredRecord[], { codec, horizon
         if (!current) {
           current = { stream: { organizationId, userId, deviceId, source }, pings: [] };
           streams.set(name, current);
+          recordsOf.set(current.stream, []);
         }
+        const cameIn = recordsOf.get(current.stream)!;
+        if (cameIn.at(-1) !== record) cameIn.push(record);
       }
       current.pings.push(spanOf(ping, current.pings[current.pings.length - 1]?.key));
     }
   }
-  return { streams: [...streams.values()], bad };
+  return { streams: [...streams.values()], recordsOf, bad };
 }
 
 function readEnvelope(record: StoredRecord, codec: Codec, bad: BadRecord[]) {

@@ -48,6 +48,10 @@ export interface MergeOptions {
   now?: () => number;
   /** Stored entries, and gaps, that one transaction reads of a month; 10,000 unless said. */
   maxRows?: number;
+  /** Told of the stored entries, and gaps, that were read for a stream of so many pings. */
+  onRead?: (stream: StreamIdentity, rows: number, pings: number) => void;
+  /** Asked for each stream before each transaction; what it answers true for is left undone. */
+  leavesOut?: (stream: StreamIdentity) => boolean;
 }
 
 /** The part of a stream's work that falls into one month. */
@@ -85,7 +89,10 @@ export async function* mergePieces(
   work: readonly StreamWork[],
 ): AsyncGenerator<MergeOutcome, void> {
   const todo: (readonly StreamWork[])[] = [work];
-  for (let piece = todo.pop(); piece; piece = todo.pop()) {
+  const { leavesOut } = options;
+  for (let next = todo.pop(); next; next = todo.pop()) {
+    const piece = leavesOut ? next.filter(({ stream }) => !leavesOut(stream)) : next;
+    if (piece.length === 0) continue;
     let outcome = await mergePiece(options, piece, options.maxRows ?? maxRows);
     if (!outcome) {
       const halves = halvesOf(piece);
@@ -176,7 +183,7 @@ async function mergeLocked(
   months: ReadonlyMap<Month, Part[]>,
   limit: number,
 ) {
-  const { outbox, usageCodec, now = Date.now } = options;
+  const { outbox, usageCodec, now = Date.now, onRead } = options;
   const nowMicros = now() * 1000;
   const reached = new Map<number, number>();
   const events = new Map<string, { organizationId: string; userId: string; entries: UsageEntryState[] }>();
@@ -186,11 +193,15 @@ async function mergeLocked(
   for (const [month, parts] of months) {
     const wanted = parts.map(({ work, locked, windows }) => ({ stream: work.stream, streamId: locked.id, windows }));
     const states = await readNeighbourhoods(client, month, wanted, limit);
+    const [only] = parts;
+    if (!states && only && parts.length === 1) onRead?.(only.work.stream, limit, only.pings.length);
     if (!states) return undefined;
     const write = noWrites();
     writes.set(month, write);
     for (const [i, { work, locked, pings }] of parts.entries()) {
-      const changes = fold(states[i]!, pings, bridgeOf(work.stream.source));
+      const state = states[i]!;
+      onRead?.(work.stream, state.entries.length + state.gaps.length, pings.length);
+      const changes = fold(state, pings, bridgeOf(work.stream.source));
       collectGaps(write, changes, locked.id);
       if (changes.added.length + changes.changed.length + changes.removed.length === 0) continue;
       const version = Math.max(locked.lastVersion + 1, nowMicros);
