@@ -143,7 +143,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
       accounts = made.slice(0, users);
       hostileAccounts = made.slice(users);
       if (options.siege) {
-        const more = wantedAccounts(new Array<number>(attackersNeeded).fill(1), seed, `${runId}-siege`, 0);
+        const more = wantedAccounts(new Array<number>(attackersNeeded + 1).fill(1), seed, `${runId}-siege`, 0);
         attackers = await registerAccounts(ctx, more);
       }
     }
@@ -218,8 +218,9 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
       : undefined;
   const ticker = setInterval(() => print(line(driver.pending())), 1000);
   const waits = { calm: createLatency(), besieged: createLatency() };
-  const bystanders = bystandersOf(accounts[0]!, { client, origins });
-  const siege = options.siege ? startSiege({ origins, attackers, bystanders, complain }) : undefined;
+  const stranger = attackers.at(-1);
+  const bystanders = stranger ? bystandersOf(accounts[0]!, stranger, { client, origins }) : [];
+  const siege = stranger ? startSiege({ origins, attackers, bystanders, complain }) : undefined;
   if (siege) stats.phase = waits.calm;
   let siegeResult: SiegeResult | undefined;
   try {

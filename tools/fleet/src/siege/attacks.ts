@@ -157,6 +157,25 @@ export const attacks: readonly Attack[] = [
     answers: /^202$/,
   },
   {
+    name: 'days over what is full, again and again',
+    by: 4,
+    parallel: 2,
+    everyMs: 100,
+    origin: ({ ingest }) => ingest[0]!,
+    shot(attacker, n) {
+      const from = Date.now() - 10 * dayMs;
+      const device = { deviceId: 'full' };
+      // They say nothing new: to see that takes a look at all that is there.
+      if (n > 25) return pings(attacker, [ping(from, from + dayMs, { app: 'zzz', ...device })]);
+      const items = Array.from({ length: 1_000 }, (_, i) => {
+        const at = from + (n * 1_000 + i) * 2_000;
+        return ping(at, at + 1_000, { app: `app ${i % 7}`, ...device });
+      });
+      return pings(attacker, items);
+    },
+    answers: /^202$/,
+  },
+  {
     name: 'kilobytes that are megabytes',
     by: 5,
     parallel: 4,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account } from '../accounts.ts';
 import { type HttpClient, isTemporary, type Outgoing, sendUntilAnswered } from '../client.ts';
 import type { Origins } from '../options.ts';
@@ -7,9 +8,17 @@ import type { Bystander } from './siege.ts';
 /** As long as anybody would wait for a page. */
 const patienceMs = 60_000;
 
-/** What the others do all along: read, log in, and set up a new agent. A refusal for now is asked again, and waited for. */
+/** How soon a list is looked at again. */
+const lookAgainMs = 20;
+
+/**
+ * What the others do all along: read, log in, set up a new agent, and look for what they did last. A refusal for now is
+ * asked again, and waited for.
+ * @param stranger whose pings are in no ledger.
+ */
 export function bystandersOf(
   account: Account,
+  stranger: Account,
   { client, origins }: { client: HttpClient; origins: Origins },
 ): Bystander[] {
   async function ask(origin: string, outgoing: Outgoing, status: number): Promise<string> {
@@ -61,6 +70,30 @@ export function bystandersOf(
       },
     },
   ];
+  const device = stranger.devices[0];
+  if (device) {
+    bystanders.push({
+      name: 'a ping, until the list has it',
+      everyMs: 500,
+      act: async () => {
+        const app = randomUUID();
+        const at = new Date().toISOString();
+        const body = JSON.stringify({ id: app, startedAt: at, endedAt: at, app });
+        const headers = { ...as(device.agentKey), ...json };
+        await ask(origins.ingest[0]!, { method: 'POST', path: '/api/v1/pings', headers, body }, 202);
+        const end = new Date(Date.parse(at) + 1_000).toISOString();
+        const list = {
+          method: 'GET' as const,
+          path: `/api/v1/usage?from=${at}&to=${end}`,
+          headers: as(stranger.bearer),
+        };
+        for (const deadline = Date.now() + patienceMs; !(await ask(origins.usage, list, 200)).includes(app); ) {
+          if (Date.now() > deadline) throw new Error(`a ping is not in the list after ${patienceMs / 1_000} s`);
+          await sleep(lookAgainMs);
+        }
+      },
+    });
+  }
   if (account.login) {
     const body = JSON.stringify(account.login);
     const login: Outgoing = { method: 'POST', path: '/api/v1/auth/login', headers: json, body };
