@@ -135,6 +135,47 @@ describe('links of a folder', () => {
   });
   const linkTo = async (key: string): Promise<string> => publicUrl + (await store.signedGet(key, minute));
 
+  test('whoever stops reading is cut off, whoever reads is not', async () => {
+    // More than the buffers of both sides take.
+    const body = randomBytes(48_000_000);
+    await store.put('x', body, png);
+    const impatient = openObjectStore(`file:${folder}`, {
+      log,
+      metrics: createMetrics(),
+      signingSecret: 's',
+      readGraceMs: 200,
+    });
+    lifecycle.onClose('store', () => impatient.close());
+    const service = { name: 'objects', routes: [], rawRoutes: [...impatient.routes], checks: {} };
+    const { port: other } = await serve({
+      services: [service],
+      lifecycle,
+      log,
+      metrics: createMetrics(),
+      host: '127.0.0.1',
+      port: 0,
+    });
+    const link = await impatient.signedGet('x', minute);
+    const stopped = connect(other, '127.0.0.1');
+    stopped.write(`GET ${link} HTTP/1.1\r\nhost: x\r\n\r\n`);
+    await new Promise((resolve) => stopped.once('readable', resolve));
+    // Only what waits in buffers still comes when it reads on.
+    const slow = await fetch(`http://127.0.0.1:${other}${link}`);
+    let read = 0;
+    for await (const part of slow.body!) {
+      read += part.length;
+      if (read % 7 === 0) await wait(5);
+    }
+    expect(read).toBe(body.length);
+    let came = 0;
+    stopped.on('data', (part) => {
+      came += part.length;
+    });
+    stopped.on('error', () => {});
+    await new Promise((resolve) => stopped.once('close', resolve));
+    expect(came).toBeLessThan(body.length);
+  });
+
   test('begin with /objects/ where no origin was given', async () => {
     expect(await store.signedGet('a/b', minute)).toMatch(/^\/objects\/a\/b\?expires=\d+&signature=[\w-]{43}$/);
   });

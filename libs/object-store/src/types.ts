@@ -25,6 +25,8 @@ export interface ObjectStoreOptions {
     /** Ends it for others' sake; false when it is over. */
     giveUp: (error: Error) => boolean;
   }) => () => void;
+  /** Over how long `routes` measure whether whoever reads an object is too slow, in ms; 10,000 unless said. */
+  readGraceMs?: number;
   /** How long S3 may be silent within one attempt of a call, in ms; 10,000 unless said. */
   timeoutMs?: number;
 }

@@ -117,7 +117,7 @@ export function openFolder(root: string, reserveBytes: number, options: ObjectSt
     },
     close: () => clearInterval(removing),
   };
-  return createStore(driver, options, signer && ((store) => createRoutes(store, signer, options.admit)));
+  return createStore(driver, options, signer && ((store) => createRoutes(store, signer, options)));
 }
 
 /** What puts left that a crash ended. */

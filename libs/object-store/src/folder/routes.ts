@@ -22,7 +22,7 @@ const shown = /^image\/(jpeg|png|webp|avif|gif)$/;
 export const createRoutes = (
   store: Parameters<MakeRoutes>[0],
   signer: Signer,
-  admit: NonNullable<ObjectStoreOptions['admit']> = () => () => {},
+  { admit = () => () => {}, readGraceMs = 10_000 }: Pick<ObjectStoreOptions, 'admit' | 'readGraceMs'>,
 ): RawRoute[] => [
   {
     spec: {
@@ -55,12 +55,17 @@ export const createRoutes = (
         'cross-origin-resource-policy': 'cross-origin',
         'referrer-policy': 'no-referrer',
       });
-      await pipeline(body, res).catch((error: unknown) => {
+      const unwatch = endWhereTooSlow(res, readGraceMs);
+      try {
+        await pipeline(body, res);
+      } catch (error) {
         // Where the client was gone before it began, the pipeline leaves what it was to read from open.
         body.destroy();
         // Ours to tell where the store broke off; a client that went away is nothing.
         if (error instanceof AppError) throw error;
-      });
+      } finally {
+        unwatch();
+      }
     },
   },
   {
@@ -99,6 +104,20 @@ export const createRoutes = (
     },
   },
 ];
+
+/** Bytes a second at which an object has to be read, as bodies have to come. */
+const minReadRate = 1_024;
+
+/** Ends an answer that is read more slowly than that, over each such time: it holds an open file. */
+function endWhereTooSlow(res: ServerResponse, graceMs: number): () => void {
+  let before = res.socket?.bytesWritten ?? 0;
+  const timer = setInterval(() => {
+    const now = res.socket?.bytesWritten ?? 0;
+    if (now - before < (minReadRate * graceMs) / 1_000) res.destroy();
+    before = now;
+  }, graceMs);
+  return () => clearInterval(timer);
+}
 
 function end(stream: IncomingMessage | ServerResponse, error?: Error): boolean {
   if (stream.destroyed) return false;
