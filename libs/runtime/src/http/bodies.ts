@@ -65,6 +65,8 @@ export function createBodies(options: { metrics: Metrics; graceMs?: number | und
       body.startedAt = body.seenAt = now;
       body.bytesBefore = body.seenBytes = body.req.socket.bytesRead;
       unfinished.add(body);
+      // It may come a moment later, and nothing of the request is kept then.
+      body.req.once('close', () => unfinished.delete(body));
     }
     fresh = [];
     if (unfinished.size > 0 && !timer) {
