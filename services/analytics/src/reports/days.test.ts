@@ -87,3 +87,17 @@ test('countDays', () => {
   expect(countDays('2026-01-01', '2026-01-01')).toBe(1);
   expect(countDays('2026-01-02', '2026-01-01')).toBe(0);
 });
+
+test('days that were worked out before are the same', () => {
+  const known = new Map<string, number>();
+  for (const zone of ['Europe/Berlin', 'America/Sao_Paulo', 'UTC']) {
+    for (const [from, to] of [
+      ['2018-02-10', '2018-02-20'],
+      ['2018-02-15', '2018-11-10'],
+      ['2018-01-01', '2018-12-31'],
+    ] as const) {
+      expect(localDays(from, to, zone, known)).toEqual(localDays(from, to, zone));
+    }
+  }
+  expect(known.size).toBe(3 * 366);
+});

@@ -14,18 +14,36 @@ const farthest = 16 * hour;
 /** The number of calendar days from one date to another, both included; below 1 when they are reversed. */
 export const countDays = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / day + 1;
 
+/** First instants of days in zones that were worked out before. */
+export type KnownDays = Map<string, number>;
+
+/** Some 250 years of days: a report of a year asks for 366, and working out one takes as long as reading some rows. */
+const maxKnown = 100_000;
+
 /**
  * The local days from `from` to `to`, both included, that follow each other without gap or overlap. A day begins at
  * its first instant, the first at which the local calendar shows that date or a later one: not midnight where clocks
  * jump over it, and not again where they are set back past it.
  * @param zone an IANA zone; its rules come from the runtime's ICU.
+ * @param known asked before anything is worked out, and added to; emptied when it is full.
  */
-export function localDays(from: string, to: string, zone: string): LocalDay[] {
-  const offset = zoneOffset(zone);
+export function localDays(from: string, to: string, zone: string, known: KnownDays = new Map()): LocalDay[] {
+  let offset: ReturnType<typeof zoneOffset> | undefined;
+  const beginOf = (midnight: number): number => {
+    const name = `${zone} ${midnight}`;
+    let instant = known.get(name);
+    if (instant === undefined) {
+      offset ??= zoneOffset(zone);
+      instant = firstInstant(midnight, offset);
+      if (known.size >= maxKnown) known.clear();
+      known.set(name, instant);
+    }
+    return instant;
+  };
   const days: LocalDay[] = [];
-  let start = firstInstant(Date.parse(from), offset);
+  let start = beginOf(Date.parse(from));
   for (let midnight = Date.parse(from); midnight <= Date.parse(to); midnight += day) {
-    const end = firstInstant(midnight + day, offset);
+    const end = beginOf(midnight + day);
     days.push({ date: new Date(midnight).toISOString().slice(0, 10), start, end });
     start = end;
   }

@@ -1,6 +1,6 @@
 import type { ClickHouse } from '@worktide/clickhouse';
 import type { DailyReport, KeyedReport } from '@worktide/schemas';
-import { localDays } from './days.ts';
+import { type KnownDays, localDays } from './days.ts';
 import { byKey, byUserAndDay, type IntervalScope } from './intervals.ts';
 import { reportSettings } from './settings.ts';
 
@@ -43,6 +43,7 @@ const seconds = (ms: number): number => Math.round(ms / 1000);
 export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'query'> }): Reports {
   const query = <T>({ sql, params }: { sql: string; params: Record<string, unknown> }, signal?: AbortSignal) =>
     clickhouse.query<T>(sql, { params, settings: reportSettings, ...(signal ? { signal } : {}) });
+  const known: KnownDays = new Map();
 
   async function keyed<K extends 'app' | 'host'>(
     column: K,
@@ -51,7 +52,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     signal?: AbortSignal,
   ): Promise<KeyedReport<K>> {
     const { organizationId, userId, timezone } = subject;
-    const days = localDays(date, date, timezone);
+    const days = localDays(date, date, timezone, known);
     const scope = { organizationId, userIds: [userId], days };
     const rows = hasTime(scope)
       ? await query<{ key: string; isTotal: number; activeMs: number }>(byKey(scope, column, maxItems), signal)
@@ -71,7 +72,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     to: string,
     signal?: AbortSignal,
   ): Promise<UserDay[]> {
-    const scope = { ...who, days: localDays(from, to, timezone) };
+    const scope = { ...who, days: localDays(from, to, timezone, known) };
     if (!hasTime(scope)) return [];
     const dates = new Map(scope.days.filter(({ start, end }) => start < end).map(({ start, date }) => [start, date]));
     const rows = await query<{ userId: string; day: number; workMs: number; activeMs: number }>(
@@ -89,7 +90,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
       const scope = { organizationId, userIds: [userId], timezone };
       const found = new Map((await userDays(scope, from, to, signal)).map((row) => [row.date, row]));
       return {
-        items: localDays(from, to, timezone).map(({ date }) => {
+        items: localDays(from, to, timezone, known).map(({ date }) => {
           const { workMs, activeMs } = found.get(date) ?? { workMs: 0, activeMs: 0 };
           const [workSeconds, activeSeconds] = [seconds(workMs), seconds(activeMs)];
           return {
