@@ -92,7 +92,10 @@ export function handlerOf(
     try {
       const caller = await admit(req, res);
       atWork.aborters.add(aborter);
-      res.once('close', () => aborter.abort());
+      // Not of one that was answered: nothing waits for it, and each abort makes an error.
+      res.once('close', () => {
+        if (!res.writableFinished) aborter.abort();
+      });
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
           reject(new AppError('TIMEOUT', 'The answer took too long.', { statusCode: 503, retryAfterSeconds: 5 }));
