@@ -1,4 +1,4 @@
-import { describeError, type Lifecycle, type Logger, type Metrics, sleep, unavailable } from '@worktide/runtime';
+import { describeError, type Lifecycle, type Logger, type Metrics, unavailable } from '@worktide/runtime';
 import type { AuthClient, Revocation } from './auth-client.ts';
 
 export interface Feed {
@@ -27,7 +27,6 @@ export function followRevocations(options: {
 }): Feed {
   const { auth, apply, log, lifecycle, pollMs } = options;
   const age = options.metrics.gauge('worktide_identity_feed_age_seconds', 'Time since revocations were last read');
-  const stop = new AbortController();
   let cursor: string | undefined;
   let lastAt: number | undefined;
   let failure: unknown;
@@ -36,36 +35,30 @@ export function followRevocations(options: {
     becameReady = resolve;
   });
 
-  async function run(): Promise<void> {
-    let warned = false;
-    let since = performance.now();
-    while (!stop.signal.aborted) {
-      try {
-        const answer = await auth.revocations(cursor);
-        apply(answer.items);
-        cursor = answer.cursor;
-        lastAt = since = performance.now();
-        failure = undefined;
-        becameReady();
-        if (warned) log.info('identity: revocations are read again');
-        warned = false;
-      } catch (error) {
-        failure = error;
-        if (!warned && performance.now() - since > staleAfterMs) {
-          warned = true;
-          log.warn({ err: error }, `identity: revocations cannot be read: ${describeError(error)}`);
-        }
+  let warned = false;
+  let since = performance.now();
+  /** Tells of failures by itself, later than others. */
+  async function read(): Promise<void> {
+    try {
+      const answer = await auth.revocations(cursor);
+      apply(answer.items);
+      cursor = answer.cursor;
+      lastAt = since = performance.now();
+      failure = undefined;
+      becameReady();
+      if (warned) log.info('identity: revocations are read again');
+      warned = false;
+    } catch (error) {
+      failure = error;
+      if (!warned && performance.now() - since > staleAfterMs) {
+        warned = true;
+        log.warn({ err: error }, `identity: revocations cannot be read: ${describeError(error)}`);
       }
-      age.set((performance.now() - since) / 1000);
-      await sleep(lastAt === undefined ? Math.min(firstPollMs, pollMs) : pollMs, stop.signal);
     }
+    age.set((performance.now() - since) / 1000);
   }
-
-  const running = run();
-  lifecycle.onClose('identity', async () => {
-    stop.abort();
-    await running;
-  });
+  const everyMs = (): number => (lastAt === undefined ? Math.min(firstPollMs, pollMs) : pollMs);
+  lifecycle.every('identity', { everyMs }, read);
 
   return {
     ready() {

@@ -131,13 +131,11 @@ export function createIdentity(options: IdentityOptions): Identity {
       .catch((error: unknown) => log.warn({ err: error }, `identity: no pushes: ${describeError(error)}`));
   }
 
-  const pruning = setInterval(() => {
+  lifecycle.every('identity pruning', { everyMs: pruneMs, first: 'later' }, () => {
     revocations.prune(Date.now());
     remembered.set({ kind: 'token' }, tokens.size);
     remembered.set({ kind: 'agent-key' }, agentKeys.size);
-  }, pruneMs);
-  pruning.unref();
-  lifecycle.onClose('identity pruning', () => clearInterval(pruning));
+  });
 
   async function verify(token: string, key: string): Promise<Caller> {
     await feed.ready();

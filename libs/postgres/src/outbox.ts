@@ -243,26 +243,20 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
   }
 
-  async function sweepForEver(): Promise<void> {
-    for (let failures = 0; !stop.signal.aborted; ) {
-      try {
-        const swept = await sweep();
-        if (swept > 0) log.info({ schema, rows: swept }, 'outbox: published what was left behind');
-        failures = 0;
-      } catch (error) {
-        if (failures++ === 0) log.warn({ err: error, schema }, `outbox: sweep failed: ${describeError(error)}`);
-      }
-      await sleep(failures === 0 ? graceMs : backoffMs(failures, 200, graceMs), stop.signal);
-    }
-  }
-
   // The first sweep starts at once: it drains what was left before this start.
-  const sweeping = sweepForEver();
+  const sweeping = lifecycle.every(
+    `outbox sweep ${schema}`,
+    { everyMs: graceMs, retryMs: (failures) => backoffMs(failures, 200, graceMs) },
+    async () => {
+      const swept = await sweep();
+      if (swept > 0) log.info({ schema, rows: swept }, 'outbox: published what was left behind');
+    },
+  );
   lifecycle.onClose(`outbox ${schema}`, async () => {
     const deadline = Date.now() + closeGraceMs;
     while (unpublished.size > 0 && failure === undefined && Date.now() < deadline) await sleep(20);
     stop.abort();
-    await sweeping;
+    await sweeping.stop();
     // Not needed for correctness: a clean stop leaves a clean table, so the next start publishes nothing twice.
     await deleteRowsOf(pool, [...published]).catch(() => {});
   });

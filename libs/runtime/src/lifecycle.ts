@@ -1,5 +1,7 @@
 import { AppError, describeError } from './errors.ts';
+import { type EveryOptions, type Loop, type Pass, startLoop } from './every.ts';
 import type { Logger } from './log.ts';
+import { sleep } from './sleep.ts';
 
 /** What a closer is told of the time it has. */
 export interface Closing {
@@ -27,6 +29,12 @@ export interface Lifecycle {
    * the closers run already runs at once.
    */
   onClose(name: string, close: (closing: Closing) => unknown | Promise<unknown>, options?: CloserOptions): void;
+  /**
+   * Does something again and again until its turn to close comes: then no further pass begins, and the present one is
+   * waited for. A pass that fails is tried again; the first failure of a row is one line in the log, and so is its end.
+   * @param name in log lines and of the closer.
+   */
+  every(name: string, options: EveryOptions, pass: Pass): Loop;
   /** Reports that a part which should have run for ever has ended: the process closes and exits 1. */
   fail(error: unknown): void;
   /** Aborted when closing begins: stop taking new work, and stop starting. */
@@ -49,9 +57,10 @@ const leftBehind = Symbol('left behind');
 
 /**
  * @param deadlineMs how long all closers together may take (default 15 s, below the 30 s that Kubernetes grants).
+ * @param pause how `every` waits, for tests.
  */
-export function createLifecycle(options: { log: Logger; deadlineMs?: number }): Lifecycle {
-  const { log, deadlineMs = 15_000 } = options;
+export function createLifecycle(options: { log: Logger; deadlineMs?: number; pause?: typeof sleep }): Lifecycle {
+  const { log, deadlineMs = 15_000, pause = sleep } = options;
   /** What each closer has, however late it comes, and what one has to end once its signal is aborted. */
   const leastMs = Math.min(200, deadlineMs / 10);
   const closers: Closer[] = [];
@@ -104,12 +113,24 @@ export function createLifecycle(options: { log: Logger; deadlineMs?: number }): 
     return clean;
   }
 
+  const onClose: Lifecycle['onClose'] = (name, close, { share = 0.5, extraMs = 0 } = {}) => {
+    const closer = { name, close, share, extraMs };
+    if (!running) return void closers.push(closer);
+    const ending = runCloser(closer).finally(() => late.delete(ending));
+    late.add(ending);
+  };
+
   return {
-    onClose(name, close, { share = 0.5, extraMs = 0 } = {}) {
-      const closer = { name, close, share, extraMs };
-      if (!running) return void closers.push(closer);
-      const ending = runCloser(closer).finally(() => late.delete(ending));
-      late.add(ending);
+    onClose,
+    every(name, options, pass) {
+      const loop = startLoop(name, options, pass, { log, pause });
+      onClose(name, async () => {
+        const over = new AbortController();
+        const { graceMs } = options;
+        await Promise.race([loop.stop(), ...(graceMs === undefined ? [] : [pause(graceMs, over.signal)])]);
+        over.abort();
+      });
+      return loop;
     },
     fail(error) {
       log.error({ err: error }, `stopping: ${describeError(error)}`);

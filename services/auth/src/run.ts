@@ -2,15 +2,7 @@ import { createAudit } from '@worktide/audit';
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
-import {
-  describeError,
-  type Lifecycle,
-  type Logger,
-  type Metrics,
-  type Service,
-  sleep,
-  startUntilDone,
-} from '@worktide/runtime';
+import { type Lifecycle, type Logger, type Metrics, type Service, startUntilDone } from '@worktide/runtime';
 import { openSchemaRegistry } from '@worktide/schemas';
 import { sweepAddresses } from './accounts/addresses.ts';
 import { createAttempts } from './accounts/attempts.ts';
@@ -103,19 +95,7 @@ export async function run(
 
   startUntilDone('one form of addresses', (signal) => sweepAddresses(pool, { log, signal }), { lifecycle, log });
 
-  const stop = new AbortController();
-  const pruning = (async () => {
-    while (!stop.signal.aborted) {
-      await Promise.all(prunings.map((prune) => prune(pool))).catch((error: unknown) =>
-        log.warn({ err: error }, `pruning failed: ${describeError(error)}`),
-      );
-      await sleep(pruneEveryMs, stop.signal);
-    }
-  })();
-  lifecycle.onClose('auth pruning', async () => {
-    stop.abort();
-    await pruning;
-  });
+  lifecycle.every('auth pruning', { everyMs: pruneEveryMs }, () => Promise.all(prunings.map((prune) => prune(pool))));
 
   return {
     name: serviceName,

@@ -9,8 +9,8 @@ import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { openPictures } from './picture/index.ts';
 import { screenshotRoutes } from './screenshots/routes.ts';
-import { countStoredForEver, createStoredBytes } from './stored/stored.ts';
-import { createSweeper, sweepForEver } from './sweep/sweeper.ts';
+import { createStoredBytes, storedPass } from './stored/stored.ts';
+import { createSweeper } from './sweep/sweeper.ts';
 import { consumeUploads } from './uploads/consume.ts';
 import { workMetrics } from './work/metrics.ts';
 import { createWork } from './work/work-on.ts';
@@ -20,6 +20,8 @@ export const serviceName = 'screenshot-processor';
 
 /** Four statements of requests at a time, of one organisation two; two connections to cancel what nobody waits for. */
 const requestConnections = 6;
+/** Every few minutes; replicas that were started together part ways. */
+const sweeping = { everyMs: () => 180_000 * (0.75 + Math.random() / 2), first: 'later' } as const;
 
 /**
  * Blurs screenshots, keeps them and shows them.
@@ -89,8 +91,9 @@ export async function run(
   const consumer = await consumeUploads({ pool, eventLog, uploadsCodec, store, onAdded: wake, log, metrics });
   lifecycle.onClose('screenshots consumer', () => consumer.close());
   const lag = (): Promise<number> => consumer.lag();
-  sweepForEver(createSweeper({ ...settling, store, identity, lag, onDeleted: wake, log, metrics }), { lifecycle });
-  countStoredForEver(createStoredBytes({ pool, keyValue, metrics }), { lifecycle, log });
+  const sweep = createSweeper({ ...settling, store, identity, lag, onDeleted: wake, log, metrics });
+  lifecycle.every('screenshot sweeper', sweeping, sweep);
+  lifecycle.every('stored bytes', { everyMs: 15_000 }, storedPass(createStoredBytes({ pool, keyValue, metrics })));
 
   return {
     name: serviceName,

@@ -3,20 +3,11 @@ import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
-import {
-  createTurns,
-  describeError,
-  type Lifecycle,
-  type Logger,
-  type Metrics,
-  type Service,
-  sleep,
-} from '@worktide/runtime';
+import { backoffMs, createTurns, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { consumePings } from './pings/consume.ts';
-import { eraseForEver } from './store/erase-for-ever.ts';
-import { createEraser } from './store/eraser.ts';
+import { createEraser, erasePass } from './store/eraser.ts';
 import type { MergeOptions } from './store/merge.ts';
 import { createPartitions } from './store/partitions.ts';
 import { usageRoutes } from './usage/routes.ts';
@@ -33,8 +24,12 @@ const listTurns = {
   maxWaitingEach: 30,
   maxWaitMs: 5_000,
 };
-const maintenanceMs = 60_000;
-const maintenanceRetryMs = 5_000;
+const maintenance = { everyMs: 60_000, retryMs: 5_000 };
+/**
+ * What another process recorded, or a dead one left, is seen so soon. Closing does not wait: what the log does not take
+ * now is published later.
+ */
+const erasing = { everyMs: 5_000, retryMs: (failures: number) => backoffMs(failures, 200, 10_000), graceMs: 0 };
 
 /**
  * Merges pings into usage entries and lists or erases them.
@@ -93,9 +88,9 @@ export async function run(
   });
 
   const merge: MergeOptions = { pool, partitions, outbox, usageCodec };
-  maintainForEver(() => partitions.maintain(), deps);
+  lifecycle.every('maintenance', maintenance, () => partitions.maintain());
   const eraser = createEraser({ ...merge, pool: erasePool, metrics });
-  const onErasure = eraseForEver(eraser, deps);
+  const { wake: onErasure } = lifecycle.every('eraser', erasing, erasePass(eraser));
 
   const consumers = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
   lifecycle.onClose('pings consumers', () => Promise.all(consumers.map((consumer) => consumer.close())));
@@ -126,28 +121,4 @@ export async function run(
     authenticate: identity.authenticate,
     ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
   };
-}
-
-/** Runs `work` now and every minute, sooner after a failure, until the process closes. */
-function maintainForEver(
-  work: () => Promise<unknown>,
-  { lifecycle, log }: { lifecycle: Lifecycle; log: Logger },
-): void {
-  const stop = new AbortController();
-  const running = (async () => {
-    while (!stop.signal.aborted) {
-      let pause = maintenanceMs;
-      try {
-        await work();
-      } catch (error) {
-        log.warn({ err: error }, `maintenance failed: ${describeError(error)}`);
-        pause = maintenanceRetryMs;
-      }
-      await sleep(pause, stop.signal);
-    }
-  })();
-  lifecycle.onClose('maintenance', () => {
-    stop.abort();
-    return running;
-  });
 }

@@ -67,8 +67,7 @@ export async function watchDisk(
   }
 
   await look();
-  const timer = setInterval(() => void look(), everyMs);
-  lifecycle.onClose('disk', () => clearInterval(timer));
+  lifecycle.every('disk', { everyMs, first: 'later' }, look);
 
   return {
     floorBytes,

@@ -1,5 +1,5 @@
 import type { Pool } from '@worktide/postgres';
-import { backoffMs, describeError, type Lifecycle, type Logger, type Metrics, sleep } from '@worktide/runtime';
+import { backoffMs, describeError, type Lifecycle, type Logger, type Metrics } from '@worktide/runtime';
 import type { Act } from '../action.ts';
 import { queueRequestedResets } from '../password-change/forgot.ts';
 import { type Letter, writeLetter } from './letters.ts';
@@ -40,14 +40,11 @@ const closeGraceMs = 5_000;
 export function startMailer(options: MailerOptions): Mailer {
   const { pool, act, transport, publicUrl, log, lifecycle, pollMs = 2_000 } = options;
   const metrics = mailMetrics(options.metrics);
-  let stopped = false;
-  let woken = false;
-  let nap = new AbortController();
   if (!transport) log.warn('SMTP_URL is not set: mails wait in the queue, and are thrown away after two days');
 
-  async function pass(): Promise<void> {
-    while (!stopped && (await queueRequestedResets(act)) > 0);
-    while (transport && !stopped) {
+  async function pass(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && (await queueRequestedResets(act)) > 0);
+    while (transport && !signal.aborted) {
       const mails = await claimMails(pool, batch);
       await Promise.all(mails.map((mail) => deliver(transport, mail)));
       if (mails.length === 0) break;
@@ -95,37 +92,7 @@ export function startMailer(options: MailerOptions): Mailer {
     await postponeMail(pool, mail, backoffMs(mail.attempts - 1, baseBackoffMs, maxBackoffMs));
   }
 
-  async function run(): Promise<void> {
-    for (let failing = false; !stopped; ) {
-      woken = false;
-      try {
-        await pass();
-        failing = false;
-      } catch (error) {
-        if (!failing && !stopped) log.warn({ err: error }, `mails cannot be looked at: ${describeError(error)}`);
-        failing = true;
-      }
-      nap = new AbortController();
-      // What was said while it worked may have come too late for this pass. Not so while all fails: that would spin.
-      if (!stopped && (!woken || failing)) await sleep(pollMs, nap.signal);
-    }
-  }
-
-  const running = run();
-  lifecycle.onClose('auth mails', async () => {
-    stopped = true;
-    nap.abort();
-    const grace = new AbortController();
-    await Promise.race([running, sleep(closeGraceMs, grace.signal)]);
-    grace.abort();
-  });
-
-  return {
-    wake() {
-      woken = true;
-      nap.abort();
-    },
-  };
+  return lifecycle.every('auth mails', { everyMs: pollMs, graceMs: closeGraceMs }, pass);
 }
 
 function mailMetrics(metrics: Metrics) {

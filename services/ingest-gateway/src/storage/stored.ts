@@ -100,11 +100,8 @@ export function createStored({
       .catch((err: unknown) => log.debug({ err }, `stored pings not added up: ${describeError(err)}`));
     return flushing;
   }
-  const timer = setInterval(flushInTurn, flushEveryMs);
-  lifecycle.onClose('stored pings', () => {
-    clearInterval(timer);
-    return flushInTurn();
-  });
+  lifecycle.onClose('last stored pings', flushInTurn);
+  lifecycle.every('stored pings', { everyMs: flushEveryMs, first: 'later' }, flushInTurn);
 
   const screenshots = new Map<string, { at: number; bytes: number }>();
   async function screenshotsOf(organizationId: string): Promise<number> {

@@ -1,6 +1,6 @@
 import type { KeyValue } from '@worktide/key-value';
 import { type Pool, type Queryable, transaction } from '@worktide/postgres';
-import { describeError, type Lifecycle, type Logger, type Metrics, sleep } from '@worktide/runtime';
+import type { Metrics } from '@worktide/runtime';
 import { storedScreenshotsKey, storedTtlMs } from '@worktide/schemas';
 
 const organizationsAtOnce = 500;
@@ -72,31 +72,13 @@ export function createStoredBytes({ pool, keyValue, metrics }: StoredOptions): S
   };
 }
 
-/**
- * Tells what has changed every few seconds until the process closes, and all at a start and each hour; what fails is tried
- * again in the next pass.
- */
-export function countStoredForEver(
-  stored: StoredBytes,
-  { lifecycle, log, everyMs = 15_000 }: { lifecycle: Lifecycle; log: Logger; everyMs?: number },
-): void {
+/** Tells what has changed, and all at a start and each hour. */
+export function storedPass(stored: StoredBytes): () => Promise<void> {
   let allToldAt = Number.NEGATIVE_INFINITY;
-  async function pass(): Promise<void> {
+  return async () => {
     await stored.tellChanged();
     if (performance.now() - allToldAt < allEveryMs) return;
     await stored.tellAll();
     allToldAt = performance.now();
-  }
-
-  const stop = new AbortController();
-  const running = (async () => {
-    while (!stop.signal.aborted) {
-      await pass().catch((err: unknown) => log.debug({ err }, `stored bytes not counted: ${describeError(err)}`));
-      await sleep(everyMs, stop.signal);
-    }
-  })();
-  lifecycle.onClose('stored bytes', () => {
-    stop.abort();
-    return running;
-  });
+  };
 }

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '@worktide/object-store';
-import { describeError, type Lifecycle, type Logger, type Metrics, sleep } from '@worktide/runtime';
+import { describeError, type Logger, type Metrics } from '@worktide/runtime';
 import { createWalk, objectRules } from './objects.ts';
 import { createLossFinder, createRetention, forgetDeleted, type RowRulesOptions } from './rows.ts';
 
@@ -76,24 +76,4 @@ export function createSweeper(options: SweeperOptions) {
     });
     await attempt('deleted rows', async () => count('deleted-row', await forgetDeleted(rules, bounds.pageSize)));
   };
-}
-
-/** Runs `sweep` every few minutes, the first time after one of them, until the process closes. */
-export function sweepForEver(
-  sweep: () => Promise<void>,
-  { everyMs = 180_000, lifecycle }: { everyMs?: number; lifecycle: Lifecycle },
-): void {
-  const stop = new AbortController();
-  const running = (async () => {
-    for (;;) {
-      // Replicas started together part ways.
-      await sleep(everyMs * (0.75 + Math.random() / 2), stop.signal);
-      if (stop.signal.aborted) return;
-      await sweep();
-    }
-  })();
-  lifecycle.onClose('screenshot sweeper', () => {
-    stop.abort();
-    return running;
-  });
 }

@@ -82,8 +82,6 @@ export function startWorkers(options: WorkersOptions): Workers {
   /** Failures since the last success: while all fails, there is no use in trying the next. */
   let troubles = 0;
   const stop = new AbortController();
-  let woken = false;
-  let nap = new AbortController();
   let measuredAt = Number.NEGATIVE_INFINITY;
   let suspectedAt = Number.NEGATIVE_INFINITY;
 
@@ -140,7 +138,8 @@ export function startWorkers(options: WorkersOptions): Workers {
     };
     turns.run(person, turn, { signal: stop.signal }).catch((error: unknown) => {
       inLine.delete(name);
-      if (!stop.signal.aborted) failedToLook(error);
+      if (stop.signal.aborted || troubles++ > 0) return;
+      log.warn({ err: error }, `screenshots cannot be looked at: ${describeError(error)}`);
     });
   }
 
@@ -160,10 +159,6 @@ export function startWorkers(options: WorkersOptions): Workers {
     alone = undefined;
   }
 
-  function failedToLook(error: unknown): void {
-    if (troubles++ === 0) log.warn({ err: error }, `screenshots cannot be looked at: ${describeError(error)}`);
-  }
-
   async function look(): Promise<void> {
     if (performance.now() - measuredAt >= measureEveryMs) {
       const { waiting, oldestSeconds } = await measureQueue(pool);
@@ -180,36 +175,26 @@ export function startWorkers(options: WorkersOptions): Workers {
     for (const person of await lookOut()) enqueue(person);
   }
 
-  async function run(): Promise<void> {
-    for (let failures = 0; !stop.signal.aborted; ) {
-      woken = false;
-      nap = new AbortController();
-      try {
-        await look();
-        failures = 0;
-      } catch (error) {
-        failures++;
-        if (!stop.signal.aborted) failedToLook(error);
-      }
-      // Not cut short by more work: that would spin.
-      if (failures > 0) await sleep(backoffMs(failures, retryMs / 2, maxRetryMs / 2), stop.signal);
-      else if (!woken && !stop.signal.aborted) await sleep(pollMs, nap.signal);
-    }
-  }
-
-  const looping = run();
+  const looking = lifecycle.every(
+    'screenshots to be done',
+    {
+      everyMs: pollMs,
+      retryMs: (failures) => backoffMs(failures, retryMs / 2, maxRetryMs / 2),
+      // The closer below has waited for it.
+      graceMs: 0,
+    },
+    () =>
+      look().catch((error: unknown) => {
+        troubles++;
+        throw error;
+      }),
+  );
   lifecycle.onClose('screenshot workers', async () => {
     stop.abort();
-    nap.abort();
     const grace = new AbortController();
-    await Promise.race([Promise.allSettled([looping, ...running]), sleep(closeGraceMs, grace.signal)]);
+    await Promise.race([Promise.allSettled([looking.stop(), ...running]), sleep(closeGraceMs, grace.signal)]);
     grace.abort();
   });
 
-  return {
-    wake() {
-      woken = true;
-      nap.abort();
-    },
-  };
+  return { wake: looking.wake };
 }

@@ -146,3 +146,14 @@ export function createEraser({ metrics, ...options }: EraserOptions): Eraser {
     },
   };
 }
+
+/** One step of working off what is recorded; what waits is measured before the first of a row. */
+export function erasePass(eraser: Eraser): () => Promise<boolean> {
+  let isMore = false;
+  return async () => {
+    if (!isMore) await eraser.measure();
+    isMore = false;
+    isMore = await eraser.step();
+    return isMore;
+  };
+}
