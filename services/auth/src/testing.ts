@@ -11,6 +11,7 @@ import {
   loadConfig,
   type Metrics,
   type Role,
+  type ServeOptions,
   serve,
   silentLogger,
   uuidv7,
@@ -58,7 +59,11 @@ export interface Running {
 }
 
 /** One process of the service; several may share a database. */
-export async function startAuth(postgresUrl: string, env: Record<string, string> = {}): Promise<Running> {
+export async function startAuth(
+  postgresUrl: string,
+  env: Record<string, string> = {},
+  options: Pick<ServeOptions, 'handlerTimeoutMs'> = {},
+): Promise<Running> {
   const folder = await mkdtemp(join(tmpdir(), 'worktide-auth-'));
   const log = silentLogger();
   const metrics = createMetrics();
@@ -92,6 +97,7 @@ export async function startAuth(postgresUrl: string, env: Record<string, string>
     log,
     metrics,
     ...httpOptions(config),
+    ...options,
   });
   const mailsTo = (address: string): Promise<ReceivedMail[]> =>
     readMails((config.SMTP_URL ?? '').slice('file:'.length), address);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
@@ -191,6 +193,97 @@ describe('a declared route', () => {
     const answer = await call('POST', '/slow');
     expect(answer.status).toBe(503);
     expect(answer.body.code).toBe('TIMEOUT');
+  });
+
+  const hangs = (): Promise<never> => new Promise(() => {});
+  const hanging: [string, Partial<Service>, Partial<Parameters<typeof route>[0]>][] = [
+    ['credential', { authenticate: hangs }, {}],
+    ['limit by address', { ipLimit: { take: hangs } }, { agents: false, access: 'public' }],
+    ['limit by user', {}, { userLimit: { take: hangs } }],
+  ];
+  test.each(hanging)(
+    'a %s that does not answer is cut with 503 TIMEOUT, and nothing is begun',
+    async (_, parts, more) => {
+      let begun = false;
+      const spec = route({
+        ...echo,
+        path: '/api/v1/slow',
+        access: 'user',
+        agents: true,
+        params: z.object({}),
+        handler: () => {
+          begun = true;
+          return { status: 200 };
+        },
+        ...more,
+      });
+      const { post, metricsText } = await start(
+        { routes: [spec], authenticate: async () => caller, ...parts },
+        { handlerTimeoutMs: 50 },
+      );
+      const answer = await post('/api/v1/slow', '{"text":"x"}');
+      expect(answer).toMatchObject({ status: 503, body: { code: 'TIMEOUT' } });
+      expect(answer.headers.get('retry-after')).toBe('5');
+      expect(begun).toBe(false);
+      // It is seen: it has not ended.
+      expect(await metricsText()).toMatch(/^worktide_http_handlers 1$/m);
+    },
+  );
+
+  test('a credential that is checked too late begins nothing; who checks it is told', async () => {
+    let begun = false;
+    let told: AbortSignal | undefined;
+    let answerLate: (who: Caller) => void = () => {};
+    const handler = () => {
+      begun = true;
+      return { status: 200 };
+    };
+    const spec = route({
+      ...echo,
+      path: '/late',
+      access: 'user',
+      agents: true,
+      body: undefined as never,
+      params: z.object({}),
+      handler,
+    });
+    const authenticate: Service['authenticate'] = (_authorization, _sender, signal) => {
+      told = signal;
+      return new Promise((resolve) => {
+        answerLate = resolve;
+      });
+    };
+    const { call, metricsText } = await start({ routes: [spec], authenticate }, { handlerTimeoutMs: 50 });
+    expect((await call('POST', '/late')).body.code).toBe('TIMEOUT');
+    expect(told?.aborted).toBe(true);
+    answerLate(caller);
+    expect(await metricsText()).toMatch(/^worktide_http_handlers 0$/m);
+    expect(begun).toBe(false);
+  });
+
+  test('the time in which a body arrives does not count', async () => {
+    let admitted: () => void = () => {};
+    const isAdmitted = new Promise<void>((resolve) => {
+      admitted = resolve;
+    });
+    const authenticate = async () => {
+      admitted();
+      return caller;
+    };
+    const spec = route({ ...echo, access: 'user', agents: true });
+    const slow = route({ ...echo, path: '/slow', body: undefined as never, params: z.object({}), handler: hangs });
+    const { port, call } = await start({ routes: [spec, slow], authenticate }, { handlerTimeoutMs: 300 });
+    const headers = { 'content-type': 'application/json', 'content-length': 12 };
+    const sending = request({ port, method: 'POST', path: '/api/v1/echo/ab', headers });
+    const answered = once(sending, 'response') as Promise<[IncomingMessage]>;
+    sending.write('{"text"');
+    await isAdmitted;
+    // Begun later, and over.
+    expect((await call('POST', '/slow')).body.code).toBe('TIMEOUT');
+    sending.end(':"x"}');
+    const [response] = await answered;
+    expect(response.statusCode).toBe(200);
+    response.resume();
   });
 });
 

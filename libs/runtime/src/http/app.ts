@@ -23,7 +23,7 @@ export interface HttpAppOptions {
   stopping: AbortSignal;
   /** How many proxies in front are trusted to have set `X-Forwarded-For`; 0 unless said. */
   trustedProxies?: number;
-  /** A handler that takes longer is answered 503 `TIMEOUT`; 30 s unless said. */
+  /** A request of a declared route that takes longer is answered 503 `TIMEOUT`, not counting its body's arrival; 30 s unless said. */
   handlerTimeoutMs?: number;
   /** A body that takes longer to arrive is answered 408 `REQUEST_TOO_SLOW` and cut; 60 s unless said. */
   bodyTimeoutMs?: number;

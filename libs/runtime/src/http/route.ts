@@ -24,8 +24,15 @@ export interface Caller {
 /** Whose share of what is looked up for strangers a request takes, as `addressGroup`. Asked only where it is needed. */
 export type Sender = () => string;
 
-/** Checks a request's credential. Throws 401 for none or a bad one, 503 where it cannot be checked now. */
-export type Authenticate = (authorization: string | undefined, sender: Sender) => Promise<Caller>;
+/**
+ * Checks a request's credential. Throws 401 for none or a bad one, 503 where it cannot be checked now.
+ * @param signal ends what is done for this request alone.
+ */
+export type Authenticate = (
+  authorization: string | undefined,
+  sender: Sender,
+  signal?: AbortSignal | undefined,
+) => Promise<Caller>;
 
 export interface RouteContext<B = unknown, Q = unknown, P = unknown> {
   req: Request;

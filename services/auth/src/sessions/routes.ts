@@ -38,7 +38,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       const owner = await ownerOfToken(pool, refreshToken, applicant);
       if (owner) return owner;
     }
-    const caller = await context.authenticate(req.headers.authorization, () => applicant.subject);
+    const caller = await context.authenticate(req.headers.authorization, () => applicant.subject, applicant.signal);
     if (caller.sessionId === undefined) throw unauthorized('An agent key has no session.');
     return { ...caller, sessionId: caller.sessionId };
   }

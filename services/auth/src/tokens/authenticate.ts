@@ -14,19 +14,19 @@ import type { SigningKeys } from './signing-keys.ts';
 export function createAuthenticate(pool: Pool, signingKeys: SigningKeys, lastSeen: LastSeen): Authenticate {
   const keys = createKeySet(() => signingKeys.published());
 
-  return async (authorization, sender) => {
+  return async (authorization, sender, signal) => {
     const credential = bearerOf(authorization);
     if (isAgentKey(credential)) {
       const hash = createHash('sha256').update(credential.toLowerCase()).digest('hex');
       const from = sender();
-      const [found] = await inTurn(pool, from, () => resolveAgentKeys(pool, [hash]));
+      const [found] = await inTurn(pool, from, () => resolveAgentKeys(pool, [hash]), signal);
       if (!found) throw unauthorized();
       lastSeen.note({ ...found, from });
       const { expiresAt: _, ...caller } = found;
       return caller;
     }
     const claims = await verifyAccessToken(credential, keys);
-    const now = await inTurn(pool, claims.org, () => currentUser(pool, claims));
+    const now = await inTurn(pool, claims.org, () => currentUser(pool, claims), signal);
     if (!now) throw unauthorized();
     lastSeen.note({ organizationId: claims.org, userId: claims.sub });
     return {
