@@ -63,6 +63,9 @@ export async function aptInstall(packages: string[], purpose: string): Promise<v
     RUNLEVEL: '1',
   };
   const wait = ['-o', 'DPkg::Lock::Timeout=300'];
-  await run('apt-get', ['update', '-q', ...wait], { env });
-  await run('apt-get', ['install', '-q', '-y', '--no-install-recommends', ...wait, ...packages], { env });
+  // The system is everybody's, whatever our own files are.
+  const apt = (...args: string[]) =>
+    run('/bin/sh', ['-c', 'umask 022; exec apt-get "$@"', 'apt-get', ...args], { env });
+  await apt('update', '-q', ...wait);
+  await apt('install', '-q', '-y', '--no-install-recommends', ...wait, ...packages);
 }

@@ -18,6 +18,7 @@ export { type RegistryOptions, startRegistry } from './engines/registry.ts';
 export { type S3Options, startS3 } from './engines/s3.ts';
 export { type BackendName, backendNames } from './names.ts';
 export { freePort } from './ports.ts';
+export { makePrivate } from './private-folder.ts';
 export { isRunning, startOf } from './processes.ts';
 export * from './service-database.ts';
 export { type SmallDisk, smallDisk } from './small-disk.ts';

@@ -5,6 +5,9 @@ import { parseArgs } from 'node:util';
 import { createLogger, runProcess } from '@worktide/runtime';
 import { startCluster } from './start.ts';
 
+// Files of the engines and services, which inherit this, are their owner's alone.
+process.umask(0o077);
+
 const usage = `npm run cluster -- [--gateways 1] [--writers 1] [--analytics 1] [--brokers 1] [--port 8080] [--data folder]
 Starts the real engines and every service as a process of its own; without --data the data goes when it ends.`;
 

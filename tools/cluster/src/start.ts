@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { migrationsFolder } from '@worktide/analytics';
@@ -7,6 +7,7 @@ import { database as authDatabase } from '@worktide/auth';
 import {
   type Engine,
   freePort,
+  makePrivate,
   startClickHouse,
   startEngine,
   startKafka,
@@ -62,6 +63,10 @@ export interface Cluster {
   registryUrl: string;
 }
 
+/** What engines and services make in the folder. */
+const ours =
+  /^(kafka|postgres|clickhouse|redis|registry|s3|mail|auth|(ingest-gateway|session-writer|workspace|screenshot-processor|analytics)-\d+)$/;
+
 /** Starts the real engines, applies migrations and topics, and starts every service as a process of its own. */
 export async function startCluster(
   options: ClusterOptions,
@@ -74,8 +79,10 @@ export async function startCluster(
     lifecycle.signal.throwIfAborted();
     options.onStep?.(text);
   };
-  await mkdir(dir, { recursive: true });
-  await chmod(dir, 0o711);
+  const open = await makePrivate(dir, (name) => ours.test(name));
+  // Also a temporary one: the user that PostgreSQL runs as has to pass through.
+  if (process.getuid?.() === 0) await chmod(dir, 0o711);
+  if (open.length > 0) log.warn({ open }, 'others may read parts of the data folder: their owner is somebody else');
 
   step('Starting Kafka, PostgreSQL, ClickHouse, Redis, S3 and the schema registry …');
   const { engines, allEngines, eventLogUrl } = await startEngines(dir, options.brokers ?? 1, lifecycle);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { startOf } from '@worktide/backends';
+import { makePrivate, startOf } from '@worktide/backends';
 import { AppError, type Lifecycle, sleep } from '@worktide/runtime';
 
 /** What is made once for a data folder and never leaves it. */
@@ -18,14 +18,20 @@ export interface DataFolder {
   secrets: Secrets;
 }
 
+const ours = new Set([
+  ...['postgres', 'clickhouse', 'log', 'objects', 'mail', 'secrets.json', 'secrets.json.new', 'owner'],
+  ...['worktide.log', 'worktide.log.1'],
+]);
+
+/** Makes the folder, or closes what an earlier version has left open. @returns what others may still read. */
+export const closeDataFolder = (folder: string): Promise<string[]> => makePrivate(folder, (name) => ours.has(name));
+
 /**
- * Takes a data folder for this process alone and reads or makes its secrets (readable by the owner only).
+ * Takes a data folder for this process alone and reads or makes its secrets.
  * @throws AppError `DATA_IN_USE` while another process has it and goes on, `DATA_UNUSABLE` where it cannot be written.
  */
 export async function openDataFolder(folder: string, lifecycle: Lifecycle): Promise<DataFolder> {
   try {
-    // Others may pass through (PostgreSQL runs as a user of its own where we are root) but not look around.
-    await mkdir(folder, { recursive: true, mode: 0o711 });
     await take(folder, lifecycle);
     return { path: folder, secrets: await readSecrets(path.join(folder, 'secrets.json')) };
   } catch (error) {

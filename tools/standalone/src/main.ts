@@ -1,4 +1,4 @@
-import { mkdir, rename, stat } from 'node:fs/promises';
+import { rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import {
   AppError,
@@ -11,10 +11,12 @@ import {
   runProcess,
 } from '@worktide/runtime';
 import { configSchema } from './config.ts';
-import { untilReleased } from './data-folder.ts';
+import { closeDataFolder, untilReleased } from './data-folder.ts';
 import { startStandalone } from './start.ts';
 import { welcome } from './welcome.ts';
 
+// Files of ours, and of the engines that we start, are their owner's alone.
+process.umask(0o077);
 keepRequestsYoung();
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -26,7 +28,6 @@ const maxLogBytes = 50_000_000;
 
 /** The log of the run before is kept, or the 50 MB before these; older ones are not. */
 async function openLogFile(folder: string): Promise<LogSink> {
-  await mkdir(folder, { recursive: true, mode: 0o711 });
   const file = path.join(folder, 'worktide.log');
   if (await stat(file).catch(() => undefined)) await rename(file, `${file}.1`);
   return openLogSink(file, { maxBytes: maxLogBytes });
@@ -36,6 +37,7 @@ try {
   const config = loadConfig(configSchema, process.env);
   // Before anything of the folder is touched, its log included, which may be another run's.
   await untilReleased(config.WORKTIDE_DATA);
+  const open = await closeDataFolder(config.WORKTIDE_DATA);
   const file = await openLogFile(config.WORKTIDE_DATA);
   // JSON lines go to the file; the terminal is for a person and shows what went wrong, in a sentence.
   const destination = {
@@ -49,6 +51,7 @@ try {
     },
   };
   const log = createLogger({ service: 'standalone', level: config.LOG_LEVEL, destination });
+  if (open.length > 0) log.warn({ open }, 'others may read parts of the data folder: their owner is somebody else');
   await runProcess(log, async (lifecycle) => {
     const started = await startStandalone(config, { lifecycle, log, env: process.env, onStep: say });
     say(welcome(started.url, config.WORKTIDE_DATA));
