@@ -203,6 +203,23 @@ test('what an organisation has stored is shown to its managers, from the upload 
   expect((await call(url, 'get', '/api/v1/organization/storage', { bearer: lin.accessToken })).status).toBe(403);
 }, 150_000);
 
+test('an organisation that says so shows employees only their own tasks, within seconds, and managers all', async () => {
+  const ada = await register(product.url);
+  const lin = await invite(product, ada, 'employee');
+  const ask = (who: typeof ada, method: 'get' | 'post' | 'patch', route: string, body?: object) =>
+    call(product.url, method, `/api/v1${route}`, { bearer: who.accessToken, ...(body ? { body } : {}) });
+  const project = expectStatus(await ask(ada, 'post', '/projects', { name: 'Apollo' }), 201);
+  const make = async (assigneeId: string) =>
+    expectStatus(await ask(ada, 'post', '/tasks', { projectId: project.id, title: 'T', assigneeId }), 201).id;
+  const [foreign, own] = [await make(ada.userId), await make(lin.userId)];
+  expectStatus(await ask(lin, 'get', `/tasks/${foreign}`), 200);
+  expectStatus(await ask(ada, 'patch', '/organization', { settings: { taskVisibility: 'own' } }), 200);
+  await until('it is gone', async () => (await ask(lin, 'get', `/tasks/${foreign}`)).status === 404);
+  expectStatus(await ask(lin, 'get', `/tasks/${own}`), 200);
+  const titles = async (who: typeof ada) => expectStatus(await ask(who, 'get', '/tasks'), 200).items.length;
+  expect([await titles(lin), await titles(ada)]).toEqual([1, 2]);
+});
+
 describe('an operator', () => {
   test('sees every dependency by name and a metric of every part', async () => {
     const ready = expectStatus(await call<Health>(product.url, 'get', '/health/ready'), 200);

@@ -100,6 +100,9 @@ export const organizationSettings = z
     weekStart: z.enum(['monday', 'saturday', 'sunday']).default('monday'),
     /** Older screenshots are deleted. */
     screenshotRetentionDays: z.int().min(1).max(3_650).default(90),
+    taskVisibility: z.enum(['organization', 'own']).default('organization').meta({
+      description: '`own`: employees see the tasks that they created or are assigned to. Managers and admins see all.',
+    }),
   })
   .meta({ id: 'OrganizationSettings' });
 export type OrganizationSettings = z.output<typeof organizationSettings>;
@@ -268,6 +271,7 @@ export const organizationChange = z
         minimumBlurLevel: settingsShape.minimumBlurLevel.unwrap().optional(),
         weekStart: settingsShape.weekStart.unwrap().optional(),
         screenshotRetentionDays: settingsShape.screenshotRetentionDays.unwrap().optional(),
+        taskVisibility: settingsShape.taskVisibility.unwrap().optional(),
       })
       .optional(),
   })

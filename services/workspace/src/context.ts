@@ -12,4 +12,6 @@ export interface WorkspaceContext {
   /** For each user, on what agents call: an office of them shares one address. */
   agentLimit: RequestLimit;
   findUser: Identity['findUser'];
+  /** For its settings. */
+  organization: Identity['organization'];
 }

@@ -1,4 +1,5 @@
 import { AppError, type Caller, type Role } from '@worktide/runtime';
+import type { OrganizationSettings } from '@worktide/schemas';
 
 /** What somebody is to an object: everybody of the organisation is a member, some have a role, some made it. */
 export type Relation = 'member' | 'manager' | 'admin' | 'creator' | 'assignee';
@@ -24,6 +25,7 @@ export const policies = {
   'team.add-member': { manager: true, admin: true },
   'team.remove-member': { manager: true, admin: true },
 
+  // Of those that they see at all: `sightOf`.
   'task.read': { member: true },
   'task.create': { member: true },
   'task.change': { creator: true, manager: true, admin: true, assignee: ['status'] },
@@ -46,6 +48,25 @@ export function rolesFor(action: Action): Role[] {
 export interface Owned {
   creatorId: string;
   assigneeId: string | null;
+}
+
+/** Which tasks of the organisation there are for somebody; all others do not exist, whatever is asked of them. */
+export interface Sight {
+  /** Those alone that this user created or is assigned to; null: all. */
+  onlyOf: string | null;
+}
+
+/**
+ * @param settings of the caller's organisation, asked for only where they matter.
+ * Rejects as that does.
+ */
+export async function sightOf(
+  { role, userId }: Caller,
+  settings: () => Promise<Pick<OrganizationSettings, 'taskVisibility'> | undefined>,
+): Promise<Sight> {
+  if (role !== 'employee') return { onlyOf: null };
+  // Nobody there to be asked: the least there is.
+  return { onlyOf: (await settings())?.taskVisibility === 'organization' ? null : userId };
 }
 
 function relationsOf({ userId, role }: Caller, object: Owned): Relation[] {

@@ -13,11 +13,20 @@ import {
   httpOptions,
   loadConfig,
   type Metrics,
+  type Role,
   serve,
   silentLogger,
   uuidv7,
 } from '@worktide/runtime';
-import { type AccessTokenClaims, allTopics, createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import {
+  type AccessTokenClaims,
+  allTopics,
+  createCodec,
+  type OrganizationSettings,
+  openSchemaRegistry,
+  organizationSettings,
+  topics,
+} from '@worktide/schemas';
 import { configSchema, run } from './index.ts';
 import { callUrl, type TestDatabase, until, workspaceDatabase } from './testing.ts';
 
@@ -28,7 +37,7 @@ const user = {
   id: uuidv7(),
   organizationId: uuidv7(),
   name: 'Ada',
-  role: 'manager' as const,
+  role: 'manager' as Role,
   timezone: 'Asia/Kathmandu',
   status: 'active' as const,
 };
@@ -36,6 +45,7 @@ let database: TestDatabase;
 let folder: string;
 let auth: Server;
 let authUrl: string;
+let settings: Partial<OrganizationSettings> = {};
 
 beforeAll(async () => {
   database = await workspaceDatabase();
@@ -46,7 +56,15 @@ beforeAll(async () => {
     [`/internal/users/${user.organizationId}/${user.id}`]: { user },
   };
   auth = createServer((req, res) => {
-    const answer = answers[req.url!.split('?')[0]!] ?? { user: null };
+    const path = req.url!.split('?')[0]!;
+    const organization = {
+      id: user.organizationId,
+      timezone: 'UTC',
+      subscriptionStatus: 'pro',
+      settings: organizationSettings.parse(settings),
+    };
+    const answer =
+      path === `/internal/organizations/${user.organizationId}` ? { organization } : (answers[path] ?? { user: null });
     res.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
   });
   await new Promise<void>((resolve) => auth.listen(0, '127.0.0.1', resolve));
@@ -59,15 +77,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function token(): string {
+function token(who = user): string {
   const iat = Math.floor(Date.now() / 1000);
   const claims: AccessTokenClaims = {
     iss: 'worktide',
-    sub: user.id,
-    org: user.organizationId,
-    role: user.role,
+    sub: who.id,
+    org: who.organizationId,
+    role: who.role,
     sid: uuidv7(),
-    tz: user.timezone,
+    tz: who.timezone,
     iat,
     exp: iat + 900,
   };
@@ -167,6 +185,22 @@ test('with a real credential, from a request to the log; a clean stop leaves a c
     await eventLog.close();
   }
 });
+
+test.each(['organization', 'own'] as const)(
+  'the setting taskVisibility comes from auth: %s',
+  async (taskVisibility) => {
+    settings = { taskVisibility };
+    const { url, lifecycle } = await start();
+    const employee = { ...user, id: uuidv7(), role: 'employee' as const };
+    const project = await callUrl(url, token(), 'POST', '/projects', { name: taskVisibility });
+    const body = { projectId: project.body.id, title: 'A task' };
+    const { id } = (await callUrl(url, token(), 'POST', '/tasks', body)).body;
+    const seen = await callUrl(url, token(employee), 'GET', `/tasks/${id}`);
+    expect(seen.status).toBe(taskVisibility === 'own' ? 404 : 200);
+    expect((await callUrl(url, token(), 'GET', `/tasks/${id}`)).status).toBe(200);
+    expect(await lifecycle.close()).toBe(true);
+  },
+);
 
 test('a start makes the words of older tasks anew, and a database that comes back later is waited for', async () => {
   const first = await start();

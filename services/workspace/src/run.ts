@@ -95,7 +95,13 @@ export async function run(
 
   return {
     name: serviceName,
-    routes: workspaceRoutes({ store, activeProjects, agentLimit, findUser: identity.findUser }),
+    routes: workspaceRoutes({
+      store,
+      activeProjects,
+      agentLimit,
+      findUser: identity.findUser,
+      organization: identity.organization,
+    }),
     // Key-value is no reason to be unready: without it the database answers. Nor is the log: what it is to be told
     // waits in the outbox, and what follows it only empties a cache.
     checks: {

@@ -25,7 +25,9 @@ import {
   allTopics,
   auditRecord,
   createCodec,
+  type OrganizationSettings,
   openSchemaRegistry,
+  organizationSettings,
   projectPage,
   type TopicName,
   topics,
@@ -61,8 +63,10 @@ export interface Running {
   routes: AnyRoute[];
   metrics: Metrics;
   eventLog: EventLog;
-  /** What the routes see of auth, the log and key-value can be made to fail. */
-  away: { auth: boolean; log: boolean; keyValue: boolean };
+  /** What the routes see of auth (users, and settings that it was never asked for), the log and key-value can be made to fail. */
+  away: { auth: boolean; settings: boolean; log: boolean; keyValue: boolean };
+  /** Of organisations, where they are not the default ones. */
+  settings: Map<string, Partial<OrganizationSettings>>;
   /** A new person, of a new organisation unless one is named. */
   person(role?: Role, more?: Partial<Person>): Person;
   call(as: Person | undefined, method: string, path: string, body?: unknown): Promise<Answer>;
@@ -89,7 +93,8 @@ export async function startWorkspace(postgresUrl: string, options: { keyValue?: 
   const auditCodec = createCodec(registry, topics.audit);
   await Promise.all([codec.prepare(), auditCodec.prepare()]);
 
-  const away = { auth: false, log: false, keyValue: false };
+  const away = { auth: false, settings: false, log: false, keyValue: false };
+  const settings: Running['settings'] = new Map();
   const people = new Map<string, Person>();
   const real = eventLog.producer();
   const producer: Pick<Producer, 'send'> = {
@@ -134,6 +139,11 @@ export async function startWorkspace(postgresUrl: string, options: { keyValue?: 
       const { role, timezone, status } = found;
       return { id: userId, organizationId, name: 'N', role, timezone, status };
     },
+    organization: async (id) => {
+      if (away.settings) throw unavailable('auth');
+      const known = organizationSettings.parse(settings.get(id) ?? {});
+      return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings: known };
+    },
   });
   const service = {
     name: 'workspace',
@@ -164,6 +174,7 @@ export async function startWorkspace(postgresUrl: string, options: { keyValue?: 
     metrics,
     eventLog,
     away,
+    settings,
     person(role = 'employee', more = {}) {
       const person: Person = {
         organizationId: randomUUID(),

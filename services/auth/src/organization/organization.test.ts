@@ -63,7 +63,8 @@ describe('GET and PATCH /organization', () => {
   });
 
   test('changes that come at once all stay', async () => {
-    const settings = { idleAfterSeconds: 60, overtimeAfterSeconds: 3_600, minimumBlurLevel: 3, weekStart: 'sunday' };
+    const numbers = { idleAfterSeconds: 60, overtimeAfterSeconds: 3_600, minimumBlurLevel: 3 };
+    const settings = { ...numbers, weekStart: 'sunday', taskVisibility: 'own' };
     await Promise.all(Object.entries(settings).map(([key, value]) => patch({ settings: { [key]: value } })));
     expect(await stored()).toEqual(settings);
   });
@@ -98,6 +99,7 @@ describe('GET and PATCH /organization', () => {
     ['nothing', {}],
     ['only what shows', { subscriptionStatus: 'enterprise' }],
     ['a setting that does not exist', { settings: { idleSeconds: 60 } }],
+    ['a setting of no such value', { settings: { taskVisibility: 'team' } }],
     ['a setting of the wrong type', { settings: { idleAfterSeconds: '60' } }],
     ['a setting out of bounds', { settings: { minimumBlurLevel: 4 } }],
     ['a setting taken back to nothing', { settings: { weekStart: null } }],
@@ -129,6 +131,7 @@ describe('what other services ask of an organisation', () => {
   test('plan and settings, with the defaults; null for none', async () => {
     await patch({ settings: { idleAfterSeconds: 900 } });
     const { timezone, subscriptionStatus, settings } = admin.organization;
+    expect(settings.taskVisibility).toBe('organization');
     expect((await internal(organizationId)).body).toEqual({
       organization: {
         id: organizationId,

@@ -1,6 +1,7 @@
 import type { TaskFilters, TaskStats, taskPage } from '@worktide/schemas';
 import type { z } from 'zod';
 import { decodeCursor, pageOf } from '../paging.ts';
+import type { Sight } from '../policies.ts';
 import type { Tenant } from '../store/store.ts';
 import { columns, showTask, type TaskRow, tasksOfLiveProjects } from './rows.ts';
 import { searchQuery } from './words.ts';
@@ -19,11 +20,20 @@ const equalities = [
 ] as const;
 
 /**
- * FROM and WHERE of the live tasks that pass the filters. Only what is asked for is in the text: each combination is
+ * Those that somebody made, and of the others those that they are assigned to: each part has an index that is in the
+ * order of a page. For an OR of the two the planner reads all tasks of an organisation where it expects to find enough.
+ */
+const tasksOf = (user: string): string => `(
+  SELECT * FROM workspace.tasks WHERE organization_id = $1 AND creator_id = ${user}
+  UNION ALL
+  SELECT * FROM workspace.tasks WHERE organization_id = $1 AND assignee_id = ${user} AND creator_id <> ${user})`;
+
+/**
+ * FROM and WHERE of the live tasks in sight that pass the filters. Only what is asked for is in the text: each combination is
  * planned for itself.
  * @returns undefined where nothing can pass: a search without a word.
  */
-function tasksThatPass(organizationId: string, filters: TaskFilters): Statement | undefined {
+function tasksThatPass(organizationId: string, { onlyOf }: Sight, filters: TaskFilters): Statement | undefined {
   const values: unknown[] = [organizationId];
   const conditions = ['t.organization_id = $1', 't.deleted_at IS NULL'];
   for (const [filter, column] of equalities) {
@@ -31,7 +41,7 @@ function tasksThatPass(organizationId: string, filters: TaskFilters): Statement 
     values.push(filters[filter]);
     conditions.push(`t.${column} = $${values.length}`);
   }
-  let from = tasksOfLiveProjects;
+  let from = tasksOfLiveProjects(onlyOf === null ? undefined : tasksOf(`$${values.push(onlyOf)}`));
   if (filters.search !== undefined && filters.search.trim() !== '') {
     const query = searchQuery(organizationId, filters.search);
     if (query === undefined) return undefined;
@@ -44,10 +54,11 @@ function tasksThatPass(organizationId: string, filters: TaskFilters): Statement 
 /** @param before the id after which the page begins. */
 export function taskPageStatement(
   organizationId: string,
+  sight: Sight,
   filters: TaskFilters,
   { before, limit }: { before: string | null; limit: number },
 ): Statement | undefined {
-  const passing = tasksThatPass(organizationId, filters);
+  const passing = tasksThatPass(organizationId, sight, filters);
   if (!passing) return undefined;
   const { values } = passing;
   let { text } = passing;
@@ -56,14 +67,15 @@ export function taskPageStatement(
   return { text: `SELECT ${columns} ${text}`, values };
 }
 
-/** A page of live tasks, newest first. Rejects 400 for a bad cursor. */
+/** A page of live tasks in sight, newest first. Rejects 400 for a bad cursor. */
 export async function listTasks(
   { client, organizationId }: Tenant,
+  sight: Sight,
   { cursor, limit, ...filters }: TaskFilters & { cursor?: string | undefined; limit: number },
 ): Promise<z.output<typeof taskPage>> {
   const list = ['tasks', organizationId, ...equalities.map(([name]) => filters[name] ?? null), filters.search ?? null];
   const before = decodeCursor(cursor, list);
-  const statement = taskPageStatement(organizationId, filters, { before, limit: limit + 1 });
+  const statement = taskPageStatement(organizationId, sight, filters, { before, limit: limit + 1 });
   if (!statement) return { items: [], nextCursor: null };
   const { rows } = await client.query<TaskRow>(statement.text, statement.values);
   return pageOf(rows, limit, list, { idOf: (row) => row.id, show: showTask });
@@ -94,8 +106,13 @@ const none: Counts = {
 };
 
 /** @param today where the caller is, `2026-11-21`: what is due on a day is late when the day is over there. */
-export function taskStatsStatement(organizationId: string, filters: TaskFilters, today: string): Statement | undefined {
-  const passing = tasksThatPass(organizationId, filters);
+export function taskStatsStatement(
+  organizationId: string,
+  sight: Sight,
+  filters: TaskFilters,
+  today: string,
+): Statement | undefined {
+  const passing = tasksThatPass(organizationId, sight, filters);
   if (!passing) return undefined;
   const { values, text } = passing;
   const day = `$${values.push(today)}::date`;
@@ -110,13 +127,14 @@ export function taskStatsStatement(organizationId: string, filters: TaskFilters,
   return { text: `SELECT ${counts.join(', ')} ${text}`, values };
 }
 
-/** Counts of the live tasks that pass the filters. */
+/** Counts of the live tasks in sight that pass the filters. */
 export async function taskStats(
   { client, organizationId }: Tenant,
+  sight: Sight,
   filters: TaskFilters,
   timezone: string,
 ): Promise<TaskStats> {
-  const statement = taskStatsStatement(organizationId, filters, todayIn(timezone));
+  const statement = taskStatsStatement(organizationId, sight, filters, todayIn(timezone));
   const { rows } = statement ? await client.query<Counts>(statement.text, statement.values) : { rows: [none] };
   const { total, todo, in_progress, done, low, medium, high, overdue, unassigned } = rows[0]!;
   return { total, byStatus: { todo, in_progress, done }, byPriority: { low, medium, high }, overdue, unassigned };

@@ -8,6 +8,7 @@ import { taskWords } from './words.ts';
 
 let database: TestDatabase;
 let workspace: Running;
+const all = { onlyOf: null };
 beforeAll(async () => {
   database = await workspaceDatabase();
   workspace = await startWorkspace(database.url);
@@ -23,6 +24,8 @@ describe('with many tenants', () => {
   const big = 20_000;
   let one: Person;
   let giant: Person;
+  /** Who gave three tasks of each organisation to others, and has three of others. */
+  const newcomer = uuidv7();
   const projectOf = new Map<string, string>();
 
   beforeAll(async () => {
@@ -43,10 +46,11 @@ describe('with many tenants', () => {
         `INSERT INTO workspace.tasks
            (organization_id, id, project_id, title, status, priority, assignee_id, creator_id, words)
          SELECT o, gen_random_uuid(), p, 'word' || n, (ARRAY['todo', 'in_progress'])[1 + n % 2], 'low',
-           md5((n % 20)::text)::uuid, md5((n % 20)::text)::uuid,
+           CASE WHEN n BETWEEN 11 AND 13 THEN $4 ELSE md5((n % 20)::text)::uuid END,
+           CASE WHEN n BETWEEN 14 AND 16 THEN $4 ELSE md5((n % 20)::text)::uuid END,
            array_to_tsvector(ARRAY[right(o::text, 8) || 'word' || n, right(o::text, 8) || 'all'])
          FROM unnest($1::uuid[], $2::uuid[]) AS t (o, p), generate_series(1, $3) n`,
-        [ids, projects, each],
+        [ids, projects, each, newcomer],
       );
     };
     await fill(organizations, tasksOfEach);
@@ -97,10 +101,10 @@ describe('with many tenants', () => {
       const { organizationId } = as;
       const filters = asked.projectId ? { projectId: projectOf.get(organizationId) } : asked;
       const statements = [
-        taskPageStatement(organizationId, filters, { before: null, limit: 101 })!,
-        taskPageStatement(organizationId, filters, { before: uuidv7(), limit: 101 })!,
+        taskPageStatement(organizationId, all, filters, { before: null, limit: 101 })!,
+        taskPageStatement(organizationId, all, filters, { before: uuidv7(), limit: 101 })!,
         // Counting half of the table may well read it from end to end.
-        ...(as === giant ? [] : [taskStatsStatement(organizationId, filters, '2026-11-21')!]),
+        ...(as === giant ? [] : [taskStatsStatement(organizationId, all, filters, '2026-11-21')!]),
       ];
       for (const statement of statements) {
         const { scans } = await scansOf(as, statement);
@@ -112,9 +116,24 @@ describe('with many tenants', () => {
     }
   });
 
+  test('what is one’s own is found by who made it and whom it is assigned to', async () => {
+    const { organizationId } = giant;
+    const sight = { onlyOf: newcomer };
+    for (const [statement, expected] of [
+      [taskPageStatement(organizationId, sight, {}, { before: null, limit: 101 })!, 6],
+      [taskPageStatement(organizationId, sight, { status: 'todo' }, { before: null, limit: 101 })!, 3],
+      [taskStatsStatement(organizationId, sight, {}, '2026-11-21')!, 1],
+    ] as const) {
+      const { scans, rows } = await scansOf(giant, statement);
+      expect(rows).toBe(expected);
+      expect(scans.map(({ name }) => name)).not.toContain('tasks');
+      expect(tuplesOf(scans)).toBeLessThan(100);
+    }
+  });
+
   test('a page of many costs a page', async () => {
     const { organizationId } = giant;
-    const statement = taskPageStatement(organizationId, {}, { before: null, limit: 101 })!;
+    const statement = taskPageStatement(organizationId, all, {}, { before: null, limit: 101 })!;
     const { scans, rows: given } = await scansOf(giant, statement);
     expect(given).toBe(101);
     expect(tuplesOf(scans)).toBeLessThan(1_000);
@@ -128,7 +147,7 @@ describe('with many tenants', () => {
 
   test('a rare word among many tasks is found by the index of words, which has each tenant’s beside each other', async () => {
     for (const search of ['word777 ', 'word777']) {
-      const statement = taskPageStatement(giant.organizationId, { search }, { before: null, limit: 101 })!;
+      const statement = taskPageStatement(giant.organizationId, all, { search }, { before: null, limit: 101 })!;
       const { scans, rows } = await scansOf(giant, statement);
       const found = search.endsWith(' ') ? 1 : 11;
       expect(rows).toBe(found);

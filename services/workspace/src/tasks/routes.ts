@@ -2,8 +2,9 @@ import { type AnyRoute, type Caller, route } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { z } from 'zod';
 import type { WorkspaceContext } from '../context.ts';
+import { sightOf } from '../policies.ts';
 import { findProject } from '../projects/projects.ts';
-import type { RequestSource } from '../store/store.ts';
+import type { Change, RequestSource, Tenant } from '../store/store.ts';
 import { lookUpUser } from '../users.ts';
 import { listTasks, taskStats } from './list.ts';
 import { findTask, showTask } from './rows.ts';
@@ -12,7 +13,11 @@ import { changeTask, createTask, deleteTask, restoreTask } from './tasks.ts';
 const tag = 'tasks';
 const bodyLimit = 200_000;
 
-export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
+export function taskRoutes({ store, findUser, organization }: WorkspaceContext): AnyRoute[] {
+  // Before the transaction: nothing of another service is waited for within one.
+  const sightOfCaller = (caller: Caller) =>
+    sightOf(caller, async () => (await organization(caller.organizationId))?.settings);
+
   const lookUpAssignee = (caller: Caller, assigneeId: string | null | undefined) =>
     assigneeId ? lookUpUser(findUser, caller.organizationId, assigneeId, 'body.assigneeId') : Promise.resolve(() => {});
 
@@ -36,13 +41,14 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       params: schemas.idParams,
       query: schemas.taskOfProjectQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.taskPage } },
-      handler: async ({ caller, signal, params, query }) => ({
-        status: 200,
-        body: await store.read({ caller, signal }, async (tenant) => {
+      handler: async ({ caller, signal, params, query }) => {
+        const sight = await sightOfCaller(caller);
+        const body = await store.read({ caller, signal }, async (tenant) => {
           const { id: projectId } = await findProject(tenant, params.id);
-          return listTasks(tenant, { ...query, projectId });
-        }),
-      }),
+          return listTasks(tenant, sight, { ...query, projectId });
+        });
+        return { status: 200, body };
+      },
     }),
     route({
       method: 'post',
@@ -65,15 +71,18 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       path: '/api/v1/tasks',
       operationId: 'listTasks',
       summary: 'Tasks of my organization',
-      description: 'All filters given must hold. A search that holds no word finds nothing.',
+      description:
+        'All filters given must hold. A search that holds no word finds nothing. Where the setting `taskVisibility` is ' +
+        '`own`, there are for employees only the tasks that they created or are assigned to, here and in all that ' +
+        'concerns tasks.',
       tag,
       access: 'user',
       query: schemas.taskQuery,
       responses: { 200: { description: 'Newest first.', schema: schemas.taskPage } },
-      handler: async ({ caller, signal, query }) => ({
-        status: 200,
-        body: await store.read({ caller, signal }, (tenant) => listTasks(tenant, query)),
-      }),
+      handler: async ({ caller, signal, query }) => {
+        const sight = await sightOfCaller(caller);
+        return { status: 200, body: await store.read({ caller, signal }, (tenant) => listTasks(tenant, sight, query)) };
+      },
     }),
     route({
       method: 'post',
@@ -97,10 +106,11 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'user',
       query: schemas.taskStatsQuery,
       responses: { 200: { description: 'Counts of what passes the filters.', schema: schemas.taskStats } },
-      handler: async ({ caller, signal, query }) => ({
-        status: 200,
-        body: await store.read({ caller, signal }, (tenant) => taskStats(tenant, query, caller.timezone)),
-      }),
+      handler: async ({ caller, signal, query }) => {
+        const sight = await sightOfCaller(caller);
+        const count = (tenant: Tenant) => taskStats(tenant, sight, query, caller.timezone);
+        return { status: 200, body: await store.read({ caller, signal }, count) };
+      },
     }),
     route({
       method: 'get',
@@ -111,10 +121,11 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'user',
       params: schemas.idParams,
       responses: { 200: { description: 'The task.', schema: schemas.task } },
-      handler: async ({ caller, signal, params }) => ({
-        status: 200,
-        body: showTask(await store.read({ caller, signal }, (tenant) => findTask(tenant, params.id))),
-      }),
+      handler: async ({ caller, signal, params }) => {
+        const sight = await sightOfCaller(caller);
+        const find = (tenant: Tenant) => findTask(tenant, sight, params.id);
+        return { status: 200, body: showTask(await store.read({ caller, signal }, find)) };
+      },
     }),
     route({
       method: 'patch',
@@ -131,12 +142,12 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       bodyLimit,
       responses: { 200: { description: 'The task as it is now.', schema: schemas.task } },
       handler: async (context) => {
-        const mustBeKnown = await lookUpAssignee(context.caller, context.body.assigneeId);
+        const { caller, params, body } = context;
+        const sight = await sightOfCaller(caller);
+        const mustBeKnown = await lookUpAssignee(caller, body.assigneeId);
         return {
           status: 200,
-          body: await store.change(context, (change) =>
-            changeTask(change, context.params.id, context.body, mustBeKnown),
-          ),
+          body: await store.change(context, (change) => changeTask(change, sight, params.id, body, mustBeKnown)),
         };
       },
     }),
@@ -151,7 +162,8 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       params: schemas.idParams,
       responses: { 204: { description: 'Deleted.' } },
       handler: async (context) => {
-        await store.change(context, (change) => deleteTask(change, context.params.id));
+        const sight = await sightOfCaller(context.caller);
+        await store.change(context, (change) => deleteTask(change, sight, context.params.id));
         return { status: 204 };
       },
     }),
@@ -165,10 +177,11 @@ export function taskRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'session',
       params: schemas.idParams,
       responses: { 200: { description: 'The task.', schema: schemas.task } },
-      handler: async (context) => ({
-        status: 200,
-        body: await store.change(context, (change) => restoreTask(change, context.params.id)),
-      }),
+      handler: async (context) => {
+        const sight = await sightOfCaller(context.caller);
+        const restore = (change: Change) => restoreTask(change, sight, context.params.id);
+        return { status: 200, body: await store.change(context, restore) };
+      },
     }),
   ];
 }

@@ -1,5 +1,6 @@
 import { notFound } from '@worktide/runtime';
 import type { Task, WorkspaceEvent } from '@worktide/schemas';
+import type { Sight } from '../policies.ts';
 import type { Tenant } from '../store/store.ts';
 
 export interface TaskRow {
@@ -25,8 +26,8 @@ export const columns = `t.id, t.project_id, t.title, t.description, t.status, t.
   to_char(t.due_day, 'YYYY-MM-DD') AS due_day, t.due_at, t.completed_at, t.created_at, t.updated_at, t.deleted_at,
   t.version`;
 
-/** A task is there while its project is. */
-export const tasksOfLiveProjects = `workspace.tasks t JOIN workspace.projects p
+/** A task is there while its project is. @param tasks where they come from, with the columns of the table. */
+export const tasksOfLiveProjects = (tasks = 'workspace.tasks'): string => `${tasks} t JOIN workspace.projects p
   ON p.organization_id = t.organization_id AND p.id = t.project_id AND p.deleted_at IS NULL`;
 
 export const dueDateOf = (row: Pick<TaskRow, 'due_day' | 'due_at'>): string | null =>
@@ -65,19 +66,21 @@ export const eventOf = (row: TaskRow): WorkspaceEvent => ({
 });
 
 /**
- * A task of a live project. Rejects 404 for what is deleted (live, if the other is asked for), another organisation's, or
- * nowhere: the same query says so of all.
+ * A task of a live project. Rejects 404 for what is deleted (live, if the other is asked for), out of sight, another
+ * organisation's, or nowhere: the same query says so of all.
  */
 export async function findTask(
   { client, organizationId }: Tenant,
+  { onlyOf }: Sight,
   id: string,
   options: { lock?: boolean; orDeleted?: boolean } = {},
 ): Promise<TaskRow> {
   const { rows } = await client.query<TaskRow>(
-    `SELECT ${columns} FROM ${tasksOfLiveProjects}
-     WHERE t.organization_id = $1 AND t.id = $2 ${options.orDeleted ? '' : 'AND t.deleted_at IS NULL'}
+    `SELECT ${columns} FROM ${tasksOfLiveProjects()}
+     WHERE t.organization_id = $1 AND t.id = $2 AND ($3::uuid IS NULL OR $3 IN (t.creator_id, t.assignee_id))
+       ${options.orDeleted ? '' : 'AND t.deleted_at IS NULL'}
      ${options.lock ? 'FOR NO KEY UPDATE OF t' : ''}`,
-    [organizationId, id],
+    [organizationId, id, onlyOf],
   );
   if (!rows[0]) throw notFound();
   return rows[0];

@@ -2,7 +2,7 @@ import { auditChange } from '@worktide/audit';
 import { conflict, invalid, uuidv7 } from '@worktide/runtime';
 import type { newTask, Task, TaskChange } from '@worktide/schemas';
 import type { z } from 'zod';
-import { authorize } from '../policies.ts';
+import { authorize, type Sight } from '../policies.ts';
 import type { Change } from '../store/store.ts';
 import { requireVersion } from '../versions.ts';
 import { columns, dueDateOf, eventOf, findTask, showTask, type TaskRow } from './rows.ts';
@@ -91,12 +91,13 @@ const withoutUndefined = <T extends object>(object: T) =>
  */
 export async function changeTask(
   change: Change,
+  sight: Sight,
   id: string,
   { version, ...given }: TaskChange,
   mustBeKnown: () => void,
 ): Promise<Task> {
   const { client, organizationId, caller } = change;
-  const before = await findTask(change, id, { lock: true });
+  const before = await findTask(change, sight, id, { lock: true });
   authorize('task.change', caller, ownedBy(before));
   requireVersion(before, version);
   const named = withoutUndefined(given);
@@ -132,16 +133,16 @@ async function setDeleted({ client, organizationId }: Change, id: string, delete
 }
 
 /** Rejects 404, 403. */
-export async function deleteTask(change: Change, id: string): Promise<void> {
-  const before = await findTask(change, id, { lock: true });
+export async function deleteTask(change: Change, sight: Sight, id: string): Promise<void> {
+  const before = await findTask(change, sight, id, { lock: true });
   authorize('task.delete', change.caller, ownedBy(before));
   const row = await setDeleted(change, before.id, true);
   change.tell(eventOf(row), { action: 'task.deleted', ...entity(row), before: audited(before), after: null });
 }
 
 /** Rejects 404 (also while its project is deleted), 403, 409 `NOT_DELETED`. */
-export async function restoreTask(change: Change, id: string): Promise<Task> {
-  const before = await findTask(change, id, { lock: true, orDeleted: true });
+export async function restoreTask(change: Change, sight: Sight, id: string): Promise<Task> {
+  const before = await findTask(change, sight, id, { lock: true, orDeleted: true });
   authorize('task.restore', change.caller, ownedBy(before));
   if (before.deleted_at === null) throw conflict('NOT_DELETED', 'This task is not deleted.');
   const row = await setDeleted(change, before.id, false);
