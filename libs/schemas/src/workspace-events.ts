@@ -42,11 +42,28 @@ export const taskState = z.object({
 export const workspaceEvent = z.discriminatedUnion('type', [projectState, teamState, taskState]);
 export type WorkspaceEvent = z.output<typeof workspaceEvent>;
 
+/**
+ * A task was given to somebody, with the version of it that says so: what two states compared may not tell, since one
+ * between them may never have been seen. Who did it is the record's `actorId`.
+ */
+export const taskAssigned = z.object({
+  type: z.literal('task.assigned'),
+  /** Of the task. */
+  id,
+  version: z.int().positive(),
+  assigneeId: id,
+  /** Whose it was before; null: nobody's, or it is new. */
+  previousAssigneeId: id.nullable(),
+});
+export type TaskAssigned = z.output<typeof taskAssigned>;
+
 /** One record of topic `workspace-events`: what one transaction changed in one organisation. */
 export const workspaceRecord = z.object({
   organizationId: id,
   /** Who did it, for whoever tells others; null for the system. */
   actorId: id.nullable(),
   events: z.array(workspaceEvent).min(1),
+  /** What happened to objects whose states are in `events`. Beside them: readers of before would not know a kind of event. */
+  happened: z.array(taskAssigned).min(1).optional(),
 });
 export type WorkspaceRecord = z.output<typeof workspaceRecord>;

@@ -116,6 +116,54 @@ describe('what a change tells', () => {
     });
   });
 
+  test('who gave a task to whom is told with the state that says so, and nothing else is', async () => {
+    const boss = workspace.person('manager');
+    const { organizationId } = boss;
+    const [ada, lin] = [1, 2].map(() => workspace.person('employee', { organizationId })) as [Person, Person];
+    const projectId = await made(boss, '/projects', { name: 'P' });
+    const task = await made(ada, '/tasks', { projectId, title: 'T', assigneeId: lin.userId });
+    let version = 1;
+    const change = async (as: Person, body: object) => {
+      expect(await workspace.call(as, 'PATCH', `/tasks/${task}`, { version, ...body })).toMatchObject({ status: 200 });
+      version++;
+    };
+    await change(lin, { status: 'in_progress' });
+    await change(boss, { assigneeId: ada.userId, title: 'New' });
+    await change(ada, { assigneeId: ada.userId, priority: 'high' });
+    await change(ada, { assigneeId: null });
+    await change(boss, { assigneeId: boss.userId });
+    // Neither refused nor late ones, nor what is deleted and brought back.
+    await workspace.call(boss, 'PATCH', `/tasks/${task}`, { version: 1, assigneeId: lin.userId });
+    await workspace.call(lin, 'PATCH', `/tasks/${task}`, { version, assigneeId: lin.userId });
+    await workspace.call(boss, 'DELETE', `/tasks/${task}`);
+    await workspace.call(boss, 'POST', `/tasks/${task}/restore`);
+    const own = await made(lin, '/tasks', { projectId, title: 'Nobody’s' });
+    await until('all was told', async () => (await workspace.told(organizationId)).length === 10);
+
+    const told = await workspace.told(organizationId);
+    const happened = told.flatMap((record) => (record.happened ?? []).map((each) => ({ by: record.actorId, ...each })));
+    const assigned = (by: Person, at: number, to: Person, from: Person | null) => ({
+      by: by.userId,
+      type: 'task.assigned',
+      id: task,
+      version: at,
+      assigneeId: to.userId,
+      previousAssigneeId: from?.userId ?? null,
+    });
+    expect(happened.sort((a, b) => a.version - b.version)).toEqual([
+      assigned(ada, 1, lin, null),
+      assigned(boss, 3, ada, lin),
+      assigned(boss, 6, boss, null),
+    ]);
+    // Beside the whole state of that version.
+    for (const { happened: each, events } of told) {
+      if (!each) continue;
+      const { id, version: at, assigneeId } = each[0]!;
+      expect(events).toEqual([expect.objectContaining({ type: 'task', id, version: at, assigneeId })]);
+    }
+    expect(told.flatMap(({ events }) => events).some(({ id }) => id === own)).toBe(true);
+  });
+
   test('the log away holds up no action and loses no event', async () => {
     const boss = workspace.person('manager');
     workspace.away.log = true;

@@ -9,7 +9,7 @@ import {
   tenantTransaction,
 } from '@worktide/postgres';
 import type { Caller } from '@worktide/runtime';
-import { type Codec, topics, type WorkspaceEvent, type WorkspaceRecord } from '@worktide/schemas';
+import { type Codec, type TaskAssigned, topics, type WorkspaceEvent, type WorkspaceRecord } from '@worktide/schemas';
 
 /** One organisation's data within a transaction. Still `organization_id = $1` first in every query. */
 export interface Tenant {
@@ -20,8 +20,8 @@ export interface Tenant {
 /** A transaction that changes something; everything it tells leaves with it, or nothing does. */
 export interface Change extends Tenant {
   caller: Caller;
-  /** What is now so, for other services, and what was done, for the audit trail. */
-  tell(event: WorkspaceEvent, action: AuditAction): void;
+  /** What is now so and what happened, for other services, and what was done, for the audit trail. */
+  tell(event: WorkspaceEvent, action: AuditAction, ...happened: TaskAssigned[]): void;
 }
 
 /** Whose request it is; what is done for it ends with it. A route's context is one. */
@@ -78,13 +78,20 @@ export function createStore(options: {
         // Anew with every attempt.
         events = [];
         const actions: AuditAction[] = [];
-        const tell = (event: WorkspaceEvent, action: AuditAction): void => {
+        const happened: TaskAssigned[] = [];
+        const tell: Change['tell'] = (event, action, ...more) => {
           events.push(event);
           actions.push(action);
+          happened.push(...more);
         };
         const answer = await fn({ client, organizationId, caller, tell });
         if (events.length === 0) return answer;
-        const record: WorkspaceRecord = { organizationId, actorId: userId, events };
+        const record: WorkspaceRecord = {
+          organizationId,
+          actorId: userId,
+          events,
+          ...(happened.length > 0 ? { happened } : {}),
+        };
         ticket = await outbox.write(client, [
           { topic, key: organizationId, value: codec.encode(record) },
           ...audit.events(organizationId, auditSource({ req, requestId }, caller), actions),

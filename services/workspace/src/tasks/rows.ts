@@ -1,5 +1,5 @@
 import { notFound } from '@worktide/runtime';
-import type { Task, WorkspaceEvent } from '@worktide/schemas';
+import type { Task, TaskAssigned, WorkspaceEvent } from '@worktide/schemas';
 import type { Sight } from '../policies.ts';
 import type { Tenant } from '../store/store.ts';
 
@@ -64,6 +64,13 @@ export const eventOf = (row: TaskRow): WorkspaceEvent => ({
   dueDate: dueDateOf(row),
   completedAt: row.completed_at?.getTime() ?? null,
 });
+
+/** That a change gave the task to somebody, if it did. @param before null where the task is new. */
+export function assignments(before: TaskRow | null, { id, version, assignee_id: assigneeId }: TaskRow): TaskAssigned[] {
+  const previousAssigneeId = before?.assignee_id ?? null;
+  if (assigneeId === null || assigneeId === previousAssigneeId) return [];
+  return [{ type: 'task.assigned', id, version, assigneeId, previousAssigneeId }];
+}
 
 /**
  * A task of a live project. Rejects 404 for what is deleted (live, if the other is asked for), out of sight, another

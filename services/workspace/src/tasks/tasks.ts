@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { authorize, type Sight } from '../policies.ts';
 import type { Change } from '../store/store.ts';
 import { requireVersion } from '../versions.ts';
-import { columns, dueDateOf, eventOf, findTask, showTask, type TaskRow } from './rows.ts';
+import { assignments, columns, dueDateOf, eventOf, findTask, showTask, type TaskRow } from './rows.ts';
 import { taskWords, wordsForm } from './words.ts';
 
 /** The fields that people write, as the API names them. */
@@ -77,7 +77,8 @@ export async function createTask(
     [organizationId, uuidv7(), ...valuesOf(organizationId, fields), caller.userId],
   );
   const row = rows[0]!;
-  change.tell(eventOf(row), { action: 'task.created', ...entity(row), before: null, after: audited(row) });
+  const created = { action: 'task.created', ...entity(row), before: null, after: audited(row) };
+  change.tell(eventOf(row), created, ...assignments(null, row));
   return showTask(row);
 }
 
@@ -118,7 +119,7 @@ export async function changeTask(
   );
   const row = rows[0]!;
   const changed = auditChange(audited(before), audited(row));
-  change.tell(eventOf(row), { action: 'task.changed', ...entity(row), ...changed });
+  change.tell(eventOf(row), { action: 'task.changed', ...entity(row), ...changed }, ...assignments(before, row));
   return showTask(row);
 }
 
