@@ -13,17 +13,24 @@ const reportSubject = {
   userId: id.transform((text) => text.toLowerCase()).optional(),
 };
 
+/** Days in a query, in one form for every report: `from` and `to`, which both belong to the range, or `date` alone. */
+const daysOf = (range: string) =>
+  z
+    .object({
+      from: reportDate.optional().meta({ description: `First day of ${range}, with \`to\`.` }),
+      to: reportDate.optional().meta({ description: `Last day of ${range}, with \`from\`.` }),
+      date: reportDate.optional().meta({ description: 'Short for `from` and `to` of this one day; not beside them.' }),
+      ...reportSubject,
+    })
+    .refine(({ from, to, date }) => (date ? !from && !to : from && to), { message: 'from and to, or date alone' })
+    .transform(({ date, from = date!, to = date!, ...subject }) => ({ from, to, ...subject }));
+
 /** Query of `/reports/apps` and `/reports/domains`. */
-export const dayReportQuery = z.object({ date: reportDate, ...reportSubject });
-/** Query of `/reports/daily`: `from` and `to`, which both belong to the range, or `date` alone. */
-export const rangeReportQuery = z
-  .object({
-    from: reportDate.optional(),
-    to: reportDate.optional(),
-    date: reportDate.optional().meta({ description: 'Short for a range of this one day.' }),
-    ...reportSubject,
-  })
-  .refine(({ from, to, date }) => (date ? !from && !to : from && to), { message: 'from and to, or date alone' });
+export const dayReportQuery = daysOf('the one-day range')
+  .refine(({ from, to }) => from === to, { message: 'this report is of one day: from and to must be the same' })
+  .transform(({ from: date, to: _, ...subject }) => ({ date, ...subject }));
+/** Query of `/reports/daily`. */
+export const rangeReportQuery = daysOf('the range');
 
 const keyedReport = <K extends 'app' | 'host'>(key: K, what: string) =>
   z.object({

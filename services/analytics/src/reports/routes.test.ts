@@ -133,6 +133,14 @@ describe('answers', () => {
     });
   });
 
+  test.each(['apps', 'domains', 'daily'])('%s: `date` is short for `from` and `to` of that day', async (report) => {
+    const short = await get(`${report}?date=2026-11-21`);
+    expect(short.status).toBe(200);
+    expect(short.body.items).not.toEqual([]);
+    const long = await get(`${report}?from=2026-11-21&to=2026-11-21`);
+    expect({ status: long.status, body: long.body }).toEqual({ status: 200, body: short.body });
+  });
+
   test('daily: every day of the range', async () => {
     const { status, body } = await get('daily?from=2026-11-20&to=2026-11-22&timezone=UTC');
     expect(status).toBe(200);
@@ -142,8 +150,6 @@ describe('answers', () => {
       { ...day, date: '2026-11-21', workSeconds: 3600, activeSeconds: 3600, productivityScore: 100 },
       { ...day, date: '2026-11-22', workSeconds: 0, activeSeconds: 0, productivityScore: null },
     ]);
-    const short = await get('daily?date=2026-11-21&timezone=UTC');
-    expect([short.status, short.body.items]).toEqual([200, [body.items[1]]]);
   });
 });
 
@@ -202,6 +208,12 @@ describe('bad requests', () => {
     ['apps', 'VALIDATION_FAILED'],
     ['apps?date=21.11.2026', 'VALIDATION_FAILED'],
     ['apps?date=2026-02-29', 'VALIDATION_FAILED'],
+    ['apps', 'VALIDATION_FAILED'],
+    ['apps?from=2026-11-21', 'VALIDATION_FAILED'],
+    ['apps?date=2026-11-21&from=2026-11-21', 'VALIDATION_FAILED'],
+    ['domains?date=2026-11-21&from=2026-11-21&to=2026-11-21', 'VALIDATION_FAILED'],
+    ['domains?from=2026-11-20&to=2026-11-21', 'VALIDATION_FAILED'],
+    ['domains?from=2026-11-21&to=2026-11-20', 'VALIDATION_FAILED'],
     ['apps?date=1969-12-31', 'VALIDATION_FAILED'],
     ['apps?date=9999-12-31', 'VALIDATION_FAILED'],
     ['apps?date=2026-11-21&date=2026-11-22', 'VALIDATION_FAILED'],

@@ -8,6 +8,8 @@ import { subjectOf } from './subject.ts';
 /** A year, leap day included. */
 const maxDays = 366;
 
+const dayForms = 'as in `/reports/daily` it is short for `from` and `to` of that day, and 400 beside them.';
+
 export interface ReportRoutesDeps {
   reports: Reports;
   /** Whose report is next: of organisations and of people in them. */
@@ -23,6 +25,7 @@ export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): An
       path: '/api/v1/reports/apps',
       operationId: 'reportApps',
       summary: 'Active time of one local day by app, longest first',
+      description: `The day is \`date\`; ${dayForms}`,
       tag,
       access: 'user',
       query: dayReportQuery,
@@ -38,7 +41,7 @@ export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): An
       path: '/api/v1/reports/domains',
       operationId: 'reportDomains',
       summary: 'Active time of one local day by host, longest first',
-      description: 'Entries without a host are not counted.',
+      description: `Entries without a host are not counted. The day is \`date\`; ${dayForms}`,
       tag,
       access: 'user',
       query: dayReportQuery,
@@ -54,14 +57,13 @@ export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): An
       path: '/api/v1/reports/daily',
       operationId: 'reportDaily',
       summary: 'Work, active and idle time of each local day of a range',
-      description: `Of \`from\` to \`to\`, or of \`date\`. Every day of the range has an item. At most ${maxDays} days.`,
+      description: `Of \`from\` to \`to\`; \`date\` is short for both of one day, and 400 beside them. Every day of the range has an item. At most ${maxDays} days.`,
       tag,
       access: 'user',
       query: rangeReportQuery,
       responses: { 200: { description: 'The report', schema: dailyReport } },
       handler: async ({ query, caller, signal }) => {
-        // One form or the other, says the schema.
-        const [from, to] = [query.date ?? query.from!, query.date ?? query.to!];
+        const { from, to } = query;
         const days = countDays(from, to);
         if (days < 1) throw invalid('RANGE_REVERSED', 'The range ends before it begins.');
         if (days > maxDays) throw invalid('RANGE_TOO_LONG', `A range may have ${maxDays} days at most.`);
