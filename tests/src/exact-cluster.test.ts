@@ -7,7 +7,7 @@ import { createMetrics, silentLogger } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, pingsEnvelope, topics } from '@worktide/schemas';
 import { startTestCluster, type TestCluster } from './support/cluster.ts';
 import { accepted, exactly, fleetDuring, retried, shortRun, stillEqual, verdictOf } from './support/fleet.ts';
-import { call, expectStatus, metric, notReady } from './support/http.ts';
+import { call, expectStatus, type Health, metric, notReady } from './support/http.ts';
 import { makeAgentKey, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { residentMb, runToEnd, suspended } from './support/processes.ts';
 import { repository } from './support/product.ts';
@@ -39,6 +39,12 @@ test('duplicates, shuffles, late uploads and hostile agents: usage and reports a
   runs.push(result);
   expect(verdictOf(result)).toEqual(exactly);
 }, 120_000);
+
+test('readiness is found by each of its names', async () => {
+  for (const path of ['/health/ready', '/health', '/api/health'] as const) {
+    expect(expectStatus(await call<Health>(cluster.url, 'get', path), 200).status).toBe('ready');
+  }
+});
 
 test('kill -9 of a gateway, a writer, analytics and the broker in the middle of a run', async () => {
   const result = await fleetDuring(shortRun(cluster.url, { seed: 12, hostile: 0, rate: 400 }), async () => {

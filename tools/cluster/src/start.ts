@@ -187,7 +187,7 @@ export async function startCluster(
         { prefix: '/api/v1/reports', targets: targets('analytics') },
         { prefix: '/api/v1/', targets: targets('auth') },
         { prefix: '/.well-known/', targets: targets('auth') },
-        { prefix: '/health/', targets: targets('ingest-gateway') },
+        ...['/health', '/api/health'].map((prefix) => ({ prefix, targets: targets('ingest-gateway') })),
       ],
     },
     deps,
