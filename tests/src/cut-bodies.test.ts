@@ -3,11 +3,11 @@ import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { freePort } from '@worktide/backends';
-import { call, expectStatus, type Json, metric } from './support/http.ts';
+import { call, expectStatus, type Json, until } from '@worktide/testing';
+import { metric } from './support/http.ts';
 import { register } from './support/people.ts';
 import { type Product, startProduct, temporaryFolder } from './support/product.ts';
 import { formOf, pictureOf } from './support/screenshots.ts';
-import { until } from './support/until.ts';
 
 // Every operation that takes a body, cut at every stage of it and in every way: nothing waits for it afterwards, and
 // nothing is held for it.

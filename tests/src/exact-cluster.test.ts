@@ -5,16 +5,16 @@ import { type FleetResult, runFleet } from '@worktide/fleet';
 import { openObjectStore } from '@worktide/object-store';
 import { createMetrics, silentLogger } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, pingsEnvelope, topics } from '@worktide/schemas';
+import { call, expectStatus, until } from '@worktide/testing';
 import { startTestCluster, type TestCluster } from './support/cluster.ts';
 import { accepted, exactly, fleetDuring, retried, shortRun, stillEqual, verdictOf } from './support/fleet.ts';
-import { call, expectStatus, type Health, metric, notReady } from './support/http.ts';
+import { type Health, metric, notReady } from './support/http.ts';
 import { makeAgentKey, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { residentMb, runToEnd, suspended } from './support/processes.ts';
 import { repository } from './support/product.ts';
 import { replayAll } from './support/replay.ts';
 import { usageRows } from './support/rows.ts';
 import { pictureOf, settled, uploadStubbornly } from './support/screenshots.ts';
-import { until } from './support/until.ts';
 
 let cluster: TestCluster;
 let log: EventLog;
@@ -87,7 +87,8 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
         analytics: 'event log',
       });
       const refused = await pings();
-      expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) } });
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
     });
     await cluster.untilNotReady({});
 
@@ -218,7 +219,7 @@ test('more than the log takes: 503 with Retry-After, flat memory, and nothing ac
     const { status, headers } = await call(gateway.url, 'post', '/api/v1/pings', { bearer: key, body: pings });
     if (status === 202) acknowledged.push(app);
     else {
-      expect({ status, retryAfter: headers['retry-after'] }).toEqual({ status: 503, retryAfter: '1' });
+      expect({ status, retryAfter: headers.get('retry-after') }).toEqual({ status: 503, retryAfter: '1' });
       refused++;
     }
   }
@@ -282,7 +283,7 @@ test('Redis away: log-ins and pings go on; limits are local for now, hold, and s
   for (; refused.status === 401 && failed < 20; failed++) refused = await login('wrong');
   expect(failed).toBeGreaterThanOrEqual(5);
   expect(refused).toMatchObject({ status: 429, body: { code: 'RATE_LIMITED' } });
-  expect(refused.headers).toMatchObject({
+  expect(Object.fromEntries(refused.headers)).toMatchObject({
     'retry-after': expect.stringMatching(/^[1-9]\d*$/),
     ratelimit: expect.stringContaining('r=0'),
     'ratelimit-policy': expect.stringContaining('q=5;w=60'),

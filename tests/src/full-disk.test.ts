@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type SmallDisk, smallDisk } from '@worktide/backends';
+import { type Answer, call, expectStatus, until } from '@worktide/testing';
 import { accepted, exactly, fleetDuring, retried, shortRun, stillEqual, verdictOf } from './support/fleet.ts';
-import { type Answer, call, expectStatus, notReady } from './support/http.ts';
+import { notReady } from './support/http.ts';
 import {
   appsReport,
   makeAgentKey,
@@ -16,7 +17,6 @@ import {
 } from './support/people.ts';
 import { type Product, startProduct } from './support/product.ts';
 import { formOf, pictureOf, settled, uploadScreenshot } from './support/screenshots.ts';
-import { until } from './support/until.ts';
 
 let disk: SmallDisk;
 let product: Product | undefined;
@@ -59,7 +59,7 @@ test('below the reserve writes are refused and readiness says so; reads, log-ins
     call(url, 'post', '/api/v1/auth/register', { body: { email: 'refused@example.com', password: passwordOfAll } }),
   ]);
   for (const { status, headers, body } of refusals.slice(0, 4)) {
-    expect([status, body.code, headers['retry-after']]).toEqual([503, 'STORAGE_FULL', '30']);
+    expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'STORAGE_FULL', '30']);
   }
   // Whatever else is wrong with a request, it is not taken.
   for (const { status } of refusals) expect(status).toBeGreaterThanOrEqual(400);

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { freePort, isRunning } from '@worktide/backends';
-import { call, expectStatus, notReady } from './support/http.ts';
+import { call, expectStatus, until } from '@worktide/testing';
+import { notReady } from './support/http.ts';
 import { makeAgentKey, ping, post, register } from './support/people.ts';
 import { findProcess, processesOn, signal } from './support/processes.ts';
 import { repository, standaloneMain, temporaryFolder } from './support/product.ts';
-import { until } from './support/until.ts';
 
 // Starting, being told to stop and being killed, as the shell, a supervisor or a container does it.
 

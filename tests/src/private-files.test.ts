@@ -1,11 +1,10 @@
 import { chmod, lstat, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { call, expectStatus } from './support/http.ts';
+import { call, expectStatus, until } from '@worktide/testing';
 import { invite, makeAgentKey, type Person, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { type Product, startProduct, temporaryFolder } from './support/product.ts';
 import { settled, uploadScreenshot } from './support/screenshots.ts';
-import { until } from './support/until.ts';
 
 // Titles and addresses stand in the log's file, in parts of ClickHouse, in what PostgreSQL logs: nobody else reads them.
 

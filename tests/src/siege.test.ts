@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type FleetResult, runFleet } from '@worktide/fleet';
+import { until } from '@worktide/testing';
 import { exactly, shortRun, verdictOf } from './support/fleet.ts';
 import { notReady } from './support/http.ts';
 import { type Product, startProduct, temporaryFolder } from './support/product.ts';
-import { until } from './support/until.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let product: Product;

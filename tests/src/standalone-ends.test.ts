@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import { notReady } from './support/http.ts';
 import { appsReport, makeAgentKey, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { findProcess, processesOn, signal } from './support/processes.ts';
 import { type Product, startProduct, temporaryFolder } from './support/product.ts';
-import { until } from './support/until.ts';
 
 // What was acknowledged is there, and nothing else: after every way in which the product or a part of it can end.
 

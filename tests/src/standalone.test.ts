@@ -5,12 +5,12 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { aptInstall, onPath } from '@worktide/backends';
-import { call, expectStatus, type Health, metricsToken, notReady } from './support/http.ts';
+import { call, expectStatus, until } from '@worktide/testing';
+import { type Health, metricsToken, notReady } from './support/http.ts';
 import { invite, makeAgentKey, passwordOfAll, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { processesOn, runToEnd } from './support/processes.ts';
 import { type Product, repository, standaloneMain, startProduct, temporaryFolder } from './support/product.ts';
 import { settled, uploadScreenshot } from './support/screenshots.ts';
-import { until } from './support/until.ts';
 
 /** The calls of the public interface that exist so far; the document may have more. */
 const documentedCalls = [
@@ -230,7 +230,7 @@ describe('an operator', () => {
     expect(await call(product.url, 'get', '/health/live')).toMatchObject({ status: 200, body: { status: 'live' } });
     const metrics = await call(product.url, 'get', '/metrics', { bearer: metricsToken });
     expect((await call(product.url, 'get', '/metrics')).status).toBe(404);
-    expect(metrics.headers['content-type']).toContain('text/plain');
+    expect(metrics.headers.get('content-type')).toContain('text/plain');
     for (const name of [
       'process_resident_memory_bytes',
       'nodejs_eventloop_lag_p99_seconds',

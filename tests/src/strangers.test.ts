@@ -16,7 +16,7 @@ import {
   silentLogger,
 } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
-import { call, expectStatus } from './support/http.ts';
+import { call, expectStatus } from '@worktide/testing';
 import { makeAgentKey, ping, register } from './support/people.ts';
 import { temporaryFolder } from './support/product.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { call, expectStatus } from './support/http.ts';
+import { call, expectStatus } from '@worktide/testing';
 import { makeAgentKey, passwordOfAll, ping, register } from './support/people.ts';
 import { type Product, startProduct, temporaryFolder } from './support/product.ts';
 
@@ -40,5 +40,5 @@ test('200 log-ins at once: each is answered, and pings go on beside them, in the
   const statuses = Map.groupBy(await logins, ({ status }) => status);
   expect([...statuses.keys()].filter((status) => status !== 200 && status !== 503)).toEqual([]);
   expect(statuses.get(200)?.length).toBeGreaterThan(100);
-  for (const { headers } of statuses.get(503) ?? []) expect(headers['retry-after']).toMatch(/^[1-9]\d*$/);
+  for (const { headers } of statuses.get(503) ?? []) expect(headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
 }, 120_000);

@@ -1,5 +1,5 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
-import { type AccessTokenClaims, tokenIssuer } from '@worktide/schemas';
+import { generateKeyPairSync } from 'node:crypto';
+import { signToken } from '@worktide/testing';
 import { organizationId, userId } from '../workload.ts';
 
 /** Access tokens for users that need not be registered: we hold the key that auth publishes. */
@@ -20,28 +20,12 @@ export function createTokens(): Tokens {
     async sign(authUrl, users, organizationOf = () => organizationId) {
       const response = await fetch(`${authUrl}/.well-known/jwks.json`);
       const { keys } = (await response.json()) as { keys: { kid: string }[] };
-      const header = encode({ alg: 'EdDSA', typ: 'JWT', kid: keys[0]!.kid });
+      const signer = { key: privateKey, kid: keys[0]!.kid };
+      const exp = Math.floor(Date.now() / 1_000) + validSeconds;
       return Array.from({ length: users }, (_, user) => {
-        const text = `${header}.${encode(claimsOf(user, organizationOf(user)))}`;
-        return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
+        const id = userId(user);
+        return signToken(signer, { sub: id, org: organizationOf(user), sid: id, dev: 'bench', exp });
       });
     },
   };
 }
-
-function claimsOf(user: number, org: string): AccessTokenClaims {
-  const now = Date.now() / 1_000;
-  return {
-    iss: tokenIssuer,
-    sub: userId(user),
-    org,
-    role: 'employee',
-    sid: userId(user),
-    tz: 'UTC',
-    dev: 'bench',
-    iat: now,
-    exp: Math.floor(now) + validSeconds,
-  };
-}
-
-const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -13,6 +13,7 @@ import {
   type SchemaRegistry,
   topics,
 } from '@worktide/schemas';
+import { metricOf, until } from '@worktide/testing';
 import { type Audit, auditSource, createAudit, systemSource } from './index.ts';
 
 const log = silentLogger();
@@ -41,8 +42,7 @@ async function open(options: { registry?: SchemaRegistry; producer?: { send: () 
     ...options,
   });
   await audit.check().catch(() => {});
-  const lost = async (): Promise<number> =>
-    Number(/worktide_audit_lost_total\{service="test"\} (\d+)/.exec((await metrics.render()).text)?.[1]);
+  const lost = (): Promise<number> => metricOf(metrics, 'worktide_audit_lost_total', { service: 'test' });
   return { audit, lost };
 }
 
@@ -79,11 +79,10 @@ describe('audit events', () => {
       action,
       { ...action, action: 'b' },
     ]);
-    let events: unknown[] = [];
-    for (let i = 0; i < 500 && events.length === 0; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      events = await recorded(organizationId);
-    }
+    const events = await until('the record', async () => {
+      const found = await recorded(organizationId);
+      return found.length > 0 && found;
+    });
     expect(events).toEqual([
       {
         id: expect.any(String),

@@ -1,21 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { createMetrics, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { type KeyValue, maxKeyLength, maxValueBytes, openKeyValue } from './index.ts';
 import { memoryKeyValue } from './memory.ts';
 
 const minute = 60_000;
 const newKey = (): string => `test:${randomUUID()}`;
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass');
-    await wait(5);
-  }
-}
 
 describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
   const options = { log: silentLogger(), metrics: createMetrics() };
@@ -49,7 +41,7 @@ describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
     await store.set(long, 'a', 30);
     await store.set(long, 'b', minute);
     await store.set(short, 'a', 30);
-    await until(async () => (await store.get(short)) === undefined);
+    await until('the value has expired', async () => (await store.get(short)) === undefined);
     expect(await store.get(long)).toBe('b');
   });
 
@@ -73,7 +65,7 @@ describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
   test('a counter expires after its first increment, however often it is added to', async () => {
     const key = newKey();
     await store.increment(key, 10, 50);
-    await until(async () => (await store.increment(key, 1, 50)) === 1);
+    await until('the counter has expired', async () => (await store.increment(key, 1, 50)) === 1);
   });
 
   test('what is no number is no counter, and stays as it is', async () => {
@@ -94,7 +86,10 @@ describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
     expect(await store.addToSet(key, ['d'], { ...three, max: 4 })).toEqual([true]);
     expect(await store.addToSet(newKey(), ['d'], { ...three, max: 0 })).toEqual([false]);
     await store.addToSet(key, ['a'], { ...three, ttlMs: 1 });
-    await until(async () => (await store.addToSet(key, ['e'], { ...three, ttlMs: 1 }))[0] === true);
+    await until(
+      'the set has expired',
+      async () => (await store.addToSet(key, ['e'], { ...three, ttlMs: 1 }))[0] === true,
+    );
     await expect(store.addToSet(key, ['a b'], three)).rejects.toThrow(RangeError);
   });
 
@@ -132,7 +127,7 @@ describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
     await store.subscribe(other, (message) => heard.push(`other:${message}`));
     await store.publish(channel, 'a');
     await store.publish(channel, 'b');
-    await until(() => heard.length >= 4);
+    await until('four messages', () => heard.length >= 4);
     expect(heard).toEqual(['1:a', '2:a', '1:b', '2:b']);
   });
 
@@ -144,7 +139,7 @@ describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
     });
     await store.subscribe(channel, (message) => heard.push(message));
     await store.publish(channel, 'a');
-    await until(() => heard.length === 1);
+    await until('one message', () => heard.length === 1);
   });
 
   test('who has stopped listening hears no more, the others do', async () => {
@@ -155,14 +150,14 @@ describe.each(['memory', 'named memory', 'redis'])('key-value: %s', (kind) => {
     await stop();
     await stop();
     await store.publish(channel, 'a');
-    await until(() => heard.length > 0);
+    await until('a message', () => heard.length > 0);
     await stopOther();
     await store.publish(channel, 'b');
     // Whatever was sent before on the same connection has arrived when this has.
     const last = newKey();
     await store.subscribe(last, (message) => heard.push(message));
     await store.publish(last, 'end');
-    await until(() => heard.includes('end'));
+    await until('the last message', () => heard.includes('end'));
     expect(heard).toEqual(['2:a', 'end']);
   });
 
@@ -185,7 +180,7 @@ test('memory holds so many keys at most: what has expired goes first, then what 
   const store = memoryKeyValue({ log: silentLogger(), maxKeys: 10 });
   await store.set('expired', 'x', 1);
   for (let i = 0; i < 9; i++) await store.set(`k${i}`, 'x', minute);
-  await until(async () => (await store.get('expired')) === undefined);
+  await until('the value has expired', async () => (await store.get('expired')) === undefined);
   await store.set('k9', 'x', minute);
   expect(await store.get('k0')).toBe('x');
   await store.set('k10', 'x', minute);
@@ -199,7 +194,7 @@ test('memory holds so much text at most: what has expired goes first, then what 
   await store.set('e0', fifteen, 1);
   for (let i = 0; i < 4; i++) await store.set(`k${i}`, fifteen, minute);
   await store.set('k3', fifteen, minute);
-  await until(async () => (await store.get('e0')) === undefined);
+  await until('the first value has expired', async () => (await store.get('e0')) === undefined);
   await store.set('k4', fifteen, minute);
   expect(await store.get('k0')).toBe(fifteen);
   await store.set('k5', fifteen, minute);
@@ -233,10 +228,10 @@ describe.each(['named memory', 'redis'])('two who have one store open: %s', (kin
     await one.subscribe(channel, listener);
     const stop = await two.subscribe(channel, listener);
     await one.publish(channel, 'a');
-    await until(() => heard.length === 2);
+    await until('two messages', () => heard.length === 2);
     await stop();
     await two.publish(channel, 'b');
-    await until(() => heard.length === 3);
+    await until('three messages', () => heard.length === 3);
 
     await one.close();
     await one.close();
@@ -244,7 +239,7 @@ describe.each(['named memory', 'redis'])('two who have one store open: %s', (kin
     expect(await two.get(key)).toBe('v');
     await two.subscribe(channel, (message) => heard.push(`two:${message}`));
     await two.publish(channel, 'c');
-    await until(() => heard.length >= 4);
+    await until('four messages', () => heard.length >= 4);
     expect(heard).toEqual(['a', 'a', 'b', 'two:c']);
     await two.close();
   });

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { type Engine, freePort, startRedis } from '@worktide/backends';
 import { createLogger, createMetrics, type Metrics } from '@worktide/runtime';
+import { metricOf, until } from '@worktide/testing';
 import { type KeyValue, openKeyValue } from './index.ts';
 
 const minute = 60_000;
@@ -40,21 +40,12 @@ function openOne(url: string): KeyValue {
   return one;
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass');
-    await wait(10);
-  }
-}
-
 const isReady = (): Promise<boolean> =>
   store.check().then(
     () => true,
     () => false,
   );
-const metric = async (name: string): Promise<number> =>
-  Number(new RegExp(`^${name} (\\S+)$`, 'm').exec((await metrics.render()).text)?.[1]);
+const metric = (name: string): Promise<number> => metricOf(metrics, name);
 
 test('a server that dies: every call fails at once, listeners and values are there again when it is back', async () => {
   const heard: string[] = [];
@@ -63,20 +54,20 @@ test('a server that dies: every call fails at once, listeners and values are the
   expect(await metric('worktide_key_value_up')).toBe(1);
 
   await engine.kill9();
-  await until(async () => !(await isReady()));
+  await until('the outage is noticed', async () => !(await isReady()));
   for (let i = 0; i < 100; i++) await expect(store.increment('counter', 1, minute)).rejects.toMatchObject(unavailable);
   await expect(store.publish('channel', 'lost')).rejects.toMatchObject(unavailable);
   // Listening that begins in an outage.
   await store.subscribe('second', (message) => heard.push(`second:${message}`));
-  await until(async () => (await metric('worktide_key_value_up')) === 0);
+  await until('the metric says so', async () => (await metric('worktide_key_value_up')) === 0);
   expect(await metric('worktide_key_value_failures_total')).toBeGreaterThanOrEqual(101);
 
   await engine.restart();
-  await until(isReady);
+  await until('the server is back', isReady);
   expect(await store.get('key')).toBe('kept');
   // Nothing was queued up meanwhile.
   expect(await store.increment('counter', 0, minute)).toBe(0);
-  await until(async () => {
+  await until('both listeners hear', async () => {
     await store.publish('channel', 'back').catch(() => {});
     await store.publish('second', 'back').catch(() => {});
     return heard.includes('back') && heard.includes('second:back');
@@ -104,7 +95,7 @@ test('a server that hangs: calls end by their time limit, soon without waiting, 
   } finally {
     process.kill(engine.pid, 'SIGCONT');
   }
-  await until(isReady);
+  await until('the server is back', isReady);
   expect(await store.get('key')).toBe('kept');
 });
 

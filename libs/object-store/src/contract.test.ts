@@ -10,6 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { createLifecycle, createMetrics, type Lifecycle, serve, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { type ObjectStore, openObjectStore } from './index.ts';
 
 const png = { contentType: 'image/png' };
@@ -23,14 +24,6 @@ const streamOf = (whole: Buffer, chunk = 70_001): Readable =>
       for (let start = 0; start < whole.length; start += chunk) yield whole.subarray(start, start + chunk);
     })(),
   );
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass');
-    await wait(5);
-  }
-}
 
 /** PUT with exactly these headers: fetch sets the length by itself. */
 async function putTo(url: string, headers: Record<string, string>, body: Buffer): Promise<number> {
@@ -162,7 +155,7 @@ describe.each(['folder', 's3'])('object store: %s', (kind) => {
     for (let sent = 0; sent < length; sent++) stalled.push(randomBytes(megabyte));
     const put = store.put(key, stalled, { ...png, signal: aborter.signal });
     const reason = new Error('no longer wanted');
-    void until(() => stalled.readableLength === 0).then(() => aborter.abort(reason));
+    void until('the stalled body was read', () => stalled.readableLength === 0).then(() => aborter.abort(reason));
     await expect(put).rejects.toBe(reason);
     expect(stalled.destroyed).toBe(true);
     expect(await store.head(key)).toBeUndefined();

@@ -9,6 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createLifecycle, createMetrics, type Lifecycle, serve, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { fileOf } from './folder/layout.ts';
 import { type ObjectStore, openObjectStore } from './index.ts';
 
@@ -34,14 +35,6 @@ afterEach(async () => {
 const temporaries = (): Promise<string[]> => readdir(path.join(folder, 'temporary'));
 const keys = async (prefix = ''): Promise<string[]> =>
   (await store.list(prefix, { limit: 1_000 })).items.map(({ key }) => key);
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass');
-    await wait(5);
-  }
-}
 
 describe('a folder', () => {
   test('is one store for all who open it, by either form of its URL', async () => {
@@ -92,7 +85,7 @@ describe('a folder', () => {
     await Promise.all([writeFile(old, ''), writeFile(young, '')]);
     await utimes(old, 0, 0);
     await openObjectStore(`file:${folder}`, { log, metrics: createMetrics() }).close();
-    await until(async () => (await temporaries()).join() === 'young');
+    await until('what is old is gone', async () => (await temporaries()).join() === 'young');
   });
 
   test('that is away is 503, never empty, and is not made anew', async () => {
@@ -243,7 +236,7 @@ describe('links of a folder', () => {
   test('a refusal says which, in the shape of all errors; an expired link is told from a wrong one', async () => {
     await store.put('x', Buffer.from('x'), png);
     const link = await store.signedGet('x', { expiresSeconds: 1 });
-    await until(async () => (await fetch(publicUrl + link)).status === 403);
+    await until('the link has expired', async () => (await fetch(publicUrl + link)).status === 403);
     expect(await (await fetch(publicUrl + link)).json()).toMatchObject({ statusCode: 403, code: 'LINK_EXPIRED' });
     const wrong = await fetch(`${publicUrl}/objects/x?expires=9999999999&signature=AAAA`);
     expect(await wrong.json()).toMatchObject({ statusCode: 403, code: 'LINK_INVALID' });

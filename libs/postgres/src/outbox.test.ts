@@ -14,6 +14,7 @@ import {
   sleep,
   unavailable,
 } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import {
   createOutbox,
   createPool,
@@ -98,12 +99,6 @@ const inLog = async (): Promise<string[]> =>
   (await eventLog.admin.read(topic, { partition: 0, fromOffset: from, limit: 100_000 })).map(({ key }) => key);
 
 const rows = async (): Promise<number> => (await pool.query('SELECT count(*) AS n FROM outbox')).rows[0].n;
-
-async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await condition()); await sleep(10)) {
-    if (Date.now() > deadline) throw new Error(`not within ten seconds: ${what}`);
-  }
-}
 
 describe('outbox', () => {
   test('events are in the log when committed() resolves; the row goes with the next transaction', async () => {

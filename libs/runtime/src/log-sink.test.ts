@@ -6,13 +6,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type SmallDisk, smallDisk } from '@worktide/backends';
+import { until } from '@worktide/testing';
 import { createLogger, openLogSink, sleep } from './index.ts';
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await condition()); await sleep(10)) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass');
-  }
-}
 const linesOf = async (file: string): Promise<string[]> =>
   (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '');
 
@@ -35,7 +31,7 @@ describe('a log file', () => {
       const lines = [...(await linesOf(`${file}.1`).catch(() => [])), ...(await linesOf(file))];
       return lines.map((line) => JSON.parse(line).n as number);
     };
-    await until(async () => (await numbers()).at(-1) === 199);
+    await until('the last line', async () => (await numbers()).at(-1) === 199);
     const kept = await numbers();
     expect(kept.length).toBeLessThan(100);
     expect(kept).toEqual(Array.from(kept, (_, i) => 200 - kept.length + i));
@@ -68,14 +64,14 @@ describe('on a full disk', () => {
     const sink = openLogSink(file);
     const log = createLogger({ service: 'test', destination: sink });
     log.info('before');
-    await until(async () => (await linesOf(file)).length === 1);
+    await until('the first line', async () => (await linesOf(file)).length === 1);
     await disk.fill();
     while (sink.lost === 0) {
       log.info({ text: 'x'.repeat(1_000) }, 'too much');
       await sleep(1);
     }
     await disk.free();
-    await until(async () => {
+    await until('there is room again', async () => {
       log.info('after');
       await sleep(50);
       return (await readFile(file, 'utf8')).includes('"after"');

@@ -3,6 +3,7 @@ import { backend } from '@worktide/backends';
 import { createIdentity, type Identity } from '@worktide/identity';
 import { openKeyValue } from '@worktide/key-value';
 import { createLifecycle, createMetrics, type Lifecycle, silentLogger, uuidv7 } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import {
   addColleague,
   authDatabase,
@@ -11,7 +12,6 @@ import {
   signUp,
   startAuth,
   type TestDatabase,
-  until,
 } from './testing.ts';
 
 /** libs/identity against the real auth service, as every other service uses it. */

@@ -25,6 +25,7 @@ import {
   topics,
   type UserStatus,
 } from '@worktide/schemas';
+import { type Answer, call, type CallOptions as Options, until } from '@worktide/testing';
 import { configSchema, database, run } from './index.ts';
 import { type ReceivedMail, readMails } from './mail/testing.ts';
 
@@ -32,17 +33,8 @@ import { type ReceivedMail, readMails } from './mail/testing.ts';
 
 export const internalToken = 'internal-token-of-tests-0123456789abcdef';
 
-export interface Answer {
-  status: number;
-  headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by tests, each at its own fields.
-  body: any;
-}
-
-export interface CallOptions {
-  body?: unknown;
+export interface CallOptions extends Pick<Options, 'body' | 'headers'> {
   token?: string | undefined;
-  headers?: Record<string, string>;
 }
 
 export interface Running {
@@ -110,28 +102,12 @@ export async function startAuth(
       await until(`${count} mails to ${address}`, async () => (await mailsTo(address)).length >= count);
       return (await mailsTo(address)).at(-1)!;
     },
-    call: (method, path, options = {}) => callUrl(url, method, path, options),
+    call: (method, path, { token, ...options } = {}) => call(url, method, path, { bearer: token, ...options }),
     async close() {
       await lifecycle.close();
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function callUrl(url: string, method: string, path: string, options: CallOptions): Promise<Answer> {
-  const response = await fetch(url + path, {
-    method,
-    headers: {
-      ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
-      ...options.headers,
-    },
-    ...(options.body === undefined
-      ? {}
-      : { body: typeof options.body === 'string' ? options.body : JSON.stringify(options.body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
 }
 
 export type { TestDatabase };
@@ -240,12 +216,4 @@ export async function addColleague(
   );
   const { body } = await auth.call('POST', '/api/v1/auth/login', { body: { email, password: colleaguePassword } });
   return { id, email, password: colleaguePassword, token: body.accessToken ?? '' };
-}
-
-/** Polls until the promise gives true; fails after half a minute. */
-export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await condition()); ) {
-    if (Date.now() > deadline) throw new Error(`not within half a minute: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -1,6 +1,6 @@
 import type { Caller } from '@worktide/runtime';
 
-/** Who calls in this service's tests, and how to wait. */
+/** Who calls in this service's tests. */
 
 export const caller: Caller = {
   organizationId: '019cd7a0-0000-7000-8000-00000000000a',
@@ -20,9 +20,4 @@ export function numberedCaller(authorization = ''): Caller | undefined {
   const [, organization, user] = /^Bearer (\d+)\/(\d+)$/.exec(authorization) ?? [];
   if (!organization || !user) return undefined;
   return { ...caller, organizationId: idOf(organization), userId: idOf(`${organization}${user.padStart(6, '0')}`) };
-}
-
-/** Asks until it is so; the test's own time is the bound. */
-export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

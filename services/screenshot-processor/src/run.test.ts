@@ -1,7 +1,4 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -19,7 +16,6 @@ import {
   uuidv7,
 } from '@worktide/runtime';
 import {
-  type AccessTokenClaims,
   allTopics,
   createCodec,
   openSchemaRegistry,
@@ -28,12 +24,12 @@ import {
   topics,
   uploadKey,
 } from '@worktide/schemas';
+import { call, type StubAuth, startStubAuth, until } from '@worktide/testing';
 import { configSchema, database, run } from './index.ts';
-import { callUrl, detailLeft, signingSecret, textPicture, until } from './testing.ts';
+import { detailLeft, signingSecret, textPicture } from './testing.ts';
 
 /** The service as `main.ts` runs it, beside an auth that has the routes services ask, and no more. */
 const log = silentLogger();
-const keys = generateKeyPairSync('ed25519');
 const user = {
   id: uuidv7(),
   organizationId: uuidv7(),
@@ -44,8 +40,7 @@ const user = {
 };
 let db: TestDatabase;
 let folder: string;
-let auth: Server;
-let authUrl: string;
+let auth: StubAuth;
 
 beforeAll(async () => {
   db = await freshServiceDatabase(database);
@@ -53,44 +48,20 @@ beforeAll(async () => {
   const organization = {
     id: user.organizationId,
     timezone: 'UTC',
-    subscriptionStatus: 'pro',
+    subscriptionStatus: 'pro' as const,
     settings: { ...organizationSettings.parse({}), minimumBlurLevel: 2 },
   };
-  const answers: Record<string, unknown> = {
-    '/.well-known/jwks.json': { keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'EdDSA' }] },
-    '/internal/revocations': { items: [], cursor: '1', nextPage: null },
-    [`/internal/organizations/${user.organizationId}`]: { organization },
-  };
-  auth = createServer((req, res) => {
-    const answer = answers[req.url!.split('?')[0]!] ?? { user: null };
-    res.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-  });
-  await new Promise<void>((resolve) => auth.listen(0, '127.0.0.1', resolve));
-  authUrl = `http://127.0.0.1:${(auth.address() as AddressInfo).port}`;
+  auth = await startStubAuth({ organizations: [organization] });
 });
 afterAll(async () => {
-  auth?.closeAllConnections();
   auth?.close();
   await db?.drop();
   await rm(folder, { recursive: true, force: true });
 });
 
-function token(): string {
-  const iat = Math.floor(Date.now() / 1000);
-  const claims: AccessTokenClaims = {
-    iss: 'worktide',
-    sub: user.id,
-    org: user.organizationId,
-    role: user.role,
-    sid: uuidv7(),
-    tz: user.timezone,
-    iat,
-    exp: iat + 900,
-  };
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const unsigned = `${part({ alg: 'EdDSA', kid: 'one' })}.${part(claims)}`;
-  return `${unsigned}.${sign(null, Buffer.from(unsigned), keys.privateKey).toString('base64url')}`;
-}
+const health = (url: string, of = 'ready') => call(url, 'GET', `/health/${of}`);
+const ask = (url: string, method: string, path: string) =>
+  call(url, method, `/api/v1${path}`, { bearer: auth.tokenOf(user) });
 
 async function start(more: Record<string, string> = {}) {
   const lifecycle = createLifecycle({ log });
@@ -100,7 +71,7 @@ async function start(more: Record<string, string> = {}) {
     PORT: '0',
     POSTGRES_URL: db.url,
     EVENT_LOG_URL: `lmdb:${join(folder, 'log')}`,
-    AUTH_URL: authUrl,
+    AUTH_URL: auth.url,
     INTERNAL_TOKEN: 'internal-token-of-tests-0123456789abcdef',
     OBJECT_STORE_URL: `file:${join(folder, 'objects')}`,
     OBJECT_SIGNING_SECRET: signingSecret,
@@ -140,9 +111,9 @@ test('starts while everything else is away: alive, not ready, 503, and closes in
     EVENT_LOG_URL: 'kafka://127.0.0.1:9',
     OBJECT_STORE_URL: 's3://key:secret@bucket?endpoint=http://127.0.0.1:9&region=us-east-1&pathStyle=true',
   });
-  expect((await callUrl(url, undefined, 'GET', '/health/live')).status).toBe(200);
+  expect((await health(url, 'live')).status).toBe(200);
   const down = { status: 'down' };
-  expect(await callUrl(url, undefined, 'GET', '/health/ready')).toMatchObject({
+  expect(await health(url)).toMatchObject({
     status: 503,
     body: {
       dependencies: {
@@ -154,7 +125,7 @@ test('starts while everything else is away: alive, not ready, 503, and closes in
       },
     },
   });
-  expect((await callUrl(url, token(), 'GET', '/screenshots')).status).toBe(503);
+  expect((await ask(url, 'GET', '/screenshots')).status).toBe(503);
   expect(await lifecycle.close()).toBe(true);
 }, 30_000);
 
@@ -171,7 +142,7 @@ test.each(['file', 's3'])(
       const codec = createCodec(openSchemaRegistry('local:'), topics.screenshots);
       await codec.prepare();
       const { url, lifecycle } = await start({ OBJECT_STORE_URL: storeUrl });
-      await until('it is ready', async () => (await callUrl(url, undefined, 'GET', '/health/ready')).status === 200);
+      await until('it is ready', async () => (await health(url)).status === 200);
 
       const picture = await textPicture();
       const screenshotId = uuidv7();
@@ -192,12 +163,11 @@ test.each(['file', 's3'])(
       await store.put(record.objectKey, picture, { contentType: 'image/png' });
       const producer = eventLog.producer();
       await producer.send('screenshots', [{ key: userId, value: codec.encode(record) }]);
-      const ask = (method: string, path: string) => callUrl(url, token(), method, path);
       await until(
         'it is ready',
-        async () => (await ask('GET', `/screenshots/${screenshotId}`)).body.status === 'ready',
+        async () => (await ask(url, 'GET', `/screenshots/${screenshotId}`)).body.status === 'ready',
       );
-      const { body } = await ask('GET', `/screenshots?status=ready`);
+      const { body } = await ask(url, 'GET', `/screenshots?status=ready`);
       expect(body.items[0]).toMatchObject({ id: screenshotId, blurLevel: 2 });
       for (const link of [body.items[0].url, body.items[0].thumbnailUrl]) {
         const response = await fetch(new URL(link, url));
@@ -210,7 +180,7 @@ test.each(['file', 's3'])(
       await until('the upload is gone', async () => (await keysOf()).length === 2);
       expect(await keysOf()).toEqual([expect.stringMatching(/^screenshots\//), expect.stringMatching(/-thumbnail$/)]);
 
-      expect((await ask('DELETE', `/screenshots/${screenshotId}`)).status).toBe(204);
+      expect((await ask(url, 'DELETE', `/screenshots/${screenshotId}`)).status).toBe(204);
       await until('the objects are gone', async () => (await keysOf()).length === 0);
       expect(await lifecycle.close()).toBe(true);
       const { rows } = await db.admin.query('SELECT count(*)::int AS n FROM screenshots.outbox');

@@ -35,6 +35,7 @@ import {
   topics,
   uploadKey,
 } from '@worktide/schemas';
+import { type Answer, call } from '@worktide/testing';
 import { database } from './database.ts';
 import { openPictures } from './picture/index.ts';
 import { drawText, sharpness, toGrey, toPng } from './picture/letters.fixture.ts';
@@ -207,13 +208,6 @@ export interface Processor {
   close(): Promise<void>;
 }
 
-export interface Answer {
-  status: number;
-  headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by tests, each at its own fields.
-  body: any;
-}
-
 /** One process of the service but for its credentials: the header names the caller. */
 export async function startProcessor(
   world: World,
@@ -300,20 +294,11 @@ export async function startProcessor(
     workOn,
     sweeper,
     sweep: (more) => sweeper(more)(),
-    call: (as, method, path) => callUrl(url, as?.userId, method, path),
+    call: (as, method, path) => call(url, method, `/api/v1${path}`, { bearer: as?.userId }),
     async close() {
       await lifecycle.close();
     },
   };
-}
-
-export async function callUrl(url: string, token: string | undefined, method: string, path: string): Promise<Answer> {
-  const response = await fetch(`${url}${path.startsWith('/health') ? '' : '/api/v1'}${path}`, {
-    method,
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-  });
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
 }
 
 /** The store as a process sees it: with `world.away.store` and `world.onStore`. */
@@ -359,18 +344,4 @@ export const textPicture = (width = 320, height = 240, salt = 1): Promise<Buffer
 /** How much of `original`'s fine detail is in a file of the same size, 0 to 1. */
 export async function detailLeft(file: Buffer, original: Buffer): Promise<number> {
   return sharpness(await toGrey(file)) / sharpness(await toGrey(original));
-}
-
-/** Polls until the condition holds; fails after fifteen seconds. */
-export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 15_000; !(await condition()); ) {
-    if (Date.now() > deadline) throw new Error(`not within fifteen seconds: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** What a metric is at, all its labels summed; 0 where it is not there. */
-export async function metricOf(metrics: Metrics, line: string): Promise<number> {
-  const lines = (await metrics.render()).text.split('\n').filter((text) => text.startsWith(line));
-  return lines.reduce((sum, text) => sum + Number(text.slice(text.lastIndexOf(' '))), 0);
 }

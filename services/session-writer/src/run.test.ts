@@ -5,8 +5,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openEventLog } from '@worktide/event-log';
 import { createLifecycle, createMetrics, loadConfig, type Service, silentLogger, uuidv7 } from '@worktide/runtime';
 import { allTopics, createCodec, openSchemaRegistry, topics, usageRecord } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 import { configSchema, run } from './index.ts';
-import { newStream, stored, type TestDatabase, trackingDatabase, until } from './testing.ts';
+import { newStream, stored, type TestDatabase, trackingDatabase } from './testing.ts';
 
 let database: TestDatabase;
 let folder: string;

@@ -171,11 +171,3 @@ export async function lookedAt(
   );
   return Math.round(looked(rows[0]!['QUERY PLAN'][0].Plan));
 }
-
-/** Polls until the condition holds; fails after ten seconds. */
-export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await condition()); ) {
-    if (Date.now() > deadline) throw new Error(`not within ten seconds: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Answer } from '@worktide/testing';
 import { type Action, policies, type Relation } from './policies.ts';
-import {
-  type Answer,
-  type Person,
-  type Running,
-  startWorkspace,
-  type TestDatabase,
-  workspaceDatabase,
-} from './testing.ts';
+import { type Person, type Running, startWorkspace, type TestDatabase, workspaceDatabase } from './testing.ts';
 
 /** Walks the whole table against the running service: what it grants happens, what it does not grant is 403. */
 let database: TestDatabase;

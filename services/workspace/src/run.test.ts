@@ -1,7 +1,4 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -18,21 +15,13 @@ import {
   silentLogger,
   uuidv7,
 } from '@worktide/runtime';
-import {
-  type AccessTokenClaims,
-  allTopics,
-  createCodec,
-  type OrganizationSettings,
-  openSchemaRegistry,
-  organizationSettings,
-  topics,
-} from '@worktide/schemas';
+import { allTopics, createCodec, openSchemaRegistry, organizationSettings, topics } from '@worktide/schemas';
+import { call, type StubAuth, startStubAuth, until } from '@worktide/testing';
 import { configSchema, run } from './index.ts';
-import { callUrl, type TestDatabase, until, workspaceDatabase } from './testing.ts';
+import { type TestDatabase, workspaceDatabase } from './testing.ts';
 
 /** The service as `main.ts` runs it, beside an auth that has the routes services ask, and no more. */
 const log = silentLogger();
-const keys = generateKeyPairSync('ed25519');
 const user = {
   id: uuidv7(),
   organizationId: uuidv7(),
@@ -43,56 +32,29 @@ const user = {
 };
 let database: TestDatabase;
 let folder: string;
-let auth: Server;
-let authUrl: string;
-let settings: Partial<OrganizationSettings> = {};
+/** What auth says of it; tests change it before they start the service. */
+const organization = {
+  id: user.organizationId,
+  timezone: 'UTC',
+  subscriptionStatus: 'pro' as const,
+  settings: organizationSettings.parse({}),
+};
+let auth: StubAuth;
 
 beforeAll(async () => {
   database = await workspaceDatabase();
   folder = await mkdtemp(join(tmpdir(), 'workspace-'));
-  const answers: Record<string, unknown> = {
-    '/.well-known/jwks.json': { keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'EdDSA' }] },
-    '/internal/revocations': { items: [], cursor: '1', nextPage: null },
-    [`/internal/users/${user.organizationId}/${user.id}`]: { user },
-  };
-  auth = createServer((req, res) => {
-    const path = req.url!.split('?')[0]!;
-    const organization = {
-      id: user.organizationId,
-      timezone: 'UTC',
-      subscriptionStatus: 'pro',
-      settings: organizationSettings.parse(settings),
-    };
-    const answer =
-      path === `/internal/organizations/${user.organizationId}` ? { organization } : (answers[path] ?? { user: null });
-    res.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-  });
-  await new Promise<void>((resolve) => auth.listen(0, '127.0.0.1', resolve));
-  authUrl = `http://127.0.0.1:${(auth.address() as AddressInfo).port}`;
+  auth = await startStubAuth({ users: [user], organizations: [organization] });
 });
 afterAll(async () => {
-  auth?.closeAllConnections();
   auth?.close();
   await database?.drop();
   await rm(folder, { recursive: true, force: true });
 });
 
-function token(who = user): string {
-  const iat = Math.floor(Date.now() / 1000);
-  const claims: AccessTokenClaims = {
-    iss: 'worktide',
-    sub: who.id,
-    org: who.organizationId,
-    role: who.role,
-    sid: uuidv7(),
-    tz: who.timezone,
-    iat,
-    exp: iat + 900,
-  };
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const unsigned = `${part({ alg: 'EdDSA', kid: 'one' })}.${part(claims)}`;
-  return `${unsigned}.${sign(null, Buffer.from(unsigned), keys.privateKey).toString('base64url')}`;
-}
+const health = (url: string, of = 'ready') => call(url, 'GET', `/health/${of}`);
+const ask = (url: string, method: string, path: string, body?: unknown) =>
+  call(url, method, `/api/v1${path}`, { bearer: auth.tokenOf(user), body });
 
 async function start(more: Record<string, string> = {}) {
   const lifecycle = createLifecycle({ log });
@@ -102,7 +64,7 @@ async function start(more: Record<string, string> = {}) {
     PORT: '0',
     POSTGRES_URL: database.url,
     EVENT_LOG_URL: `lmdb:${folder}`,
-    AUTH_URL: authUrl,
+    AUTH_URL: auth.url,
     INTERNAL_TOKEN: 'internal-token-of-tests-0123456789abcdef',
     ...more,
   });
@@ -128,8 +90,8 @@ test('starts while everything else is away: alive, not ready, 503, and closes in
     KEY_VALUE_URL: 'redis://127.0.0.1:9',
     SCHEMA_REGISTRY_URL: 'http://127.0.0.1:9',
   });
-  expect((await callUrl(url, undefined, 'GET', '/health/live')).status).toBe(200);
-  expect(await callUrl(url, undefined, 'GET', '/health/ready')).toMatchObject({
+  expect((await health(url, 'live')).status).toBe(200);
+  expect(await health(url)).toMatchObject({
     status: 503,
     body: {
       dependencies: {
@@ -139,7 +101,7 @@ test('starts while everything else is away: alive, not ready, 503, and closes in
       },
     },
   });
-  expect((await callUrl(url, token(), 'GET', '/projects')).status).toBe(503);
+  expect((await ask(url, 'GET', '/projects')).status).toBe(503);
   expect(await lifecycle.close()).toBe(true);
 });
 
@@ -150,20 +112,19 @@ test('with a real credential, from a request to the log; a clean stop leaves a c
     const codec = createCodec(openSchemaRegistry('local:'), topics['workspace-events']);
     await codec.prepare();
     const { url, lifecycle, metrics } = await start();
-    const ask = (method: string, path: string, body?: unknown) => callUrl(url, token(), method, path, body);
-    await until('it is ready', async () => (await callUrl(url, undefined, 'GET', '/health/ready')).status === 200);
-    expect((await callUrl(url, undefined, 'GET', '/projects')).status).toBe(401);
+    await until('it is ready', async () => (await health(url)).status === 200);
+    expect((await call(url, 'GET', '/api/v1/projects')).status).toBe(401);
 
-    const project = await ask('POST', '/projects', { name: 'Apollo' });
+    const project = await ask(url, 'POST', '/projects', { name: 'Apollo' });
     expect(project).toMatchObject({ status: 201, body: { createdBy: user.id } });
     expect(project.headers.get('ratelimit-remaining')).not.toBeNull();
     const task = { projectId: project.body.id, title: 'A task', assigneeId: user.id };
-    expect((await ask('POST', '/tasks', task)).status).toBe(201);
-    expect(await ask('POST', '/tasks', { ...task, assigneeId: uuidv7() })).toMatchObject({
+    expect((await ask(url, 'POST', '/tasks', task)).status).toBe(201);
+    expect(await ask(url, 'POST', '/tasks', { ...task, assigneeId: uuidv7() })).toMatchObject({
       status: 400,
       body: { code: 'UNKNOWN_USER' },
     });
-    expect((await ask('GET', '/projects/active')).body.items).toEqual([project.body]);
+    expect((await ask(url, 'GET', '/projects/active')).body.items).toEqual([project.body]);
     expect((await metrics.render()).text).toMatch(/worktide_cache_lookups_total\{cache="projects",outcome="miss"\} 1/);
 
     const read = async (topic: string) => {
@@ -189,22 +150,20 @@ test('with a real credential, from a request to the log; a clean stop leaves a c
 test.each(['organization', 'own'] as const)(
   'the setting taskVisibility comes from auth: %s',
   async (taskVisibility) => {
-    settings = { taskVisibility };
+    organization.settings = organizationSettings.parse({ taskVisibility });
     const { url, lifecycle } = await start();
     const employee = { ...user, id: uuidv7(), role: 'employee' as const };
-    const project = await callUrl(url, token(), 'POST', '/projects', { name: taskVisibility });
-    const body = { projectId: project.body.id, title: 'A task' };
-    const { id } = (await callUrl(url, token(), 'POST', '/tasks', body)).body;
-    const seen = await callUrl(url, token(employee), 'GET', `/tasks/${id}`);
+    const project = await ask(url, 'POST', '/projects', { name: taskVisibility });
+    const { id } = (await ask(url, 'POST', '/tasks', { projectId: project.body.id, title: 'A task' })).body;
+    const seen = await call(url, 'GET', `/api/v1/tasks/${id}`, { bearer: auth.tokenOf(employee) });
     expect(seen.status).toBe(taskVisibility === 'own' ? 404 : 200);
-    expect((await callUrl(url, token(), 'GET', `/tasks/${id}`)).status).toBe(200);
+    expect((await ask(url, 'GET', `/tasks/${id}`)).status).toBe(200);
     expect(await lifecycle.close()).toBe(true);
   },
 );
 
 test('a start makes the words of older tasks anew, and a database that comes back later is waited for', async () => {
   const first = await start();
-  const ask = (url: string, method: string, path: string, body?: unknown) => callUrl(url, token(), method, path, body);
   const project = await ask(first.url, 'POST', '/projects', { name: 'Mercury' });
   const task = await ask(first.url, 'POST', '/tasks', { projectId: project.body.id, title: 'Straße' });
   const age = () =>
@@ -239,10 +198,10 @@ test('Kafka and key-value away: ready, people work on, and what is to be told wa
     EVENT_LOG_URL: 'kafka://127.0.0.1:9',
     KEY_VALUE_URL: 'redis://127.0.0.1:9',
   });
-  await until('it is ready', async () => (await callUrl(url, undefined, 'GET', '/health/ready')).status === 200);
-  const { status, body } = await callUrl(url, token(), 'POST', '/projects', { name: 'Gemini' });
+  await until('it is ready', async () => (await health(url)).status === 200);
+  const { status, body } = await ask(url, 'POST', '/projects', { name: 'Gemini' });
   expect(status).toBe(201);
-  const active = await callUrl(url, token(), 'GET', '/projects/active');
+  const active = await ask(url, 'GET', '/projects/active');
   expect(active.body.items.map(({ id }: { id: string }) => id)).toContain(body.id);
   await lifecycle.close();
   const { rows } = await database.admin.query('SELECT count(*)::int AS n FROM workspace.outbox');

@@ -35,6 +35,7 @@ import {
   type WorkspaceRecord,
   workspaceRecord,
 } from '@worktide/schemas';
+import { type Answer, call } from '@worktide/testing';
 import { concernsProjects } from './cache/follow.ts';
 import { createTenantCache } from './cache/tenant-cache.ts';
 import { database } from './database.ts';
@@ -46,13 +47,6 @@ import { createStore, type Store } from './store/store.ts';
 export type { TestDatabase };
 
 export const workspaceDatabase = (): Promise<TestDatabase> => freshServiceDatabase(database);
-
-export interface Answer {
-  status: number;
-  headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by tests, each at its own fields.
-  body: any;
-}
 
 export type Person = Caller & { status: UserStatus };
 
@@ -188,7 +182,7 @@ export async function startWorkspace(postgresUrl: string, options: { keyValue?: 
       people.set(person.userId, person);
       return person;
     },
-    call: (as, method, path, body) => callUrl(url, as?.userId, method, path, body),
+    call: (as, method, path, body) => call(url, method, `/api/v1${path}`, { bearer: as?.userId, body }),
     told: async (organizationId) =>
       (await read('workspace-events', organizationId)).map((value) => workspaceRecord.parse(value)),
     audited: async (organizationId) =>
@@ -216,25 +210,6 @@ function failing(inner: KeyValue, isAway: () => boolean): KeyValue {
   };
 }
 
-export async function callUrl(
-  url: string,
-  token: string | undefined,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<Answer> {
-  const response = await fetch(`${url}${path.startsWith('/health') ? '' : '/api/v1'}${path}`, {
-    method,
-    headers: {
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
-}
-
 /** All items of a list, page by page; each page must be 200. */
 export async function allPages(workspace: Running, as: Person, path: string): Promise<{ id: string }[]> {
   const items: { id: string }[] = [];
@@ -250,12 +225,4 @@ export async function allPages(workspace: Running, as: Person, path: string): Pr
     cursor = body.nextCursor;
   }
   return items;
-}
-
-/** Polls until the condition holds; fails after half a minute. */
-export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await condition()); ) {
-    if (Date.now() > deadline) throw new Error(`not within half a minute: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -2,11 +2,11 @@ import path from 'node:path';
 import type { Engine } from '@worktide/backends';
 import { startCluster } from '@worktide/cluster';
 import { type Lifecycle, silentLogger, sleep } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { notReady } from '../support/http.ts';
 import { suspended } from '../support/processes.ts';
 import { replayAll } from '../support/replay.ts';
 import { usageRows } from '../support/rows.ts';
-import { until } from '../support/until.ts';
 import type { Target, Trouble } from './target.ts';
 
 /** Longer than the session of a consumer's membership (10 s): its partitions go to another one meanwhile. */

@@ -1,10 +1,10 @@
 import { type Lifecycle, sleep } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { notReady } from '../support/http.ts';
 import { findProcess, signal, suspended } from '../support/processes.ts';
 import { postgresUrlOf, startProduct } from '../support/product.ts';
 import { replayAll } from '../support/replay.ts';
 import { usageRows } from '../support/rows.ts';
-import { until } from '../support/until.ts';
 import type { Target, Trouble } from './target.ts';
 
 /** The product ends itself when an engine crashes more than three times within five minutes, as it should. */

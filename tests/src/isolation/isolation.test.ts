@@ -1,8 +1,8 @@
-import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
+import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Answer, call, expectStatus } from '../support/http.ts';
+import type { AccessTokenClaims } from '@worktide/schemas';
+import { type Answer, call, expectStatus, signToken, until } from '@worktide/testing';
 import { invite, makeAgentKey, type Person, ping, post, register, usageOf, yesterdayNoon } from '../support/people.ts';
-import { until } from '../support/until.ts';
 import { type Operation, readOperations } from './operations.ts';
 import { bodyOf, claimsOf, device, hers, marker, pathOf, startWorld, takesPath, type World } from './world.ts';
 
@@ -22,8 +22,7 @@ const base64 = (value: object): string => Buffer.from(JSON.stringify(value)).toS
 /** A token of these claims, signed by a key under the product's key id. */
 async function signed(claims: Record<string, unknown>, key: KeyObject): Promise<string> {
   const { keys } = expectStatus(await call(world.product.url, 'get', '/.well-known/jwks.json'), 200);
-  const unsigned = `${base64({ alg: 'EdDSA', kid: keys[0].kid })}.${base64(claims)}`;
-  return `${unsigned}.${sign(null, Buffer.from(unsigned), key).toString('base64url')}`;
+  return signToken({ key, kid: keys[0].kid }, claims as AccessTokenClaims);
 }
 
 /** An operation with Ada's ids in its path and body; the answer may hold what the question had, and no more. */

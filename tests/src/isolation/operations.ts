@@ -1,4 +1,4 @@
-import { call, expectStatus } from '../support/http.ts';
+import { call, expectStatus } from '@worktide/testing';
 
 export interface Parameter {
   name: string;

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { call, expectStatus, type Json } from '../support/http.ts';
+import { call, expectStatus, type Json, until } from '@worktide/testing';
 import {
   type AgentKey,
   appsReport,
@@ -14,7 +14,6 @@ import {
 } from '../support/people.ts';
 import { type Product, startProduct, temporaryFolder } from '../support/product.ts';
 import { uploadScreenshot } from '../support/screenshots.ts';
-import { until } from '../support/until.ts';
 import type { Operation } from './operations.ts';
 
 /** Stands in everything that Ada's organisation stores; an answer to anybody else that holds it is a leak. */

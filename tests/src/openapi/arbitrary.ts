@@ -1,5 +1,5 @@
+import type { Json } from '@worktide/testing';
 import fc, { type Arbitrary } from 'fast-check';
-import type { Json } from '../support/http.ts';
 
 /** Text that trips up parsers, databases and logs; refused or taken, never a 5xx. */
 const hostileText = fc.oneof(

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Answer, call, expectStatus, type Json } from '@worktide/testing';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
-import { type Answer, call, expectStatus, type Json } from '../support/http.ts';
 import { type Person, register } from '../support/people.ts';
 import { type Product, startProduct, temporaryFolder } from '../support/product.ts';
 import { valuesOf } from './arbitrary.ts';

@@ -3,9 +3,9 @@ import path from 'node:path';
 import { type Engine, freePort, isRunning, startEngine } from '@worktide/backends';
 import { type Cluster, type ClusterService, startCluster } from '@worktide/cluster';
 import { createLifecycle, type Lifecycle, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { notReady } from './http.ts';
 import { repository, temporaryFolder } from './product.ts';
-import { until } from './until.ts';
 
 /** Every service as a process of its own on real engines, and what a test does with them. */
 export interface TestCluster extends Cluster {

@@ -1,6 +1,6 @@
 import { type FleetOptions, type FleetResult, runFleet } from '@worktide/fleet';
+import { until } from '@worktide/testing';
 import { metric } from './http.ts';
-import { until } from './until.ts';
 
 /** What a run must come to: usage and reports as the ledger has them, no wrong answer, no ping of unknown fate. */
 export const exactly = { differences: [], complaints: {}, unknownPings: 0 };

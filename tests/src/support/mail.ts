@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { until } from '@worktide/testing';
 import type { Product } from './product.ts';
-import { until } from './until.ts';
 
 /** A line of quoted-printable goes on after `=` at its end (RFC 2045, 6.7). */
 const decode = (text: string): string =>

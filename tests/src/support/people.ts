@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { uuidv7 } from '@worktide/runtime';
-import { call, expectStatus } from './http.ts';
+import { call, expectStatus } from '@worktide/testing';
 import { tokenTo } from './mail.ts';
 import type { Product } from './product.ts';
 

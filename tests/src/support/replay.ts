@@ -1,7 +1,7 @@
 import { openEventLog } from '@worktide/event-log';
 import { createMetrics, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { metric } from './http.ts';
-import { until } from './until.ts';
 
 /** Every consumer that a replay must not disturb. */
 const groups = [

@@ -1,7 +1,6 @@
 import { drawScreenshot } from '@worktide/fleet';
 import { uuidv7 } from '@worktide/runtime';
-import { call, expectStatus, type Json } from './http.ts';
-import { until } from './until.ts';
+import { call, expectStatus, type Json, until } from '@worktide/testing';
 
 /** A multipart form with a picture and fields, as agents send it. */
 export function formOf(

@@ -2,6 +2,7 @@ import { mkdtemp, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import pg from 'pg';
 import { backend, type Engine, freshClickHouseDatabase, freshDatabase, startPostgres } from './index.ts';
 
@@ -90,8 +91,7 @@ describe("an engine of one's own", () => {
     engine = await startPostgres({ dir: path.join(dir, 'postgres'), onUnexpectedEnd: (how) => ends.push(how) });
     expect(await query('SELECT n FROM t')).toEqual([{ n: 42 }]);
     process.kill(engine.pid, 'SIGKILL');
-    const deadline = Date.now() + 10_000;
-    while (ends.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until('its end is told', () => ends.length > 0);
     expect(ends).toEqual(['exit SIGKILL']);
   });
 });

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import { isRunning } from './processes.ts';
 
 let dir: string;
@@ -39,7 +39,5 @@ test.each(['SIGKILL', 'SIGINT', 'SIGTERM'] as const)('an engine ends with its ow
   const { owner: child, engine } = await owner();
   expect(isRunning(engine)).toBe(true);
   child.kill(signal);
-  const deadline = Date.now() + 10_000;
-  while (isRunning(engine) && Date.now() < deadline) await wait(20);
-  expect(isRunning(engine)).toBe(false);
+  await until('the engine has ended', () => !isRunning(engine));
 });

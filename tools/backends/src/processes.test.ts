@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import { serverUser } from './engines/postgres-user.ts';
 import { startPostgres } from './index.ts';
 import { isRunning, isZombie, startOf } from './processes.ts';
@@ -24,7 +24,7 @@ async function zombie(user: { uid: number; gid: number } | undefined = undefined
   parents.push(parent);
   const [line] = await once(parent.stdout, 'data');
   const pid = Number(line.toString());
-  while (!isZombie(pid)) await wait(5);
+  await until('it has ended', () => isZombie(pid));
   return pid;
 }
 

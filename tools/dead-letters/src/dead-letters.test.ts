@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EventLog, openEventLog, type StoredRecord } from '@worktide/event-log';
-import { createMetrics, silentLogger, sleep } from '@worktide/runtime';
+import { createMetrics, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { runDeadLetters } from './run.ts';
 
 const hour = 3_600_000;
@@ -50,9 +51,10 @@ async function refuse(...values: (string | Buffer)[]): Promise<void> {
       for (const one of batch) await deadLetter(one, { code: 'BAD_PING', message: 'end before start' });
     },
   });
-  for (let waiting = 0; waiting < before! + values.length; await sleep(5)) {
-    waiting = (await log.admin.lag('counter', ['pings.dead']))['pings.dead']!;
-  }
+  await until('all are refused', async () => {
+    const { 'pings.dead': dead } = await log.admin.lag('counter', ['pings.dead']);
+    return dead! >= before! + values.length;
+  });
   await consumer.close();
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { sleep, unavailable } from '@worktide/runtime';
-import { collect, day, eventually, gate, numbered, type Opened, sorted, texts, upTo } from './fixture.ts';
+import { eventually } from '@worktide/testing';
+import { collect, day, gate, numbered, type Opened, sorted, texts, upTo } from './fixture.ts';
 
 export function consumingContract(setUp: () => Promise<Opened>): void {
   describe('consuming', () => {

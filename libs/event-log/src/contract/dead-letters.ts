@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { unavailable } from '@worktide/runtime';
+import { eventually } from '@worktide/testing';
 import { deadLetterHeaders } from '../dead-letters.ts';
 import { partitionFor } from '../partition.ts';
 import type { BatchContext, EventLog, StoredRecord } from '../types.ts';
-import { collect, eventually, numbered, type Opened, partitions, record, sorted, texts, upTo } from './fixture.ts';
+import { collect, numbered, type Opened, partitions, record, sorted, texts, upTo } from './fixture.ts';
 
 export function deadLettersContract(setUp: () => Promise<Opened>): void {
   describe('dead letters', () => {

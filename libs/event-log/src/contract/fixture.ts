@@ -1,5 +1,5 @@
 import { afterEach } from '@jest/globals';
-import { createMetrics, type Metrics, silentLogger, sleep, uuidv7 } from '@worktide/runtime';
+import { createMetrics, type Metrics, silentLogger, uuidv7 } from '@worktide/runtime';
 import { openEventLog } from '../open.ts';
 import type {
   BatchContext,
@@ -13,20 +13,6 @@ import type {
 
 export const day = 24 * 3_600_000;
 export const partitions = 4;
-
-/** Polls until the check passes; what it threw last is the failure. Longer than a session timeout. */
-export async function eventually(check: () => unknown, deadlineMs = 20_000): Promise<void> {
-  const end = Date.now() + deadlineMs;
-  for (;;) {
-    try {
-      await check();
-      return;
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await sleep(10);
-    }
-  }
-}
 
 export interface Opened {
   log: EventLog;

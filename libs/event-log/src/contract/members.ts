@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { sleep } from '@worktide/runtime';
+import { eventually } from '@worktide/testing';
 import type { BatchContext, StoredRecord } from '../types.ts';
-import { collect, eventually, gate, numbered, type Opened, sorted, texts, upTo } from './fixture.ts';
+import { collect, gate, numbered, type Opened, sorted, texts, upTo } from './fixture.ts';
 
 export function membersContract(setUp: () => Promise<Opened>): void {
   describe('members of a group', () => {

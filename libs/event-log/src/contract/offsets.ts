@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { createLogger } from '@worktide/runtime';
+import { eventually } from '@worktide/testing';
 import kafkajs, { type Admin } from 'kafkajs';
 import type { EventLog } from '../types.ts';
-import { collect, day, eventually, logFixture, numbered, type Opened, sorted, texts, upTo } from './fixture.ts';
+import { collect, day, logFixture, numbered, type Opened, sorted, texts, upTo } from './fixture.ts';
 
 /** What only Kafka can do to a group: take away what it has not read, or have less than it has. */
 export function offsetsContract(url: () => Promise<string>): void {

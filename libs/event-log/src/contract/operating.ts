@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { eventually } from '@worktide/testing';
 import { partitionFor } from '../partition.ts';
-import { collect, day, eventually, numbered, type Opened, partitions, record, sorted, texts, upTo } from './fixture.ts';
+import { collect, day, numbered, type Opened, partitions, record, sorted, texts, upTo } from './fixture.ts';
 
 export function operatingContract(setUp: () => Promise<Opened>): void {
   describe('operating', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { eventually } from '@worktide/testing';
 import { partitionFor } from '../partition.ts';
 import type { LogRecord } from '../types.ts';
-import { collect, eventually, numbered, type Opened, partitions, record, sorted, texts, upTo } from './fixture.ts';
+import { collect, numbered, type Opened, partitions, record, sorted, texts, upTo } from './fixture.ts';
 
 export function producingContract(setUp: () => Promise<Opened>): void {
   describe('producing', () => {

@@ -13,18 +13,9 @@ import {
   startKafka,
 } from '@worktide/backends';
 import { createLogger, createMetrics, describeError } from '@worktide/runtime';
+import { eventually } from '@worktide/testing';
 import { consumingContract } from '../contract/consuming.ts';
-import {
-  collect,
-  day,
-  eventually,
-  logFixture,
-  numbered,
-  partitions,
-  sorted,
-  texts,
-  upTo,
-} from '../contract/fixture.ts';
+import { collect, day, logFixture, numbered, partitions, sorted, texts, upTo } from '../contract/fixture.ts';
 import { producingContract } from '../contract/producing.ts';
 import { openEventLog } from '../open.ts';
 import type { EventLog } from '../types.ts';

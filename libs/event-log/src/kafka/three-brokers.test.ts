@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Engine, type KafkaCluster, startKafkaCluster } from '@worktide/backends';
+import { eventually } from '@worktide/testing';
 import kafkajs, { type Admin } from 'kafkajs';
-import { collect, day, eventually, logFixture, numbered } from '../contract/fixture.ts';
+import { collect, day, logFixture, numbered } from '../contract/fixture.ts';
 import { firstMet, readTopic, type Senders, type Stored, startSenders, toStored } from '../contract/ledger.ts';
 import type { StoredRecord } from '../types.ts';
 
 const partitions = 24;
 /** A broker's start takes seconds, or a minute on a machine with much else to do. */
-const patienceMs = 60_000;
+const patience = { seconds: 60 };
 
 describe('three brokers', () => {
   let dir: string;
@@ -58,12 +59,12 @@ describe('three brokers', () => {
     await eventually(async () => {
       const leaders = (await metadataOf(topic)).map(({ leader }) => leader);
       expect(leaders).not.toContain(node);
-    }, patienceMs);
+    }, patience);
     await up(broker);
     await eventually(async () => {
       const inSync = (await metadataOf(topic)).map(({ isr }) => isr.length);
       expect(Math.min(...inSync)).toBe(3);
-    }, patienceMs);
+    }, patience);
   }
 
   const someMore = (senders: Senders, count: number): Promise<void> => {
@@ -106,7 +107,7 @@ describe('three brokers', () => {
     expect(outOfOrder(stored)).toBe(0);
     // A member that was thrown out notices it after half a minute, and the group waits for it once more when it comes back.
     const caughtUp = async () => expect(await log.admin.lag('movers', ['moved'])).toEqual({ moved: 0 });
-    await eventually(caughtUp, 4 * patienceMs);
+    await eventually(caughtUp, { seconds: 4 * patience.seconds });
     expect(lostOf(handled)).toEqual([]);
     expect(outOfOrder(handled)).toBe(0);
   }, 600_000);
@@ -119,7 +120,7 @@ describe('three brokers', () => {
     await eventually(async () => {
       const leaders = (await metadataOf(`${prefix}events`)).map(({ leader }) => leader);
       expect(leaders).not.toContain(1);
-    }, patienceMs);
+    }, patience);
     const fresh = again();
     await fresh.check();
     await fresh.producer().send('events', numbered(20));
@@ -127,7 +128,7 @@ describe('three brokers', () => {
     await eventually(() => expect(records).toHaveLength(20));
     await eventually(async () => expect(await consumer.lag()).toBe(0));
     // Who was connected to it before asks it once, and then another one.
-    await eventually(async () => expect(await log.admin.lag('group', ['events'])).toEqual({ events: 0 }), patienceMs);
+    await eventually(async () => expect(await log.admin.lag('group', ['events'])).toEqual({ events: 0 }), patience);
   });
 
   test('a topic that is made while one of three brokers is away has three copies, two in sync', async () => {
@@ -135,7 +136,7 @@ describe('three brokers', () => {
     const broker = cluster.brokers[1]!;
     await broker.kill9();
     stopping.push(() => broker.restart());
-    await eventually(async () => expect((await admin.describeCluster()).brokers).toHaveLength(2), patienceMs);
+    await eventually(async () => expect((await admin.describeCluster()).brokers).toHaveLength(2), patience);
     await log.admin.ensureTopics([{ name: 'made', partitions: 3, retentionMs: day }]);
     expect((await metadataOf(`${prefix}made`)).map(({ replicas }) => replicas.length)).toEqual([3, 3, 3]);
     expect(await minInsyncOf(`${prefix}made`)).toBe('2');

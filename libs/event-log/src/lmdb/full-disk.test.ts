@@ -2,7 +2,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type SmallDisk, smallDisk } from '@worktide/backends';
 import { createMetrics, silentLogger } from '@worktide/runtime';
-import { eventually } from '../contract/fixture.ts';
+import { eventually } from '@worktide/testing';
 import { openEventLog } from '../open.ts';
 import type { EventLog, Producer } from '../types.ts';
 

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { AppError, addressGroup, createMetrics, type LimitState, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { addressWindow, type BucketLimit, type Limits, openLimits, type Rate } from '../index.ts';
 import { bucketLimit } from './bucket.ts';
 import { windowLimit } from './window.ts';
@@ -17,14 +18,6 @@ const outcome = (taking: Promise<LimitState>): Promise<LimitState | AppError> =>
 const passed = async (takings: Promise<LimitState>[]): Promise<number> =>
   (await Promise.all(takings.map(outcome))).filter((answer) => !(answer instanceof AppError)).length;
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass');
-    await wait(10);
-  }
-}
-
 describe.each(['memory', 'named memory', 'redis'])('limits: %s', (kind) => {
   let url: string;
   /** Two replicas where the store has any. */
@@ -36,7 +29,7 @@ describe.each(['memory', 'named memory', 'redis'])('limits: %s', (kind) => {
     others = kind === 'memory' ? limits : openLimits(url, options);
     // A busy machine may take longer to connect than a call has patience.
     if (kind !== 'redis') return;
-    await until(async () => {
+    await until('both count in one window', async () => {
       const window = { name: 'shared', points: 100, seconds: 60 };
       const subject = newSubject();
       await limits.window(window).take(subject);
@@ -119,7 +112,7 @@ describe.each(['memory', 'named memory', 'redis'])('limits: %s', (kind) => {
     const limit = limits.window({ name: 'short', points: 1, seconds: 1 });
     const subject = newSubject();
     await limit.take(subject);
-    await until(async () => !((await outcome(limit.take(subject))) instanceof AppError));
+    await until('a place in the window', async () => !((await outcome(limit.take(subject))) instanceof AppError));
   });
 
   test('a bucket: the burst over all replicas at once, then 429 that says when', async () => {
@@ -189,7 +182,10 @@ describe.each(['memory', 'named memory', 'redis'])('limits: %s', (kind) => {
     const subject = newSubject();
     expect(await passed([bucket.take(subject, { perSecond: 1, burst: 10 }, 11)])).toBe(0);
     await bucket.take(subject, { perSecond: 1, burst: 10 }, 10);
-    await until(async () => (await passed([bucket.take(subject, { perSecond: 10_000, burst: 100 }, 100)])) === 1);
+    await until(
+      'the larger plan counts',
+      async () => (await passed([bucket.take(subject, { perSecond: 10_000, burst: 100 }, 100)])) === 1,
+    );
   });
 
   test('after close calls are answered all the same', async () => {
@@ -209,7 +205,7 @@ test('in Redis keys begin with the subject, and none stays for ever', async () =
   const subject = newSubject();
   const window = limits.window({ name: 'w', points: 5, seconds: 60 });
   const bucket = limits.bucket({ name: 'b' });
-  await until(async () => {
+  await until('both are in Redis', async () => {
     await window.take(subject);
     await bucket.take(subject, { perSecond: 10, burst: 100 }, 50);
     return (await redis.keys(`${subject}*`)).length === 2;

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type Engine, freePort, startRedis } from '@worktide/backends';
 import { createLogger, createMetrics, type Metrics } from '@worktide/runtime';
+import { metricOf, until } from '@worktide/testing';
 import { type Limits, openLimits } from '../index.ts';
 
 let dir: string;
@@ -31,15 +31,7 @@ function open(url: string): Limits {
   return limits;
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come to pass');
-    await wait(10);
-  }
-}
-
-const isLocal = async (): Promise<boolean> => /^worktide_limits_local 1$/m.test((await metrics.render()).text);
+const isLocal = async (): Promise<boolean> => (await metricOf(metrics, 'worktide_limits_local')) === 1;
 const news = (): string[] => lines.map(({ level, msg }) => `${level} ${msg.replace(/:.*/, '')}`);
 const outage = ['warn limits are local for now', 'info limits are shared again'];
 const window = { name: 'w', points: 5, seconds: 60 };
@@ -60,12 +52,12 @@ async function countPassed(take: () => Promise<unknown>): Promise<number> {
 test('a server that dies: limits go on locally, and are shared again when it is back', async () => {
   const { take } = open(engine.url).window(window);
   const bucket = limits.bucket({ name: 'b' });
-  await until(async () => !(await isLocal()));
+  await until('limits are shared', async () => !(await isLocal()));
   await take('before');
   await bucket.take('before', rate, 2);
 
   await engine.kill9();
-  await until(isLocal);
+  await until('limits are local', isLocal);
   expect(await countPassed(() => take('during'))).toBe(5);
   expect(await countPassed(() => bucket.take('during', rate, 1))).toBe(5);
   // What is known of a bucket still counts.
@@ -73,7 +65,7 @@ test('a server that dies: limits go on locally, and are shared again when it is 
   expect(news()).toEqual(outage.slice(0, 1));
 
   await engine.restart();
-  await until(async () => !(await isLocal()));
+  await until('limits are shared again', async () => !(await isLocal()));
   expect(await countPassed(() => take('during'))).toBe(5);
   expect(news()).toEqual(outage);
 });
@@ -81,7 +73,7 @@ test('a server that dies: limits go on locally, and are shared again when it is 
 test('a server that hangs: no call fails, few wait, and it is taken again when it answers', async () => {
   const { take } = open(engine.url).window({ ...window, points: 10_000 });
   const bucket = limits.bucket({ name: 'b' });
-  await until(async () => (await take('s')).remaining < 9_990);
+  await until('ten are counted', async () => (await take('s')).remaining < 9_990);
   process.kill(engine.pid, 'SIGSTOP');
   try {
     // Some hundred calls would take a minute if each had to find out.
@@ -95,13 +87,13 @@ test('a server that hangs: no call fails, few wait, and it is taken again when i
   } finally {
     process.kill(engine.pid, 'SIGCONT');
   }
-  await until(async () => !(await isLocal()));
+  await until('limits are shared', async () => !(await isLocal()));
   expect(news()).toEqual(outage);
 });
 
 test('a server that was never there is told once', async () => {
   const { take } = open(`redis://127.0.0.1:${await freePort()}`).window(window);
   expect(await countPassed(() => take('s'))).toBe(5);
-  await until(isLocal);
+  await until('limits are local', isLocal);
   expect(news()).toEqual(outage.slice(0, 1));
 });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import { z } from 'zod';
 import { notFound, unauthorized, unavailable } from '../errors.ts';
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
@@ -471,10 +472,8 @@ describe('what every service has', () => {
     };
     const { call, callUrl, internalUrl } = await start({ checks: { store: check } }, { log, metricsPort: 0 });
     const ready = async (): Promise<string> => (await call('GET', '/health/ready')).body.dependencies.store.status;
-    const change = async (to: string): Promise<void> => {
-      // Answers are kept for a second.
-      while ((await ready()) !== to) await new Promise((resolve) => setTimeout(resolve, 50));
-    };
+    // Answers are kept for a second.
+    const change = (to: string) => until(`it is ${to}`, async () => (await ready()) === to);
     expect(JSON.stringify((await call('GET', '/health/ready')).body)).not.toContain('10.0.0.7');
     const inside = await callUrl(internalUrl, 'GET', '/health/ready');
     expect(inside.body.dependencies).toEqual({ store: { status: 'down', message: 'no route to 10.0.0.7' } });

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { metricOf, until } from '@worktide/testing';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
@@ -85,13 +85,8 @@ async function start(rawRoutes: RawRoute[], options: Partial<ServeOptions> = {},
   };
 }
 
-async function gauge(name: string): Promise<number> {
-  const line = (await metrics.render()).text.split('\n').find((each) => each.startsWith(`${name} `));
-  return Number(line?.split(' ')[1]);
-}
-async function untilGauge(name: string, value: number): Promise<void> {
-  while ((await gauge(name)) !== value) await wait(10);
-}
+const untilGauge = (name: string, value: number) =>
+  until(`${name} is ${value}`, async () => (await metricOf(metrics, name)) === value, { everyMs: 10 });
 const untilNothingIsHeld = async (): Promise<void> => {
   for (const name of ['handlers', 'unfinished_bodies', 'unfinished_body_bytes']) {
     await untilGauge(`worktide_http_${name}`, 0);
@@ -125,7 +120,7 @@ describe('what waits for a body hears of its end', () => {
     const { begin } = await start(routes());
     const all = paths.map((path) => begin(path, part));
     await untilGauge('worktide_http_unfinished_bodies', all.length);
-    expect(await gauge('worktide_http_handlers')).toBe(all.length);
+    expect(await metricOf(metrics, 'worktide_http_handlers')).toBe(all.length);
     all[0]!.resetAndDestroy();
     for (const socket of all) socket.destroy();
     await untilNothingIsHeld();
@@ -227,7 +222,7 @@ test('a request that is whole at once, or has no body, is not watched', async ()
   const socket = begin('/iterator', 'x'.repeat(100));
   await once(socket, 'data');
   expect(socket.received).toMatch(/^HTTP\/1\.1 200 /);
-  expect(await gauge('worktide_http_unfinished_bodies')).toBe(0);
+  expect(await metricOf(metrics, 'worktide_http_unfinished_bodies')).toBe(0);
 });
 
 describe('a body that is refused before it has come, on a connection that is not kept', () => {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SchemaRegistry as ConfluentClient } from '@kafkajs/confluent-schema-registry';
 import { backend, freePort } from '@worktide/backends';
+import { eventually } from '@worktide/testing';
 import { z } from 'zod';
 import { topics } from '../topics.ts';
 import { changes, original } from './changes.fixture.ts';
@@ -240,16 +241,10 @@ describe('a registry that fails', () => {
         return messages(error);
       }
     };
-    const until = async (pattern: RegExp): Promise<void> => {
-      const deadline = Date.now() + 5_000;
-      while (!pattern.test(JSON.stringify(attempt()))) {
-        if (Date.now() > deadline) throw new Error(`not ${pattern}: ${JSON.stringify(attempt())}`);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    };
-    await until(/asking for schema/);
-    await until(/ECONNREFUSED/);
+    const comesTo = (pattern: RegExp) => eventually(() => expect(JSON.stringify(attempt())).toMatch(pattern));
+    await comesTo(/asking for schema/);
+    await comesTo(/ECONNREFUSED/);
     down = false;
-    await until(/^\{"a":"x"\}$/);
+    await comesTo(/^\{"a":"x"\}$/);
   });
 });

@@ -4,9 +4,10 @@ import { freshClickHouseDatabase } from '@worktide/backends';
 import { type ClickHouse, createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
 import { createMetrics, silentLogger, uuidv7 } from '@worktide/runtime';
 import { type AuditEvent, type Codec, createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 import { migrationsFolder } from '../index.ts';
 import { startConsumers } from './consumers.ts';
-import { caughtUp, deadLetters, openTestLog, send, until } from './testing.ts';
+import { caughtUp, deadLetters, openTestLog, send } from './testing.ts';
 
 const log = silentLogger();
 const registry = openSchemaRegistry('local:');
@@ -66,7 +67,7 @@ const stored = (organizationId: string) =>
     { params: { organizationId }, settings: { date_time_output_format: 'iso' } },
   );
 const put = (...values: Buffer[]): Promise<void> => send(testLog.eventLog, 'audit', ...values);
-const consumed = (): Promise<void> => caughtUp(testLog.eventLog, 'audit');
+const consumed = () => caughtUp(testLog.eventLog, 'audit');
 
 test('audit events arrive with every field', async () => {
   const [organizationId, elsewhere] = [uuidv7(), uuidv7()];

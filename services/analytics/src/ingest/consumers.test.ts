@@ -14,9 +14,10 @@ import {
   topics,
   type UsageEntryState,
 } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 import { migrationsFolder } from '../index.ts';
 import { startConsumers } from './consumers.ts';
-import { caughtUp as caughtUpWith, deadLetters, openTestLog, send as sendTo, until } from './testing.ts';
+import { caughtUp as caughtUpWith, deadLetters, openTestLog, send as sendTo } from './testing.ts';
 
 const log = silentLogger();
 let database: Awaited<ReturnType<typeof freshClickHouseDatabase>>;
@@ -58,7 +59,7 @@ const start = async (through: ClickHouse = clickhouse) => {
 };
 
 const send = (topic: string, ...values: Buffer[]): Promise<void> => sendTo(eventLog, topic, ...values);
-const caughtUp = (topic: 'pings' | 'usage'): Promise<void> => caughtUpWith(eventLog, topic);
+const caughtUp = (topic: 'pings' | 'usage') => caughtUpWith(eventLog, topic);
 const dead = (topic: string) => deadLetters(eventLog, topic);
 
 const someone = () => ({ organizationId: uuidv7(), userId: uuidv7() });

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { type EventLog, openEventLog } from '@worktide/event-log';
 import { createMetrics, silentLogger } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 
 /** A log of its own with all topics. */
 export async function openTestLog(): Promise<{ eventLog: EventLog; close(): Promise<void> }> {
@@ -20,13 +20,6 @@ export async function openTestLog(): Promise<{ eventLog: EventLog; close(): Prom
   };
 }
 
-/** Polls until the condition holds; fails after 30 s. */
-export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await condition()); await wait(50)) {
-    if (Date.now() > deadline) throw new Error(`not within 30 s: ${what}`);
-  }
-}
-
 /** Puts records into a topic, all under one key. */
 export async function send(eventLog: EventLog, topic: string, ...values: Buffer[]): Promise<void> {
   const producer = eventLog.producer();
@@ -38,7 +31,7 @@ export async function send(eventLog: EventLog, topic: string, ...values: Buffer[
 }
 
 /** Waits until this service has consumed all of a topic. */
-export const caughtUp = (eventLog: EventLog, topic: string): Promise<void> =>
+export const caughtUp = (eventLog: EventLog, topic: string) =>
   until(`${topic} consumed`, async () => (await eventLog.admin.lag(`analytics-${topic}`, [topic]))[topic] === 0);
 
 /** The dead letters of a topic. */

@@ -14,6 +14,7 @@ import {
   unavailable,
 } from '@worktide/runtime';
 import { appsReport, dailyReport, domainsReport } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 import { migrationsFolder } from '../index.ts';
 import { createRowWriter } from '../ingest/row-writer.ts';
 import { usageTable } from '../ingest/tables.ts';
@@ -309,11 +310,3 @@ describe('one who asks for a great deal', () => {
     await slow.drop();
   }, 30_000);
 });
-
-/** Polls until the condition holds; fails after ten seconds. */
-async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await condition()); ) {
-    if (Date.now() > deadline) throw new Error(`not within ten seconds: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

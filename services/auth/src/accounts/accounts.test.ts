@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import {
   auditEventsOf,
@@ -10,7 +11,6 @@ import {
   signUp,
   startAuth,
   type TestDatabase,
-  until,
 } from '../testing.ts';
 
 let database: TestDatabase;

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createPool } from '@worktide/postgres';
 import { createLogger, createMetrics, silentLogger, uuidv7 } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { database as authService } from '../database.ts';
-import { authDatabase, type Running, signUp, startAuth, type TestDatabase, until } from '../testing.ts';
+import { authDatabase, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
 import { sweepAddresses } from './addresses.ts';
 
 let database: TestDatabase;

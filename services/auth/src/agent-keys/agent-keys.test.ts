@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import {
   auditedActions,
   authDatabase,
@@ -9,7 +10,6 @@ import {
   signUp,
   startAuth,
   type TestDatabase,
-  until,
 } from '../testing.ts';
 
 let database: TestDatabase;

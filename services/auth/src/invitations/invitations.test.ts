@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createPool, tenantTransaction } from '@worktide/postgres';
 import { silentLogger } from '@worktide/runtime';
+import type { Answer } from '@worktide/testing';
 import type { Act } from '../action.ts';
 import type { AuthContext } from '../context.ts';
 import {
-  type Answer,
   addColleague,
   auditedActions,
   authDatabase,

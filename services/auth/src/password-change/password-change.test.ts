@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createPool } from '@worktide/postgres';
 import { silentLogger } from '@worktide/runtime';
+import { type Answer, until } from '@worktide/testing';
 import {
-  type Answer,
   auditedActions,
   authDatabase,
   feedOf,
@@ -11,7 +11,6 @@ import {
   signUp,
   startAuth,
   type TestDatabase,
-  until,
 } from '../testing.ts';
 import { requestReset } from './forgot.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { uuidv7 } from '@worktide/runtime';
+import type { Answer } from '@worktide/testing';
 import {
-  type Answer,
   auditedActions,
   authDatabase,
   feedOf,

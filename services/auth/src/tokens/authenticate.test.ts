@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type Engine, startPostgres } from '@worktide/backends';
-import { authDatabase, type Running, signUp, startAuth, type TestDatabase, until } from '../testing.ts';
+import { until } from '@worktide/testing';
+import { authDatabase, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
 
 let dir: string;
 let server: Engine;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { SignedIn } from '@worktide/schemas';
-import { addColleague, authDatabase, type Running, signUp, startAuth, type TestDatabase, until } from '../testing.ts';
+import { until } from '@worktide/testing';
+import { addColleague, authDatabase, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
 
 let database: TestDatabase;
 let auth: Running;

@@ -5,8 +5,9 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { unavailable } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import fc from 'fast-check';
-import { bearer, until } from '../testing.ts';
+import { bearer } from '../testing.ts';
 import { type Answer, type Gateway, ping, startGateway } from './testing.ts';
 
 const open: Gateway[] = [];
@@ -50,11 +51,11 @@ describe('bytes that requests hold', () => {
     const { begin, post, held } = await start({ QUEUE_MAX_BYTES: '8000000' });
     const sockets = [];
     for (let user = 0; user < 70; user++) sockets.push(await begin('[', 1_000_000, bearer(1, user)));
-    await until(() => held() >= 70 * 4_097);
+    await until('70 bodies', () => held() >= 70 * 4_097);
     expect(held()).toBe(70 * 4_097);
     for (const who of [as(1), as(2)]) expect((await post(ping(), who)).status).toBe(202);
     for (const socket of sockets) socket.destroy();
-    await until(() => held() === 0);
+    await until('nothing is held', () => held() === 0);
   });
 
   test('are given back where others need them: many organisations that stall with all they can get keep nobody out', async () => {
@@ -65,14 +66,16 @@ describe('bytes that requests hold', () => {
       const part = Math.floor((1_000_000 - before) / 2) - 5_000;
       if (part < 1_000) break;
       sockets.push(await begin(`[${'x'.repeat(part)}`, 999_999, bearer(organization)));
-      await until(() => held() >= before + part);
+      await until('what has come', () => held() >= before + part);
     }
     expect(held()).toBeGreaterThan(980_000);
     for (let user = 0; user < 5; user++) expect((await post(padded(3_000), as(50, user))).status).toBe(202);
     // One of those who had most has made room, and has been told.
-    await until(async () => (await metrics()).includes('worktide_budget_given_back_total{budget="requests"} 1'));
+    await until('one has given back', async () =>
+      (await metrics()).includes('worktide_budget_given_back_total{budget="requests"} 1'),
+    );
     for (const socket of sockets) socket.destroy();
-    await until(() => held() === 0);
+    await until('nothing is held', () => held() === 0);
   });
 
   test('by one organisation are at most half: another finds room, whatever waits for the log', async () => {
@@ -83,12 +86,12 @@ describe('bytes that requests hold', () => {
     for (let user = 0; user < 12; user++) greedy.push(post(large, as(1, user)));
     const refused = new Set<number>();
     for (const [i, one] of greedy.entries()) void one.then(({ status }) => status === 503 && refused.add(i));
-    await until(() => log.waiting.length + refused.size === 12);
+    await until('twelve at the log or refused', () => log.waiting.length + refused.size === 12);
     expect(refused.size).toBeGreaterThan(0);
     expect(held()).toBeLessThanOrEqual(1_000_000);
     expect(await metrics()).toContain(`worktide_budget_held{budget="requests"} ${held()}`);
     const lawful = post(ping(), as(2));
-    await until(() => log.waiting.length + refused.size === 13);
+    await until('the thirteenth', () => log.waiting.length + refused.size === 13);
     log.answer();
     expect((await lawful).status).toBe(202);
     for (const [i, one] of greedy.entries()) {
@@ -112,18 +115,18 @@ describe('bytes that requests hold', () => {
     const { post, held } = await start({}, { send: log.send });
     const body = JSON.stringify(Array.from({ length: 60 }, () => padded(15_000)));
     const warm = post(body, as(1, 100));
-    await until(() => log.waiting.length === 1);
+    await until('the first at the log', () => log.waiting.length === 1);
     log.answer();
     await warm;
     const before = inUse();
     const answers: Promise<Answer>[] = [];
     for (let i = 0; i < 45; i++) {
       answers.push(post(gzipSync(body), { ...gzip, ...as(1 + (i % 3), i) }));
-      await until(() => log.waiting.length === i + 1);
+      await until(`${i + 1} at the log`, () => log.waiting.length === i + 1);
     }
     // 45 bodies of 0.9 MB are 40 MB, were they kept; what they come to on the log is 20 kB each. Asked until it is so: one
     // collection leaves what it meets in the middle of its end.
-    await until(() => (inUse() - before) / 1e6 < 15);
+    await until('memory is free again', () => (inUse() - before) / 1e6 < 15);
     expect(held() / 45).toBeGreaterThan(4_096 + 60 * 150);
     expect(held() / 45).toBeLessThan(4_096 + 60 * 500);
     log.answer();
@@ -183,7 +186,7 @@ describe('bytes that requests hold', () => {
             await new Promise((resolve) => socket.once('close', resolve));
           }),
         );
-        await until(() => held() === 0);
+        await until('nothing is held', () => held() === 0);
       }),
       { numRuns: 60 },
     );
@@ -196,17 +199,17 @@ describe('requests of one user at once', () => {
     const { post, begin, held } = await start({ PINGS_MAX_IN_FLIGHT: '3' }, { send: log.send });
     const socket = await begin('[', 100, bearer(1));
     const waiting = [post(ping(), as(1)), post(ping(), as(1))];
-    await until(() => log.waiting.length === 2 && held() > 0);
+    await until('two at the log', () => log.waiting.length === 2 && held() > 0);
     const refused = await post(ping(), as(1));
     expect(refused).toMatchObject({ status: 429, body: { code: 'TOO_MANY_REQUESTS_IN_FLIGHT' } });
     expect(refused.headers.get('retry-after')).toBe('1');
     const colleague = post(ping(), as(1, 1));
-    await until(() => log.waiting.length === 3);
+    await until('three at the log', () => log.waiting.length === 3);
     const before = held();
     socket.destroy();
-    await until(() => held() < before);
+    await until('less is held', () => held() < before);
     waiting.push(post(ping(), as(1)));
-    await until(() => log.waiting.length === 4);
+    await until('four at the log', () => log.waiting.length === 4);
     log.answer();
     for (const one of [...waiting, colleague]) expect((await one).status).toBe(202);
   });
@@ -316,7 +319,7 @@ describe('what a body costs', () => {
       answered++;
       return status;
     });
-    await until(() => answered > 0);
+    await until('an answer', () => answered > 0);
     expect((await post(ping(), as(2))).status).toBe(202);
     const whenSmall = answered;
     expect((await post(large, { ...gzip, ...as(3) })).status).toBe(202);

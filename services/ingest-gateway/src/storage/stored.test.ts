@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type KeyValue, openKeyValue } from '@worktide/key-value';
 import { createLifecycle, createMetrics, type Lifecycle, silentLogger, unavailable } from '@worktide/runtime';
 import { type SubscriptionStatus, storedScreenshotsKey } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 import { caller } from '../testing.ts';
 import { fileOf, form, picture, startGateway } from '../uploads/testing.ts';
 import { storageQuotaOf } from './quota.ts';
@@ -121,12 +122,11 @@ describe('screenshots', () => {
       expect(agreed.status).toBe(201);
       await gateway.keyValue.set(storedScreenshotsKey(caller.organizationId), '1000', 60_000);
       // Known as 0 for some seconds.
-      for (;;) {
-        const answer = await gateway.json('presign', { contentType: 'image/png', size: 500 });
-        if (answer.status === 409) break;
-        expect(answer.status).toBe(201);
-        await new Promise((resolve) => setTimeout(resolve, 200));
-      }
+      await until(
+        'it is known',
+        async () => (await gateway.json('presign', { contentType: 'image/png', size: 500 })).status === 409,
+        { everyMs: 200 },
+      );
       const before = await gateway.keys();
       const refused = await gateway.post(form(fileOf(picture(500))));
       expect(refused).toMatchObject({ status: 409, body: { code: 'STORAGE_QUOTA_EXCEEDED' } });

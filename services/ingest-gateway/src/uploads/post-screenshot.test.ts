@@ -5,7 +5,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { backend } from '@worktide/backends';
 import { uuidv7 } from '@worktide/runtime';
 import { uploadKey } from '@worktide/schemas';
-import { caller, until } from '../testing.ts';
+import { until } from '@worktide/testing';
+import { caller } from '../testing.ts';
 import {
   contentType,
   end,
@@ -36,7 +37,7 @@ const bytesOf = async (key: string): Promise<Buffer> =>
   Buffer.concat((await (await gateway.store.get(key))!.body.toArray()) as Buffer[]);
 /** Nothing of an upload, not even what a store in a folder writes before it gives it a name. */
 async function expectNothingLeft(): Promise<void> {
-  await until(() => gateway.metric('worktide_uploads_in_flight 0'));
+  await until('nothing is in flight', async () => (await gateway.metric('worktide_uploads_in_flight')) === 0);
   expect(await gateway.keys()).toEqual([]);
   expect(await gateway.events()).toEqual([]);
   const files = await readdir(gateway.folder, { recursive: true, withFileTypes: true }).catch(() => []);
@@ -86,8 +87,8 @@ describe.each(['folder', 's3'])('into a store of kind %s', (kind) => {
       metadata: { display: { width: 1920 } },
     });
     expect(event!.receivedAt).toBeGreaterThanOrEqual(before);
-    expect(await metric('worktide_uploads_accepted_total{way="form"} 1')).toBe(true);
-    expect(await metric(`worktide_uploads_bytes_total{way="form"} ${bytes.length}`)).toBe(true);
+    expect(await metric('worktide_uploads_accepted_total', { way: 'form' })).toBe(1);
+    expect(await metric('worktide_uploads_bytes_total', { way: 'form' })).toBe(bytes.length);
   });
 
   test('every kind of picture, with nothing beside it: the id is ours, a UUIDv7', async () => {
@@ -191,7 +192,7 @@ describe.each(['folder', 's3'])('into a store of kind %s', (kind) => {
     }
     expect(answers).toEqual(refusals.map(([what, , status, code]) => [what, status, code]));
     await expectNothingLeft();
-    expect(await metric('worktide_uploads_refused_total{code="EMPTY_FILE"} 1')).toBe(true);
+    expect(await metric('worktide_uploads_refused_total', { code: 'EMPTY_FILE' })).toBe(1);
     expect((await post(form(fileOf(picture(200_000))))).status).toBe(202);
   });
 
@@ -205,12 +206,12 @@ describe.each(['folder', 's3'])('into a store of kind %s', (kind) => {
     ];
     for (const part of starts) {
       const socket = await begin(part, 4_000_000);
-      await until(() => metric('worktide_uploads_in_flight 1'));
+      await until('one is in flight', async () => (await metric('worktide_uploads_in_flight')) === 1);
       socket.destroy();
-      await until(() => metric('worktide_uploads_in_flight 0'));
+      await until('nothing is in flight', async () => (await metric('worktide_uploads_in_flight')) === 0);
     }
     await expectNothingLeft();
-    expect(await metric(`worktide_uploads_refused_total{code="REQUEST_ABORTED"} ${starts.length}`)).toBe(true);
+    expect(await metric('worktide_uploads_refused_total', { code: 'REQUEST_ABORTED' })).toBe(starts.length);
   });
 
   test('an upload that takes too long is told so and cut', async () => {
@@ -296,20 +297,20 @@ describe('the gateway', () => {
       OBJECT_STORE_URL: 's3://key:secret@bucket?endpoint=http://127.0.0.1:1&region=us-east-1&pathStyle=true',
     });
     expect(await post(form(fileOf(picture(9_000_000))))).toMatchObject({ status: 503 });
-    expect(await metric('worktide_uploads_in_flight 0')).toBe(true);
+    expect(await metric('worktide_uploads_in_flight')).toBe(0);
   });
 
   test('bounds the uploads at once, and what one user has of them', async () => {
     const { post, begin, metric } = await start({ UPLOADS_MAX: '4' });
     const body = form(fileOf(picture(1_000)));
     const held = await begin(body.subarray(0, 500), body.length);
-    await until(() => metric('worktide_uploads_in_flight 1'));
+    await until('one is in flight', async () => (await metric('worktide_uploads_in_flight')) === 1);
     const refused = await post(body);
     expect(refused).toMatchObject({ status: 503, body: { code: 'BUSY' } });
     expect(refused.headers.get('retry-after')).toBe('5');
     expect((await post(body, { authorization: 'Bearer other' })).status).toBe(202);
     held.write(body.subarray(500));
-    await until(() => held.received.includes('202 Accepted'));
+    await until('the held one is taken', () => held.received.includes('202 Accepted'));
     expect((await post(body)).status).toBe(202);
   });
 

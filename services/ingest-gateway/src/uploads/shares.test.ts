@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { bearer, until } from '../testing.ts';
+import { until } from '@worktide/testing';
+import { bearer } from '../testing.ts';
 import { fileHead, fileOf, form, type Gateway, heads, picture, startGateway } from './testing.ts';
 
 let gateway: Gateway;
@@ -11,7 +12,10 @@ afterEach(async () => {
 });
 
 const as = (organization: number, user = 0) => ({ authorization: bearer(organization, user) });
-const held = (bytes: number): Promise<boolean> => gateway.metric(`worktide_budget_held{budget="uploads"} ${bytes}\n`);
+const held = async (bytes: number): Promise<boolean> =>
+  (await gateway.metric('worktide_budget_held', { budget: 'uploads' })) === bytes;
+const inFlight = async (uploads: number): Promise<boolean> =>
+  (await gateway.metric('worktide_uploads_in_flight')) === uploads;
 const large = 24 * 1024 * 1024;
 /** The beginning of an upload whose picture has begun. */
 const begun = Buffer.concat([Buffer.from(fileHead()), heads['image/png']]);
@@ -22,7 +26,10 @@ describe('uploads', () => {
     gateway = await startGateway();
     const slow: Awaited<ReturnType<Gateway['begin']>>[] = [];
     for (let user = 0; user < 12; user++) slow.push(await gateway.begin(begun, 50_000_000, bearer(1, user)));
-    await until(() => slow.filter(({ received }) => received.includes('"code":"BUSY"')).length === 4);
+    await until(
+      'four are refused',
+      () => slow.filter(({ received }) => received.includes('"code":"BUSY"')).length === 4,
+    );
     expect(await held(8 * large)).toBe(true);
     expect(await gateway.post(small, as(1, 20))).toMatchObject({ status: 503, body: { code: 'BUSY' } });
     expect((await gateway.post(form(fileOf(picture(40_000_000))), as(2))).status).toBe(202);
@@ -33,30 +40,30 @@ describe('uploads', () => {
     }
     expect((await gateway.post(form(fileOf(picture(5_000_000))), as(5))).status).toBe(202);
     for (const socket of slow) socket.destroy();
-    await until(() => held(0));
-    await until(() => gateway.metric('worktide_uploads_in_flight 0'));
+    await until('nothing is held', () => held(0));
+    await until('nothing is in flight', () => inFlight(0));
   });
 
   test('that have not begun to come hold nothing', async () => {
     gateway = await startGateway();
     const silent = [];
     for (let user = 0; user < 20; user++) silent.push(await gateway.begin('', 50_000_000, bearer(1, user)));
-    await until(() => gateway.metric('worktide_uploads_in_flight 20'));
+    await until('20 are in flight', () => inFlight(20));
     expect(await held(0)).toBe(true);
     expect((await gateway.post(small, as(1, 30))).status).toBe(202);
     for (const socket of silent) socket.destroy();
-    await until(() => gateway.metric('worktide_uploads_in_flight 0'));
+    await until('nothing is in flight', () => inFlight(0));
   });
 
   test('hold what they announce; those that announce nothing, as the largest', async () => {
     gateway = await startGateway();
     const three = await gateway.begin(begun, 3_000_000, bearer(1));
-    await until(() => held(3_000_000));
+    await until('what the small ones take', () => held(3_000_000));
     const chunked = await gateway.begin(`5\r\n\r\n--b`, undefined, bearer(1, 1));
-    await until(() => held(3_000_000 + large));
+    await until('the large one, too', () => held(3_000_000 + large));
     three.destroy();
     chunked.destroy();
-    await until(() => held(0));
+    await until('nothing is held', () => held(0));
   });
 });
 
@@ -91,14 +98,17 @@ describe('signed URLs of a folder', () => {
     const { uploadUrl } = await presign(1, size);
     const slow: Awaited<ReturnType<typeof open>>[] = [];
     for (let i = 0; i < 6; i++) slow.push(await beginPut(uploadUrl, size));
-    await until(() => slow.filter(({ received }) => received.includes('"code":"BUSY"')).length === 2);
-    await until(() => held(4 * large));
+    await until(
+      'two are refused',
+      () => slow.filter(({ received }) => received.includes('"code":"BUSY"')).length === 2,
+    );
+    await until('four large ones', () => held(4 * large));
     const mine = await presign(2, 1_000);
     expect((await put(mine.uploadUrl, picture(1_000))).status).toBe(200);
     expect((await gateway.json('confirm', { screenshotId: mine.screenshotId }, as(2))).status).toBe(202);
     for (const socket of slow) socket.destroy();
-    await until(() => held(0));
-    await until(() => gateway.metric('worktide_uploads_in_flight 0'));
+    await until('nothing is held', () => held(0));
+    await until('nothing is in flight', () => inFlight(0));
   });
 
   test('count for nobody where they are not ours', async () => {
@@ -121,9 +131,9 @@ describe('signed URLs of a folder', () => {
     socket.pause();
     expect(await held(256 * 1024)).toBe(true);
     socket.destroy();
-    await until(() => held(0));
+    await until('nothing is held', () => held(0));
     const whole = await fetch(gateway.url + link);
     expect((await whole.arrayBuffer()).byteLength).toBe(20_000_000);
-    await until(() => held(0));
+    await until('nothing is held', () => held(0));
   });
 });

@@ -16,6 +16,7 @@ import {
   unavailable,
 } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, type ScreenshotRecord, screenshotRecord, topics } from '@worktide/schemas';
+import { metricOf } from '@worktide/testing';
 import { configSchema, storageQuotas } from '../config.ts';
 import { createStored } from '../storage/stored.ts';
 import { caller, numberedCaller } from '../testing.ts';
@@ -84,7 +85,7 @@ export interface Gateway {
   begin(part: Buffer | string, length?: number, authorization?: string): Promise<Socket & { received: string }>;
   events(): Promise<ScreenshotRecord[]>;
   keys(): Promise<string[]>;
-  metric(line: string): Promise<boolean>;
+  metric(name: string, labels?: Record<string, string>): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -211,7 +212,7 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
       });
     },
     keys: async () => (await store.list('', { limit: 1_000 })).items.map(({ key }) => key),
-    metric: async (line) => (await metrics.render()).text.includes(line),
+    metric: (name, labels) => metricOf(metrics, name, labels),
     async close() {
       for (const socket of sockets) socket.destroy();
       await lifecycle.close();

@@ -3,16 +3,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { tablesWithoutTenantPolicy, tenantTransaction } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
 import { type ScreenshotRecord, screenshotPage, screenshot as screenshotSchema } from '@worktide/schemas';
+import { metricOf, until } from '@worktide/testing';
 import {
   detailLeft,
-  metricOf,
   newPerson,
   openWorld,
   type Person,
   type Processor,
   startProcessor,
   textPicture,
-  until,
   type World,
 } from '../testing.ts';
 

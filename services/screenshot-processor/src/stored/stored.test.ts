@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openKeyValue } from '@worktide/key-value';
 import { createMetrics, silentLogger, unavailable } from '@worktide/runtime';
 import { type ScreenshotRecord, storedScreenshotsKey } from '@worktide/schemas';
-import { newPerson, openWorld, type Processor, startProcessor, textPicture, until, type World } from '../testing.ts';
+import { until } from '@worktide/testing';
+import { newPerson, openWorld, type Processor, startProcessor, textPicture, type World } from '../testing.ts';
 import { createStoredBytes } from './stored.ts';
 
 let world: World;

@@ -1,16 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { unavailable, uuidv7 } from '@worktide/runtime';
 import { claimKey, type ScreenshotRecord, uploadKey } from '@worktide/schemas';
+import { metricOf, until } from '@worktide/testing';
 import { pictureKey, thumbnailKey } from '../keys.ts';
 import {
-  metricOf,
   newPerson,
   openWorld,
   type Person,
   type Processor,
   startProcessor,
   textPicture,
-  until,
   type World,
 } from '../testing.ts';
 
@@ -60,7 +59,7 @@ async function ready(more: Partial<ScreenshotRecord> = {}): Promise<ScreenshotRe
   expect((await world.row(record))?.status).toBe('ready');
   return record;
 }
-const sweptOf = (kind: string) => metricOf(processor.metrics, `worktide_screenshots_swept_total{kind="${kind}"}`);
+const sweptOf = (kind: string) => metricOf(processor.metrics, 'worktide_screenshots_swept_total', { kind });
 
 describe('uploads that nobody knows', () => {
   test('go after a day, not before', async () => {
@@ -188,7 +187,7 @@ describe('rows without a result', () => {
     const elsewhere = { ...world.store, head: async () => undefined };
     await processor.sweeper({ store: elsewhere })();
     for (const record of records) expect((await world.row(record))?.status).toBe('ready');
-    expect(await metricOf(processor.metrics, 'worktide_screenshots_sweep_failures_total{part="losses"}')).toBe(1);
+    expect(await metricOf(processor.metrics, 'worktide_screenshots_sweep_failures_total', { part: 'losses' })).toBe(1);
   });
 });
 

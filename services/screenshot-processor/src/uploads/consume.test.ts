@@ -1,15 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createMetrics, silentLogger, uuidv7 } from '@worktide/runtime';
 import type { ScreenshotRecord } from '@worktide/schemas';
+import { metricOf, until } from '@worktide/testing';
 import {
-  metricOf,
   newPerson,
   openWorld,
   type Person,
   type Processor,
   startProcessor,
   textPicture,
-  until,
   type World,
 } from '../testing.ts';
 import { createHandler } from './consume.ts';
@@ -147,7 +146,7 @@ test('another user’s id is refused, counted, and its upload goes; in another o
   expect((await world.row(other))?.userId).toBe(stranger.userId);
   expect(await world.objects(person.organizationId)).toEqual([first.objectKey]);
   expect(await world.objects(stranger.organizationId)).toEqual([other.objectKey]);
-  expect(await metricOf(processor.metrics, 'worktide_screenshots_refused_total{code="ID_TAKEN"}')).toBe(1);
+  expect(await metricOf(processor.metrics, 'worktide_screenshots_refused_total', { code: 'ID_TAKEN' })).toBe(1);
 });
 
 test('what can never succeed is dead-lettered, each by itself; the rest goes on', async () => {

@@ -2,19 +2,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { transaction } from '@worktide/postgres';
 import { unavailable, uuidv7 } from '@worktide/runtime';
 import { claimKey, maxScreenshotBytes, type ScreenshotRecord } from '@worktide/schemas';
+import { metricOf, until } from '@worktide/testing';
 import sharp from 'sharp';
 import { pictureKey, thumbnailKey } from '../keys.ts';
 import { pngBomb } from '../picture/hostile.fixture.ts';
 import {
   detailLeft,
-  metricOf,
   newPerson,
   openWorld,
   type Person,
   type Processor,
   startProcessor,
   textPicture,
-  until,
   type World,
 } from '../testing.ts';
 import { claimRow, claimSuspect, createLookout } from './claims.ts';
@@ -76,8 +75,9 @@ async function expectOnly(records: ScreenshotRecord[], most: number): Promise<vo
 }
 const told = async (record: ScreenshotRecord) =>
   (await world.announced(person.organizationId)).filter(({ screenshotId }) => screenshotId === record.screenshotId);
+/** A state may be told twice, as where another processor found it waiting; it is one all the same. */
 const toldTimes = (record: ScreenshotRecord, times: number) =>
-  until('it is told', async () => (await told(record)).length === times);
+  until('it is told', async () => new Set((await told(record)).map(({ version }) => version)).size === times);
 
 describe('from an upload to a picture', () => {
   test('row, event, results under the entry or the day, and nothing sharp is left', async () => {
@@ -113,7 +113,7 @@ describe('from an upload to a picture', () => {
       },
     ]);
     expect(await metricOf(metrics, 'worktide_screenshot_seconds_count')).toBe(2);
-    expect(await metricOf(metrics, 'worktide_screenshot_bytes_total{direction="in"}')).toBe(2 * picture.length);
+    expect(await metricOf(metrics, 'worktide_screenshot_bytes_total', { direction: 'in' })).toBe(2 * picture.length);
     expect(await metricOf(metrics, 'worktide_screenshots_ready_total')).toBe(2);
   });
 
@@ -278,7 +278,7 @@ describe('hostile pictures', () => {
     expect(await told(bad[0]!)).toMatchObject([
       { status: 'failed', failureCode: 'TOO_MANY_PIXELS', width: null, blurLevel: null },
     ]);
-    expect(await metricOf(metrics, 'worktide_screenshots_failed_total{code="UNSUPPORTED_TYPE"}')).toBe(2);
+    expect(await metricOf(metrics, 'worktide_screenshots_failed_total', { code: 'UNSUPPORTED_TYPE' })).toBe(2);
   }, 30_000);
 });
 
@@ -289,7 +289,7 @@ describe('something else is away', () => {
     const records = [await uploaded({ blurLevel: 2 }), await uploaded({ blurLevel: 2 })];
     await until(
       'it was tried several times',
-      async () => (await metricOf(metrics, 'worktide_screenshots_postponed')) > 3,
+      async () => (await metricOf(metrics, 'worktide_screenshots_postponed_total')) > 3,
     );
     expect(await Promise.all(records.map(statusOf))).toEqual(['pending', 'pending']);
     expect(await metricOf(metrics, 'worktide_screenshots_failed_total')).toBe(0);

@@ -3,15 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Consumer } from '@worktide/event-log';
 import { silentLogger, uuidv7 } from '@worktide/runtime';
 import { type PingEvent, pingsEnvelope } from '@worktide/schemas';
-import {
-  newStream,
-  openWriter,
-  stored,
-  type TestDatabase,
-  type TestWriter,
-  trackingDatabase,
-  until,
-} from '../testing.ts';
+import { metricOf, until } from '@worktide/testing';
+import { newStream, openWriter, stored, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
 import { consumePings, type PingsOptions } from './consume.ts';
 
 let database: TestDatabase;
@@ -330,15 +323,13 @@ describe('following the log', () => {
     await send(...flicker);
     await start();
     await caughtUp();
-    const metric = async (name: string) =>
-      Number(new RegExp(`^${name} (.*)$`, 'm').exec((await writer.metrics.render()).text)?.[1]);
-    expect(await metric('worktide_writer_slow_records_total')).toBe(0);
+    expect(await metricOf(writer.metrics, 'worktide_writer_slow_records_total')).toBe(0);
 
     // It says nothing that is not known, but to see that takes a look at all of it.
     const over = (app: string) => pingOf({ app, startedAt: base, endedAt: base + seconds * 1_000 });
     await send(record(stream, [over('zzz')]));
     await caughtUp();
-    expect(await metric('worktide_writer_slow_records_total')).toBe(1);
+    expect(await metricOf(writer.metrics, 'worktide_writer_slow_records_total')).toBe(1);
     await caughtUpSlowly();
 
     const client = await database.admin.connect();

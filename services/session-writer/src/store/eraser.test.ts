@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { unavailable } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { monthOf, monthStart } from '../merge/index.ts';
 import {
   key,
@@ -159,7 +160,7 @@ describe('what is recorded', () => {
       );
       return rows.length > 0;
     };
-    while (!(await waits()));
+    await until('it waits for the lock', waits);
     gone.abort();
     await expect(asked).rejects.toMatchObject({ code: 'REQUEST_ABORTED' });
     await holder.query('ROLLBACK');

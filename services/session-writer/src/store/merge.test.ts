@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import fc from 'fast-check';
 import { type KeySpan, monthOf, monthStart } from '../merge/index.ts';
 import { paintedEntries } from '../merge/oracle.ts';
@@ -332,10 +333,10 @@ describe('merging into the database', () => {
       const { published } = await mergeStreams(dead, [{ stream, pings: [seen(at, at + 5, key('A'))] }]);
       published.catch(() => {});
       await dead.close();
-      for (const deadline = Date.now() + 10_000; (await believed([heir], stream)).length === 0; ) {
-        if (Date.now() > deadline) throw new Error('not published within ten seconds');
+      await until('what was promised is published', async () => {
         await heir.outbox.sweep();
-      }
+        return (await believed([heir], stream)).length > 0;
+      });
       expect(await believed([heir], stream)).toMatchObject([{ startedAt: at, endedAt: at + 5 }]);
     } finally {
       await heir.close();

@@ -11,20 +11,12 @@ import {
   type UsageItem,
   usagePage,
 } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 import { type KeySpan, monthOf, monthStart } from '../merge/index.ts';
 import { createEraser, type Eraser } from '../store/eraser.ts';
 import { entryId, mergeStreams } from '../store/merge.ts';
 import type { StreamIdentity } from '../store/streams.ts';
-import {
-  key,
-  newStream,
-  openWriter,
-  seen,
-  type TestDatabase,
-  type TestWriter,
-  trackingDatabase,
-  until,
-} from '../testing.ts';
+import { key, newStream, openWriter, seen, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
 import { usageRoutes } from './routes.ts';
 
 // Over HTTP and a real database. Who the caller is stands in the header: credentials are libs/identity's, tested there.

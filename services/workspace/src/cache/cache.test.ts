@@ -4,8 +4,9 @@ import { backend } from '@worktide/backends';
 import { type KeyValue, openKeyValue } from '@worktide/key-value';
 import { createMetrics, type Metrics, silentLogger, unavailable } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { until } from '@worktide/testing';
 import { z } from 'zod';
-import { type Person, type Running, startWorkspace, type TestDatabase, until, workspaceDatabase } from '../testing.ts';
+import { type Person, type Running, startWorkspace, type TestDatabase, workspaceDatabase } from '../testing.ts';
 import { followForCache } from './follow.ts';
 import { createTenantCache, type TenantCache } from './tenant-cache.ts';
 

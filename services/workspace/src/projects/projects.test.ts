@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import {
   allPages,
   type Person,
   type Running,
   startWorkspace,
   type TestDatabase,
-  until,
   workspaceDatabase,
 } from '../testing.ts';
 import { maxProjects } from './projects.ts';

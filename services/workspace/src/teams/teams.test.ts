@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { type Person, type Running, startWorkspace, type TestDatabase, until, workspaceDatabase } from '../testing.ts';
+import { until } from '@worktide/testing';
+import { type Person, type Running, startWorkspace, type TestDatabase, workspaceDatabase } from '../testing.ts';
 import { maxMembers, maxTeams } from './teams.ts';
 
 let database: TestDatabase;

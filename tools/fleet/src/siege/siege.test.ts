@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 import type { Account } from '../accounts.ts';
 import { sumOf } from '../progress.ts';
 import { attackersNeeded, attacks } from './attacks.ts';
@@ -64,7 +65,7 @@ test('attackers are bounded, their answers are judged, bystanders are timed, and
   await sleep(20);
   expect(complaints).toEqual([]);
   siege.begin();
-  while (new Set(complaints).size < attacks.length - 3) await sleep(5);
+  await until('all but three complain', () => new Set(complaints).size >= attacks.length - 3);
   expect(await open()).toBeLessThanOrEqual(attacks.reduce((sum, { parallel }) => sum + parallel, 0));
   const { outcomes, bystanders } = await siege.end();
   for (const { name } of attacks) {
@@ -77,7 +78,7 @@ test('attackers are bounded, their answers are judged, bystanders are timed, and
   expect(acts).toBeGreaterThan(1);
   expect(bystanders.get('somebody')!.calm.quantile(1)).toBeGreaterThan(0);
   expect(bystanders.get('somebody')!.besieged.quantile(1)).toBeGreaterThan(0);
-  while ((await open()) > 0) await sleep(5);
+  await until('no connection is open', async () => (await open()) === 0);
 });
 
 test('a refusal for now is no complaint', async () => {
@@ -90,7 +91,7 @@ test('a refusal for now is no complaint', async () => {
     complain: (what) => complaints.push(what),
   });
   siege.begin();
-  while (answered() < 50) await sleep(5);
+  await until('50 answers', () => answered() >= 50);
   const { outcomes } = await siege.end();
   expect(sumOf(outcomes.get('keys that nobody has')!)).toBeGreaterThan(0);
   expect([...new Set(complaints)]).toEqual(['somebody, by somebody else: turned away']);

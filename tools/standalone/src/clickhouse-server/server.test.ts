@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { until } from '@worktide/testing';
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url));
 const password = 'a secret';
@@ -52,12 +53,6 @@ const connect = (url: string, settings = {}): ClickHouseClient =>
     clickhouse_settings: settings,
     log: { level: ClickHouseLogLevel.OFF },
   });
-
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await condition()); await wait(50)) {
-    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
-  }
-}
 
 let folder: string;
 let server: Running;
