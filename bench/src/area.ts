@@ -1,16 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { migrationsFolder as clickhouseMigrations } from '@worktide/analytics';
-import { database as authDatabase } from '@worktide/auth';
 import { type Engine, freePort, startEngine } from '@worktide/backends';
-import { migrateClickHouse } from '@worktide/clickhouse';
 import { type EventLog, openEventLog } from '@worktide/event-log';
-import { createPool, type Pool, prepareServiceDatabase } from '@worktide/postgres';
+import { createPool, type Pool } from '@worktide/postgres';
+import { type DatabaseService, prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
 import { createMetrics } from '@worktide/runtime';
-import { allTopics, topics } from '@worktide/schemas';
-import { database as writerDatabase } from '@worktide/session-writer';
-import { database as workspaceDatabase } from '@worktide/workspace';
+import { topics } from '@worktide/schemas';
 import { type Context, until } from './context.ts';
 import { createTokens, type Tokens } from './load/tokens.ts';
 import { announceProfile, profileArgs } from './profile.ts';
@@ -57,16 +53,12 @@ export async function openArea(context: Context, name: string, log = name): Prom
   const prefix = `${log}-`;
   const eventLogUrl = `${engines.kafka.url}?prefix=${prefix}`;
   const eventLog = openEventLog(eventLogUrl, { clientId: 'bench', log: context.log, metrics: createMetrics() });
-  const wanted = [...allTopics(), { ...topics.pings, name: floorTopic }];
-  // A broker may know a new topic a moment before its leaders.
-  const made = (): Promise<boolean> =>
-    eventLog.admin.ensureTopics(wanted).then(
-      () => true,
-      () => false,
-    );
-  await until(context, 'the topics', made);
+  await prepareTopics(eventLog);
+  await eventLog.admin.ensureTopics([{ ...topics.pings, name: floorTopic }]);
 
-  const postgresUrl = await createDatabase(context, name);
+  const postgresUrl = withPath(engines.postgres.url, `bench_${name}`);
+  // Roles belong to the whole server, so every area sets the same password.
+  const serviceUrls = await preparePostgres({ adminUrl: postgresUrl, passwordOf: () => 'bench', log: context.log });
   const postgres = createPool(postgresUrl, { applicationName: 'bench', log: context.log, max: 2 });
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
@@ -78,8 +70,9 @@ export async function openArea(context: Context, name: string, log = name): Prom
     return closed;
   };
   lifecycle.onClose(`area ${name}`, close);
-  const clickhouseUrl = withPath(engines.clickhouse.url, `bench_${name}`);
-  await migrateClickHouse(clickhouseUrl, clickhouseMigrations, { log: context.log });
+  const clickhouseUrl = await prepareClickHouse(withPath(engines.clickhouse.url, `bench_${name}`), {
+    log: context.log,
+  });
 
   let tokens: Tokens | undefined;
   const authPort = await freePort();
@@ -109,10 +102,8 @@ export async function openArea(context: Context, name: string, log = name): Prom
     if (service === 'auth') {
       tokens = createTokens();
       own.AUTH_SIGNING_KEY = tokens.privateKey;
-      own.POSTGRES_URL = await serviceUrl(context, postgresUrl, authDatabase);
     } else await start('auth');
-    if (service === 'workspace') own.POSTGRES_URL = await serviceUrl(context, postgresUrl, workspaceDatabase);
-    if (service === 'session-writer') own.POSTGRES_URL = await serviceUrl(context, postgresUrl, writerDatabase);
+    if (service in serviceUrls) own.POSTGRES_URL = serviceUrls[service as DatabaseService];
     const port = service === 'auth' ? authPort : await freePort();
     const url = `http://127.0.0.1:${port}`;
     const folder = path.join(dir, name);
@@ -167,11 +158,6 @@ export async function openArea(context: Context, name: string, log = name): Prom
   };
 }
 
-async function createDatabase(context: Context, name: string): Promise<string> {
-  await onAdminPool(context, (admin) => admin.query(`CREATE DATABASE bench_${name}`));
-  return withPath(context.engines.postgres.url, `bench_${name}`);
-}
-
 async function onAdminPool(context: Context, work: (admin: Pool) => Promise<unknown>): Promise<void> {
   const admin = createPool(context.engines.postgres.url, { applicationName: 'bench', log: context.log, max: 1 });
   try {
@@ -180,10 +166,6 @@ async function onAdminPool(context: Context, work: (admin: Pool) => Promise<unkn
     await admin.end();
   }
 }
-
-/** Roles belong to the whole server, so every area sets the same password. */
-const serviceUrl = (context: Context, adminUrl: string, database: typeof authDatabase): Promise<string> =>
-  prepareServiceDatabase({ adminUrl, database, password: 'bench', log: context.log });
 
 function withPath(url: string, database: string): string {
   const changed = new URL(url);

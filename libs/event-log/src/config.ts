@@ -4,7 +4,8 @@ import type { ReplicationOptions } from './types.ts';
 
 const copies = z.coerce.number().int().min(1).max(100).optional();
 
-const replicationConfig = {
+/** The environment of whoever makes topics. */
+export const replicationConfig = {
   /** On how many brokers a topic is; 3 unless said, or as many as there are. */
   EVENT_LOG_REPLICATION: copies,
   /** How many of them must have a record before it is acknowledged; more than half unless said. */

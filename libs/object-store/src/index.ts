@@ -1,4 +1,5 @@
 export { maxKeyBytes } from './keys.ts';
+export { makeBucket } from './make-bucket.ts';
 export { openObjectStore } from './open.ts';
 export type {
   ListedObject,

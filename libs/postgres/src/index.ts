@@ -1,3 +1,4 @@
+export { ensureDatabase } from './database.ts';
 export * from './errors.ts';
 export * from './migrate.ts';
 export * from './outbox.ts';

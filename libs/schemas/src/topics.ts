@@ -19,7 +19,7 @@ export interface TopicSpec {
 const days = (n: number): number => n * 24 * 3_600_000;
 
 /**
- * Every topic of the system. `npm run topics`, the Helm job and the standalone tool apply this table;
+ * Every topic of the system. `npm run prepare:engines` applies this table, and so does all that starts the product;
  * each has a dead-letter topic `<name>.dead` beside it (one partition, 30 days).
  * 12 partitions: divides evenly among 1, 2, 3, 4, 6 or 12 consumers, and a partition can be had more of but never less.
  */

@@ -2,8 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { chmod } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { migrationsFolder } from '@worktide/analytics';
-import { database as authDatabase } from '@worktide/auth';
 import {
   type Engine,
   freePort,
@@ -17,14 +15,9 @@ import {
   startRegistry,
   startS3,
 } from '@worktide/backends';
-import { migrateClickHouse } from '@worktide/clickhouse';
 import { openEventLog, replicationFrom } from '@worktide/event-log';
-import { prepareServiceDatabase } from '@worktide/postgres';
+import { prepareBucket, prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
 import { createMetrics, describeError, type Lifecycle, type Logger } from '@worktide/runtime';
-import { allTopics } from '@worktide/schemas';
-import { database as screenshotsDatabase } from '@worktide/screenshot-processor';
-import { database as writerDatabase } from '@worktide/session-writer';
-import { database as workspaceDatabase } from '@worktide/workspace';
 import { startIngress } from './ingress.ts';
 
 export interface ClusterOptions {
@@ -87,23 +80,18 @@ export async function startCluster(
   step('Starting Kafka, PostgreSQL, ClickHouse, Redis, S3 and the schema registry …');
   const { engines, allEngines, eventLogUrl } = await startEngines(dir, options.brokers ?? 1, lifecycle);
   step('Preparing tables and topics …');
-  const postgresUrls: Record<string, string> = {};
-  for (const [service, database] of [
-    ['auth', authDatabase],
-    ['session-writer', writerDatabase],
-    ['workspace', workspaceDatabase],
-    ['screenshot-processor', screenshotsDatabase],
-  ] as const) {
-    const password = randomBytes(24).toString('hex');
-    postgresUrls[service] = await prepareServiceDatabase({ adminUrl: engines.postgres.url, database, password, log });
-  }
-  const clickhouseUrl = new URL(engines.clickhouse.url);
-  clickhouseUrl.pathname = '/worktide';
-  await migrateClickHouse(clickhouseUrl.href, migrationsFolder, { log });
+  const postgresUrls: Record<string, string> = await preparePostgres({
+    adminUrl: engines.postgres.url,
+    passwordOf: () => randomBytes(24).toString('hex'),
+    log,
+    signal: lifecycle.signal,
+  });
+  const clickhouseUrl = await prepareClickHouse(engines.clickhouse.url, { log });
+  await prepareBucket(engines.s3.url, { log });
   // The services inherit this process's environment.
   const replication = replicationFrom({ ...process.env, ...options.env });
   const eventLog = openEventLog(eventLogUrl, { clientId: 'cluster', log, metrics: createMetrics(), replication });
-  await eventLog.admin.ensureTopics(allTopics());
+  await prepareTopics(eventLog);
   await eventLog.close();
 
   step('Starting the services …');
@@ -116,7 +104,7 @@ export async function startCluster(
     EVENT_LOG_URL: eventLogUrl,
     SCHEMA_REGISTRY_URL: engines.registry.url,
     KEY_VALUE_URL: engines.redis.url,
-    CLICKHOUSE_URL: clickhouseUrl.href,
+    CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: `http://127.0.0.1:${authInternalPort}`,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // A simulated fleet comes from one address.

@@ -3,10 +3,9 @@ import path from 'node:path';
 import * as analytics from '@worktide/analytics';
 import * as auth from '@worktide/auth';
 import { freePort, startClickHouse, startPostgres } from '@worktide/backends';
-import { migrateClickHouse } from '@worktide/clickhouse';
 import { openEventLog } from '@worktide/event-log';
 import * as gateway from '@worktide/ingest-gateway';
-import { prepareServiceDatabase } from '@worktide/postgres';
+import { prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
 import {
   AppError,
   createMetrics,
@@ -16,7 +15,6 @@ import {
   type Service,
   serve,
 } from '@worktide/runtime';
-import { allTopics } from '@worktide/schemas';
 import * as screenshotProcessor from '@worktide/screenshot-processor';
 import * as sessionWriter from '@worktide/session-writer';
 import * as workspace from '@worktide/workspace';
@@ -49,8 +47,6 @@ function originOf(host: string, port: number): string {
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
-
-const databaseServices = [auth, sessionWriter, workspace, screenshotProcessor];
 
 /**
  * The whole product in this process on embedded engines: PostgreSQL and ClickHouse as children, the log in-process,
@@ -105,25 +101,18 @@ export async function startStandalone(
 
   step('Preparing tables and topics …');
   const eventLogUrl = `lmdb:${path.join(data.path, 'log')}?reserveBytes=${disk.floorBytes}`;
-  const postgresUrls = new Map<string, string>();
-  for (const service of databaseServices) {
-    step();
-    const url = await prepareServiceDatabase({
-      adminUrl: postgres.url,
-      database: service.database,
-      password: data.secrets.postgresPassword,
-      log,
-    });
-    postgresUrls.set(service.serviceName, url);
-  }
-  const clickhouseUrl = new URL(clickhouse.url);
-  clickhouseUrl.pathname = '/worktide';
+  const postgresUrls: Record<string, string> = await preparePostgres({
+    adminUrl: postgres.url,
+    passwordOf: () => data.secrets.postgresPassword,
+    log,
+    signal: lifecycle.signal,
+  });
   step();
-  await migrateClickHouse(clickhouseUrl.href, analytics.migrationsFolder, { log });
+  const clickhouseUrl = await prepareClickHouse(clickhouse.url, { log });
 
   const eventLog = openEventLog(eventLogUrl, { clientId: 'standalone', log, metrics });
   lifecycle.onClose('event log', () => eventLog.close());
-  await eventLog.admin.ensureTopics(allTopics());
+  await prepareTopics(eventLog);
 
   step('Starting the services …');
   const origin = originOf(config.WORKTIDE_HOST, port);
@@ -145,13 +134,13 @@ export async function startStandalone(
     EVENT_LOG_URL: eventLogUrl,
     SCHEMA_REGISTRY_URL: 'local:',
     KEY_VALUE_URL: 'memory:standalone',
-    CLICKHOUSE_URL: clickhouseUrl.href,
+    CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: metricsPort === undefined ? origin : originOf(config.WORKTIDE_HOST, metricsPort),
     INTERNAL_TOKEN: data.secrets.internalToken,
   };
   const services: Service[] = [];
   for (const service of [auth, workspace, gateway, sessionWriter, screenshotProcessor, analytics]) {
-    const env = { ...environment, POSTGRES_URL: postgresUrls.get(service.serviceName) };
+    const env = { ...environment, POSTGRES_URL: postgresUrls[service.serviceName] };
     step();
     const child = log.child({ part: service.serviceName });
     services.push(refuseWithoutRoom(await start(service, env, { lifecycle, log: child, metrics }), disk));

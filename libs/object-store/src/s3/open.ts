@@ -23,7 +23,7 @@ import { parseS3Url, type S3Address } from './url.ts';
 const attemptTimeoutMs = 60_000;
 const connectTimeoutMs = 2_000;
 
-function createClient(address: S3Address, endpoint: string | undefined, timeoutMs: number): S3Client {
+export function createClient(address: S3Address, endpoint: string | undefined, timeoutMs: number): S3Client {
   const region = address.region ?? (endpoint ? 'us-east-1' : undefined);
   const config: S3ClientConfig = {
     ...(endpoint ? { endpoint } : {}),
