@@ -13,7 +13,11 @@ export const replicationConfig = {
 };
 
 /** A service's environment for its log. */
-export const eventLogConfig = { EVENT_LOG_URL: z.string(), ...replicationConfig };
+export const eventLogConfig = {
+  /** `kafka://host:9092,host:9092`, `kafkas://…` with TLS, or `lmdb:folder`, embedded. */
+  EVENT_LOG_URL: z.string(),
+  ...replicationConfig,
+};
 
 /** What of a service's environment is for `OpenOptions.replication`. */
 export const replicationOf = (config: {

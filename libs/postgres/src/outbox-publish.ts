@@ -74,17 +74,19 @@ export function createPublisher(options: PublisherOptions) {
 export type OutboxMetrics = ReturnType<typeof outboxMetrics>;
 
 export function outboxMetrics(metrics: Metrics, schema: string) {
-  const counter = (name: string, help: string) => metrics.counter(name, help, ['schema']);
-  const unpublished = metrics.gauge('worktide_outbox_unpublished', 'Committed transactions not yet in the log', [
-    'schema',
-  ]);
+  const by = ['schema'] as const;
+  const unpublished = metrics.gauge('worktide_outbox_unpublished', 'Committed transactions not yet in the log', by);
   unpublished.set({ schema }, 0);
   return {
     unpublished,
-    published: counter('worktide_outbox_published_total', 'Events published from the outbox'),
-    left: counter('worktide_outbox_left_total', 'Rows left to the sweep while too much waited for the log'),
-    swept: counter('worktide_outbox_swept_total', 'Rows left behind and published by a sweep'),
-    refused: counter('worktide_outbox_refused_total', 'Events that the log will never take, in outbox_refused'),
-    failures: counter('worktide_outbox_failures_total', 'Attempts to publish that failed'),
+    published: metrics.counter('worktide_outbox_published_total', 'Events published from the outbox', by),
+    left: metrics.counter('worktide_outbox_left_total', 'Rows left to the sweep while too much waited for the log', by),
+    swept: metrics.counter('worktide_outbox_swept_total', 'Rows left behind and published by a sweep', by),
+    refused: metrics.counter(
+      'worktide_outbox_refused_total',
+      'Events that the log will never take, in outbox_refused',
+      by,
+    ),
+    failures: metrics.counter('worktide_outbox_failures_total', 'Attempts to publish that failed', by),
   };
 }

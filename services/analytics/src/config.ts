@@ -5,6 +5,7 @@ import { z } from 'zod';
 /** The analytics service's environment. */
 export const configSchema = z.object({
   ...httpConfig(8083),
+  /** `http[s]://user:password@host:8123/worktide`. */
   CLICKHOUSE_URL: z.string(),
   ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),

@@ -7,9 +7,12 @@ import { planSeats } from './organization/plans.ts';
 /** The environment of this service; `loadConfig` reports every problem at once. */
 export const configSchema = z.object({
   ...httpConfig(8084),
+  /** Of the service's own role, which has its own schema and nothing else. */
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   ...eventLogConfig,
+  /** A Confluent API, `http://registry/apis/ccompat/v7`, or `local:`, where the schemas of this version are all there is. */
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
+  /** `redis://…`, `rediss://…`, or `memory:`, which no other process shares. */
   KEY_VALUE_URL: z.string().default('memory:'),
   /** Bearer secret of the routes that only other services call. */
   INTERNAL_TOKEN: z.string().min(32),

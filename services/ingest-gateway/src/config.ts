@@ -21,27 +21,35 @@ export const configSchema = z
     KEY_VALUE_URL: z.string().default('memory:'),
     AUTH_URL: z.url(),
     INTERNAL_TOKEN: z.string().min(32),
-    /** `s3://…` or `file:/folder`, see libs/object-store. */
+    /** `s3://key:secret@bucket?endpoint=…`, or `file:/folder`; the whole of it is in operating.md. */
     OBJECT_STORE_URL: z.string(),
-    /** Signs the URLs of a folder, which only we can serve; the same for every service that opens it. */
+    /** Signs the links of a folder, alike in every service; S3 signs its own. */
     OBJECT_SIGNING_SECRET: z.string().min(32).optional(),
-    /** Where people reach this system: what the signed URLs of a folder begin with. */
+    /** Where people reach the system: what the links of a folder begin with. */
     PUBLIC_URL: z.url().optional(),
 
-    /** Limits of `POST /pings`; the defaults are the public interface's. */
+    // Limits of `POST /pings`; the defaults are the public interface's.
+    /** Pings of one request. */
     PINGS_MAX_PER_REQUEST: positive.max(10_000).default(1_000),
+    /** Of the body of a request, decompressed too. */
     PINGS_MAX_BODY_BYTES: positive.max(16_000_000).default(1_000_000),
-    /** Of one ping as JSON; raise it where the lengths below are raised. */
+    /** Of one ping as JSON; raise it where the lengths are raised. */
     PING_MAX_BYTES: positive.max(65_536).default(16_384),
     /** Requests of one user at once. */
     PINGS_MAX_IN_FLIGHT: positive.default(16),
     /** Distinct streams (a `source` of a `deviceId`) of one user, in all. */
     PINGS_MAX_STREAMS: positive.default(2_000),
+    /** Characters of an application's name; a ping with more is refused. */
     PINGS_MAX_APP_LENGTH: characters(defaultPingLimits.maxAppLength, pingEventBounds.app),
+    /** Characters of a title; what is more is cut. */
     PINGS_MAX_TITLE_LENGTH: characters(defaultPingLimits.maxTitleLength, pingEventBounds.title),
+    /** Characters of a URL; a longer one is left out. */
     PINGS_MAX_URL_LENGTH: characters(defaultPingLimits.maxUrlLength, pingEventBounds.url),
+    /** From the start of a ping to its end. */
     PINGS_MAX_DURATION_SECONDS: time(defaultPingLimits.maxDurationMs, pingEventBounds.durationMs, 1_000),
+    /** How long ago a ping may have started. */
     PINGS_MAX_AGE_DAYS: time(defaultPingLimits.maxAgeMs, pingEventBounds.ageMs, 86_400_000),
+    /** How far ahead of our clock a ping may end. */
     PINGS_MAX_FUTURE_SECONDS: time(defaultPingLimits.maxFutureMs, pingEventBounds.futureMs, 1_000),
 
     /**
@@ -49,16 +57,23 @@ export const configSchema = z
      * than fit at once is refused whenever it comes, so keep the second number above PINGS_MAX_PER_REQUEST.
      */
     QUOTA_FREE: quotaOf('free'),
+    /** As QUOTA_FREE. */
     QUOTA_TRIAL: quotaOf('trial'),
+    /** As QUOTA_FREE. */
     QUOTA_PRO: quotaOf('pro'),
+    /** As QUOTA_FREE. */
     QUOTA_ENTERPRISE: quotaOf('enterprise'),
 
     /** Bytes that an organisation may store, by its plan, as `<screenshots>/<pings a month>` or `unlimited`. */
     STORAGE_FREE: storageQuotaOf('free'),
+    /** As STORAGE_FREE. */
     STORAGE_TRIAL: storageQuotaOf('trial'),
+    /** As STORAGE_FREE. */
     STORAGE_PRO: storageQuotaOf('pro'),
+    /** As STORAGE_FREE. */
     STORAGE_ENTERPRISE: storageQuotaOf('enterprise'),
 
+    /** Of one uploaded picture. */
     SCREENSHOT_MAX_BYTES: positive.default(maxScreenshotBytes),
     /** How long one upload may take. */
     UPLOAD_TIMEOUT_SECONDS: z.coerce.number().positive().max(120).default(120),

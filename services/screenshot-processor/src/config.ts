@@ -12,11 +12,8 @@ export const configSchema = z
     KEY_VALUE_URL: z.string().default('memory:'),
     AUTH_URL: z.url({ protocol: /^https?$/ }),
     INTERNAL_TOKEN: z.string().min(32),
-    /** `s3://…` or `file:…`; see libs/object-store. */
     OBJECT_STORE_URL: z.string(),
-    /** Signs the links of a folder, alike in every service. S3 signs its own. */
     OBJECT_SIGNING_SECRET: z.string().min(32).optional(),
-    /** Where people reach the system, for the links of a folder. */
     PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
     /** Pictures in work at a time. */
     SCREENSHOT_CONCURRENCY: z.coerce.number().int().min(1).max(32).default(5),

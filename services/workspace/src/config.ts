@@ -9,6 +9,7 @@ export const configSchema = z.object({
   ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
+  /** Where auth answers what only services ask: its METRICS_PORT where it has one. */
   AUTH_URL: z.url({ protocol: /^https?$/ }),
   INTERNAL_TOKEN: z.string().min(32),
 });

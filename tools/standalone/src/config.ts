@@ -12,8 +12,11 @@ export const configSchema = z.object({
   DRAIN_SECONDS,
   TRUSTED_PROXIES,
   LOG_LEVEL,
+  /** The port of everything; 0 takes a free one. */
   WORKTIDE_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  /** The address it listens on. On a loopback address limits by address are wide. */
   WORKTIDE_HOST: z.string().default('127.0.0.1'),
+  /** The folder with all that is kept. */
   WORKTIDE_DATA: z
     .string()
     .default('./data')

@@ -19,6 +19,7 @@ const origin = z.string().refine(isOrigin, {
 export const httpConfig = (port: number) => ({
   /** All addresses, of IPv6 and IPv4, unless said. */
   HOST: z.string().optional(),
+  /** Where the service listens; 0 takes a free one. */
   PORT: z.coerce.number().int().min(0).max(65_535).default(port),
   /** A port for `/metrics` and `/internal`, which PORT then does not have: nobody from outside gets there. */
   METRICS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
@@ -26,6 +27,7 @@ export const httpConfig = (port: number) => ({
   METRICS_TOKEN: z.string().min(16).optional(),
   /** How long `/health/ready` says "stopping" before the port is closed, so that balancers have looked elsewhere. */
   DRAIN_SECONDS: z.coerce.number().min(0).max(300).default(0),
+  /** The least that is logged: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`. */
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Proxies in front whose X-Forwarded-* headers are believed. */
   TRUSTED_PROXIES: z.coerce.number().int().min(0).max(10).default(0),

@@ -1,0 +1,1 @@
+export { pagePath, renderReference } from './page.ts';
