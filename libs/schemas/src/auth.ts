@@ -93,13 +93,18 @@ export type User = z.output<typeof user>;
 /** Stored as far as they were changed; what is absent has the default, so that a new setting needs no migration. */
 export const organizationSettings = z
   .object({
+    /** After so long without activity somebody is idle. */
     idleAfterSeconds: z.int().min(60).max(86_400).default(300),
+    /** A timer that runs for so long without activity is an alert. */
+    idleAlertAfterSeconds: z.int().min(60).max(86_400).default(300),
     overtimeAfterSeconds: z.int().min(3_600).max(86_400).default(32_400),
     overlapPolicy: z.enum(['reject', 'merge']).default('reject'),
     minimumBlurLevel: z.int().min(0).max(3).default(0),
     weekStart: z.enum(['monday', 'saturday', 'sunday']).default('monday'),
     /** Older screenshots are deleted. */
     screenshotRetentionDays: z.int().min(1).max(3_650).default(90),
+    /** Time entries that ended longer ago are deleted; null: never. */
+    timeEntryRetentionDays: z.int().min(1).max(36_500).nullable().default(null),
     taskVisibility: z.enum(['organization', 'own']).default('organization').meta({
       description: '`own`: employees see the tasks that they created or are assigned to. Managers and admins see all.',
     }),
@@ -266,11 +271,13 @@ export const organizationChange = z
     settings: z
       .strictObject({
         idleAfterSeconds: settingsShape.idleAfterSeconds.unwrap().optional(),
+        idleAlertAfterSeconds: settingsShape.idleAlertAfterSeconds.unwrap().optional(),
         overtimeAfterSeconds: settingsShape.overtimeAfterSeconds.unwrap().optional(),
         overlapPolicy: settingsShape.overlapPolicy.unwrap().optional(),
         minimumBlurLevel: settingsShape.minimumBlurLevel.unwrap().optional(),
         weekStart: settingsShape.weekStart.unwrap().optional(),
         screenshotRetentionDays: settingsShape.screenshotRetentionDays.unwrap().optional(),
+        timeEntryRetentionDays: settingsShape.timeEntryRetentionDays.unwrap().optional(),
         taskVisibility: settingsShape.taskVisibility.unwrap().optional(),
       })
       .optional(),

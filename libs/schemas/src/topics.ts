@@ -1,7 +1,11 @@
 import type { z } from 'zod';
+import { alertsRecord } from './alerts.ts';
 import { auditRecord } from './audit.ts';
+import { inputMinutesRecord } from './input-minutes.ts';
+import { peopleRecord } from './people.ts';
 import { pingsRecord } from './ping-events.ts';
 import { screenshotReadyRecord, screenshotRecord } from './screenshots.ts';
+import { timeEntriesRecord, timeEntrySyncRecord } from './time-entries.ts';
 import { usageRecord } from './usage.ts';
 import { workspaceRecord } from './workspace-events.ts';
 
@@ -64,6 +68,47 @@ export const topics = {
     retentionMs: days(7),
     schema: screenshotReadyRecord,
     writer: 'screenshot-processor',
+  },
+  'time-entry-syncs': {
+    name: 'time-entry-syncs',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: timeEntrySyncRecord,
+    writer: 'ingest-gateway',
+  },
+  'input-minutes': {
+    name: 'input-minutes',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: inputMinutesRecord,
+    writer: 'ingest-gateway',
+  },
+  'time-entries': {
+    name: 'time-entries',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: timeEntriesRecord,
+    writer: 'session-writer',
+  },
+  alerts: {
+    name: 'alerts',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: alertsRecord,
+    writer: 'session-writer',
+  },
+  /** Kept as long as somebody may be away who must erase what an organisation leaves behind. */
+  people: {
+    name: 'people',
+    key: 'organization',
+    partitions: 12,
+    retentionMs: days(30),
+    schema: peopleRecord,
+    writer: 'auth',
   },
   'workspace-events': {
     name: 'workspace-events',
