@@ -21,7 +21,7 @@ import { type ClickHouse, createClickHouse, migrateClickHouse } from '../../libs
 import { migrationsFolder } from '../../services/analytics/src/index.ts';
 import { tableHandler } from '../../services/analytics/src/ingest/handler.ts';
 import { pingsTable, usageTable } from '../../services/analytics/src/ingest/tables.ts';
-import { encodeRecords, maxRecordBytes } from '../../services/ingest-gateway/src/pings/records.ts';
+import { encodeRecords, maxRecordBytes } from '../../services/ingest-gateway/src/items/records.ts';
 import { createHandler } from '../../services/session-writer/src/pings/consume.ts';
 import { decodeRecords } from '../../services/session-writer/src/pings/decode.ts';
 import { createPartitions } from '../../services/session-writer/src/store/partitions.ts';
@@ -215,7 +215,7 @@ test('accepted ⇒ an event of the topic ⇒ the writer takes it ⇒ analytics t
       const event = checkPing(value, { nowMs, deviceId: randomUUID(), limits });
       if (isProblem(event)) return;
       accepted++;
-      const [bytes, ...more] = encodeRecords(envelope(), [event], codec.encode);
+      const [bytes, ...more] = encodeRecords([event], (pings) => codec.encode({ ...envelope(), pings }));
       expect(more).toEqual([]);
       expect(bytes!.length).toBeLessThanOrEqual(maxRecordBytes);
       const { pings } = codec.decode(bytes!) as { pings: unknown[] };

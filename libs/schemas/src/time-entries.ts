@@ -275,6 +275,7 @@ export const syncConflict = z
     idempotencyKey: z.string().nullable(),
     reason: conflictReason,
     conflictsWith: id.optional().meta({ description: 'The entry it meets, where the reason is `overlap`.' }),
+    code: z.string().optional().meta({ description: 'What exactly is wrong, where the reason is `invalid`.' }),
     message: z.string().optional(),
   })
   .meta({ id: 'SyncConflict' });
@@ -300,6 +301,7 @@ export type SyncOutcome = z.output<typeof syncOutcome>;
 export const takenSyncBatch = z
   .object({ batchId: id, accepted: z.int(), rejected: z.array(syncConflict) })
   .meta({ id: 'TakenSyncBatch' });
+export type TakenSyncBatch = z.output<typeof takenSyncBatch>;
 export const syncBatchQuery = z.object({
   wait: z.coerce.number().int().min(0).max(30).default(0).meta({ description: 'Seconds to wait for the outcome.' }),
 });

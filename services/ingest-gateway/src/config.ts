@@ -21,6 +21,8 @@ export const configSchema = z
     KEY_VALUE_URL: z.string().default('memory:'),
     AUTH_URL: z.url(),
     INTERNAL_TOKEN: z.string().min(32),
+    /** Where the session-writer answers; without it no request waits for the outcome of its batch (`Prefer: wait`). */
+    WRITER_URL: z.url({ protocol: /^https?$/ }).optional(),
     /** `s3://key:secret@bucket?endpoint=…`, or `file:/folder`; the whole of it is in operating.md. */
     OBJECT_STORE_URL: z.string(),
     /** Signs the links of a folder, alike in every service; S3 signs its own. */
@@ -84,6 +86,11 @@ export const configSchema = z
     UPLOADS_MAX: positive.min(2).default(16),
     /** Requests of one user to `/sync/*`, all replicas together. */
     SYNC_LIMIT_PER_MINUTE: positive.default(60),
+    /**
+     * Bytes that batches of offline entries may hold until the log has them, all together. Over its share of it an
+     * organisation is answered 503. Nobody has more than half, so keep it above 102,000,000: a batch comes to 50 MB at most.
+     */
+    SYNC_QUEUE_MAX_BYTES: positive.default(128 * 1024 * 1024),
 
     /**
      * Bytes that requests may hold until they are answered, all together: bodies as they arrive, what is read of them,

@@ -4,16 +4,23 @@ import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { activityItems } from './activity/post-activity.ts';
 import { type Config, storageQuotas } from './config.ts';
-import { postPings } from './pings/post-pings.ts';
+import { createPostItems } from './items/post-items.ts';
+import { pingItems } from './pings/post-pings.ts';
 import { createPingQuota } from './pings/quota.ts';
 import { createStreams } from './pings/streams.ts';
 import { storageRoute } from './storage/route.ts';
 import { createStored } from './storage/stored.ts';
+import { createOutcomes } from './sync/outcomes.ts';
+import { postBatch } from './sync/post-batch.ts';
 import { createAnnouncer, createUploadMetrics } from './uploads/announce.ts';
 import { minUploadRate, postScreenshot } from './uploads/post-screenshot.ts';
 import { signedUploads } from './uploads/signed.ts';
 import { createSlots } from './uploads/slots.ts';
+
+/** Requests that may wait for the outcome of their batch, of one organisation half of them. */
+const maxWaits = 1_000;
 
 /** Builds the gateway top to bottom; what is built first is closed last. */
 export async function run(
@@ -36,6 +43,10 @@ export async function run(
   const codec = createCodec(registry, topics.pings);
   // So that the first request need not; where the registry is away, readiness says so and requests ask again.
   codec.prepare().catch(() => {});
+  const minutesCodec = createCodec(registry, topics['input-minutes']);
+  minutesCodec.prepare().catch(() => {});
+  const syncCodec = createCodec(registry, topics['time-entry-syncs']);
+  syncCodec.prepare().catch(() => {});
 
   const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
   lifecycle.onClose('key-value', () => keyValue.close());
@@ -71,6 +82,27 @@ export async function run(
     message: 'More is arriving than can be stored; try again.',
   });
 
+  const { authenticate } = identity;
+  const postItems = createPostItems({ config, producer, authenticate, quota, stored, streams, budget, metrics });
+  const syncLimit = limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 });
+  const batches = postBatch({
+    producer,
+    codec: syncCodec,
+    authenticate,
+    limit: syncLimit,
+    budget: createBudget({
+      name: 'batches',
+      total: config.SYNC_QUEUE_MAX_BYTES,
+      metrics,
+      code: 'QUEUE_FULL',
+      message: 'More is arriving than can be stored; try again.',
+    }),
+    waits: createBudget({ name: 'waits', total: maxWaits, metrics }),
+    outcomes: config.WRITER_URL ? createOutcomes({ writerUrl: config.WRITER_URL, metrics, log }) : undefined,
+    stopping: lifecycle.signal,
+    metrics,
+  });
+
   const slots = createSlots(config.UPLOADS_MAX, metrics);
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
@@ -86,17 +118,18 @@ export async function run(
     config,
     store,
     announcer: createAnnouncer({ producer, codec: screenshotCodec }),
-    limit: limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 }),
+    limit: syncLimit,
     uploads: createUploadMetrics(metrics),
     stored,
   };
-  const { authenticate } = identity;
 
   return {
     name: 'ingest-gateway',
     routes: [...signedUploads(uploading), storageRoute(stored)],
     rawRoutes: [
-      postPings({ config, producer, codec, authenticate, quota, stored, streams, budget, metrics }),
+      postItems(pingItems({ config, codec, metrics })),
+      postItems(activityItems({ config, codec: minutesCodec, metrics })),
+      batches,
       postScreenshot({ ...uploading, authenticate, slots }),
       // Where the store is a folder: its signed URLs are served here, with the bounds that an upload has.
       ...store.routes.map((own) => ({
@@ -107,7 +140,9 @@ export async function run(
     ],
     checks: {
       'event log': () => eventLog.check(),
-      'schema registry': () => codec.prepare(),
+      'schema registry': async () => {
+        await Promise.all([codec.prepare(), minutesCodec.prepare(), syncCodec.prepare()]);
+      },
       auth: identity.check,
     },
     // Without it no screenshot is taken (503), but pings are: a gateway out of rotation would take neither.

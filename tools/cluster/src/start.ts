@@ -106,6 +106,7 @@ export async function startCluster(
     KEY_VALUE_URL: engines.redis.url,
     CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: `http://127.0.0.1:${authInternalPort}`,
+    WRITER_URL: origin,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // A simulated fleet comes from one address.
     REGISTER_LIMIT_PER_MINUTE: '10000',
@@ -164,7 +165,10 @@ export async function startCluster(
       port: ingressPort,
       rules: [
         { prefix: '/api/v1/pings', targets: targets('ingest-gateway') },
+        { prefix: '/api/v1/activity', targets: targets('ingest-gateway') },
         { prefix: '/api/v1/sync/screenshots', targets: targets('ingest-gateway') },
+        { prefix: '/api/v1/sync/batches', targets: targets('session-writer') },
+        { prefix: '/api/v1/sync/batch', targets: targets('ingest-gateway') },
         { prefix: '/api/v1/organization/storage', targets: targets('ingest-gateway') },
         { prefix: '/api/v1/screenshots', targets: targets('screenshot-processor') },
         { prefix: '/api/v1/usage', targets: targets('session-writer') },

@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { KeyValue } from '@worktide/key-value';
 import { type Caller, userSubject } from '@worktide/runtime';
-import type { PingEvent } from '@worktide/schemas';
+import type { Stream } from '../items/kind.ts';
 import { createKnown } from './known.ts';
 
 /** What the writer keeps something of for ever: a watcher on a device. U+0000 is in neither. */
-export const streamOf = ({ deviceId, source }: Pick<PingEvent, 'deviceId' | 'source'>): string =>
-  `${source}\0${deviceId}`;
+export const streamKey = ({ deviceId, source }: Stream): string => `${source}\0${deviceId}`;
 
 /** Bounds the distinct streams of each user, over all replicas and for as long as the store remembers. */
 export interface Streams {
-  /** Those of the pings that this process has not seen of this user; undefined where there are none, as nearly always. */
-  unknown(caller: Caller, pings: readonly PingEvent[]): Set<string> | undefined;
+  /**
+   * Those of the items that this process has not seen of this user, as `streamKey`; undefined where there are none, as
+   * nearly always.
+   */
+  unknown<T>(caller: Caller, items: readonly T[], streamOf: (item: T) => Stream): Set<string> | undefined;
   /**
    * Asks for room for streams. Never fails: while the store is away, as many are taken as fit into what this process
    * has seen.
@@ -28,14 +30,15 @@ export function createStreams({ keyValue, max }: { keyValue: KeyValue; max: numb
   const known = createKnown();
 
   return {
-    unknown({ organizationId, userId }, pings) {
+    unknown({ organizationId, userId }, items, streamOf) {
       const seen = known.of(organizationId, userId);
-      let last: PingEvent | undefined;
+      let last: Stream | undefined;
       let unknown: Set<string> | undefined;
-      for (const ping of pings) {
-        if (ping.deviceId === last?.deviceId && ping.source === last.source) continue;
-        last = ping;
-        const stream = streamOf(ping);
+      for (const item of items) {
+        const one = streamOf(item);
+        if (one.deviceId === last?.deviceId && one.source === last.source) continue;
+        last = one;
+        const stream = streamKey(one);
         if (seen.has(stream)) continue;
         unknown ??= new Set();
         unknown.add(stream);

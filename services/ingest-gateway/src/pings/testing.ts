@@ -25,9 +25,10 @@ import {
   topics,
 } from '@worktide/schemas';
 import { configSchema, storageQuotas } from '../config.ts';
+import { createPostItems } from '../items/post-items.ts';
 import { createStored } from '../storage/stored.ts';
 import { caller, numberedCaller } from '../testing.ts';
-import { postPings } from './post-pings.ts';
+import { pingItems } from './post-pings.ts';
 import { createPingQuota } from './quota.ts';
 import { createStreams } from './streams.ts';
 
@@ -99,7 +100,8 @@ export async function startGateway(
   const stored = createStored({ keyValue, quotas: storageQuotas(config), planOf, lifecycle, ...quiet });
   const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
   const budget = createBudget({ name: 'requests', total: config.QUEUE_MAX_BYTES, metrics, code: 'QUEUE_FULL' });
-  const route = postPings({ config, producer, codec, authenticate, quota, stored, streams, budget, metrics });
+  const postItems = createPostItems({ config, producer, authenticate, quota, stored, streams, budget, metrics });
+  const route = postItems(pingItems({ config, codec, metrics }));
   const { url, port } = await serve({
     services: [{ name: 'ingest-gateway', routes: [], rawRoutes: [route], checks: {}, authenticate }],
     lifecycle,

@@ -13,6 +13,7 @@ import {
 import { screenshotForm, takenScreenshot } from '@worktide/schemas';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
+import { linger } from '../linger.ts';
 import type { Stored } from '../storage/stored.ts';
 import type { Announcer, UploadMetrics } from './announce.ts';
 import { receive } from './receive.ts';
@@ -28,8 +29,6 @@ export interface UploadDependencies {
   stored: Pick<Stored, 'requireScreenshots'>;
 }
 
-/** For how long the rest of a refused body is thrown away: a client that still sends would not hear the answer. */
-const lingerMs = 5_000;
 /** Past every UPLOAD_TIMEOUT_SECONDS, which bounds the body here. */
 const bodyTimeoutMs = 125_000;
 /** Bytes a second: a place for an upload is not for those who fall asleep over it. */
@@ -97,14 +96,4 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
       }
     },
   };
-}
-
-function linger(req: IncomingMessage): void {
-  if (req.complete || req.destroyed) return;
-  req.resume();
-  const timer = setTimeout(() => {
-    if (!req.complete) req.destroy();
-  }, lingerMs);
-  timer.unref();
-  req.once('close', () => clearTimeout(timer));
 }

@@ -1,9 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
+import { AppError } from '@worktide/runtime';
 import fc from 'fast-check';
 import { readLarge, readSmall } from './read-items.ts';
 import { elements } from './spans.ts';
 
-const limits = { maxItems: 1_000, maxItemBytes: 1_000_000 };
+const limits = {
+  maxItems: 1_000,
+  maxItemBytes: 1_000_000,
+  itemTooLarge: { code: 'PING_TOO_LARGE', message: '' },
+  tooMany: () => new AppError('TOO_MANY_PINGS', '', { statusCode: 413 }),
+  empty: () => new AppError('EMPTY_REQUEST', '', { statusCode: 400 }),
+};
 
 /** Values, or the code of what is thrown. */
 function outcome(read: () => Iterable<object>): unknown {
@@ -69,12 +76,12 @@ describe('a body read member by member', () => {
   test('a member is counted without the blanks around it, and passed over where it is too large', () => {
     const body = Buffer.from(`[ 1${' '.repeat(500)},\n"${'ü'.repeat(60)}" , {"a":[[["]"]]]} ]`);
     expect([...elements(body)].map(([start, end]) => end - start)).toEqual([1, 122, 15]);
-    const items = [...readLarge(body, 'json', { maxItems: 3, maxItemBytes: 121 })];
+    const items = [...readLarge(body, 'json', { ...limits, maxItems: 3, maxItemBytes: 121 })];
     expect(items).toMatchObject([{ value: 1 }, { problem: { code: 'PING_TOO_LARGE' } }, { value: { a: [[[']']]] } }]);
   });
 
   test('no more items than may are looked at, whatever follows', () => {
-    const few = { maxItems: 2, maxItemBytes: 10 };
+    const few = { ...limits, maxItems: 2, maxItemBytes: 10 };
     expect(outcome(() => readLarge(Buffer.from('[1,2,3,'), 'json', few))).toBe('TOO_MANY_PINGS');
     expect(outcome(() => readLarge(Buffer.from('1\n\n2\n \r\n'), 'ndjson', few))).toEqual([1, 2]);
     expect(outcome(() => readLarge(Buffer.from('1\n2\n3'), 'ndjson', few))).toBe('TOO_MANY_PINGS');

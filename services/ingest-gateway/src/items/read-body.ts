@@ -138,7 +138,7 @@ export async function inflate(raw: Buffer, size: number): Promise<Buffer> {
   }
 }
 
-const tooLarge = (limit: number): AppError =>
+export const tooLarge = (limit: number): AppError =>
   new AppError('BODY_TOO_LARGE', `The body has more than ${limit} bytes.`, { statusCode: 413 });
 
 const malformed = (cause?: unknown): AppError =>
