@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { openEventLog, type Producer } from '@worktide/event-log';
+import { openEventLog, type Producer, type StoredRecord } from '@worktide/event-log';
 import { openKeyValue, openLimits } from '@worktide/key-value';
 import {
   type Caller,
@@ -18,15 +18,23 @@ import {
 } from '@worktide/runtime';
 import {
   createCodec,
+  type InputMinutesRecord,
+  inputMinutesRecord,
   openSchemaRegistry,
   type PingsRecord,
   pingsRecord,
   type SubscriptionStatus,
+  type TimeEntrySyncRecord,
+  type TopicName,
+  timeEntrySyncRecord,
   topics,
 } from '@worktide/schemas';
+import { activityItems } from '../activity/post-activity.ts';
 import { configSchema, storageQuotas } from '../config.ts';
 import { createPostItems } from '../items/post-items.ts';
 import { createStored } from '../storage/stored.ts';
+import { createOutcomes } from '../sync/outcomes.ts';
+import { postBatch } from '../sync/post-batch.ts';
 import { caller, numberedCaller } from '../testing.ts';
 import { pingItems } from './post-pings.ts';
 import { createPingQuota } from './quota.ts';
@@ -58,6 +66,8 @@ export interface Answer {
     code?: string;
     accepted?: number;
     rejected?: { index: number; code: string }[];
+    batchId?: string;
+    message?: string;
     warnings?: unknown[];
     details?: unknown[];
   };
@@ -76,7 +86,7 @@ export async function startGateway(
   const quiet = { log: silentLogger(), metrics };
   const log = openEventLog(`lmdb:${folder}`, { clientId: 'test', ...quiet });
   lifecycle.onClose('log', () => log.close());
-  await log.admin.ensureTopics([topics.pings]);
+  await log.admin.ensureTopics([topics.pings, topics['input-minutes'], topics['time-entry-syncs']]);
   const config = loadConfig(configSchema, {
     EVENT_LOG_URL: 'unused',
     OBJECT_STORE_URL: 'unused',
@@ -87,8 +97,11 @@ export async function startGateway(
   const real = log.producer({ maxQueuedBytes: config.QUEUE_MAX_BYTES });
   lifecycle.onClose('producer', () => real.close());
   const producer = given.send ? { ...real, send: given.send } : real;
-  const codec = createCodec(openSchemaRegistry('local:'), topics.pings);
-  await codec.prepare();
+  const registry = openSchemaRegistry('local:');
+  const codec = createCodec(registry, topics.pings);
+  const minutesCodec = createCodec(registry, topics['input-minutes']);
+  const syncCodec = createCodec(registry, topics['time-entry-syncs']);
+  await Promise.all([codec.prepare(), minutesCodec.prepare(), syncCodec.prepare()]);
   const limits = openLimits(config.KEY_VALUE_URL, quiet);
   lifecycle.onClose('limits', () => limits.close());
   const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
@@ -101,9 +114,31 @@ export async function startGateway(
   const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
   const budget = createBudget({ name: 'requests', total: config.QUEUE_MAX_BYTES, metrics, code: 'QUEUE_FULL' });
   const postItems = createPostItems({ config, producer, authenticate, quota, stored, streams, budget, metrics });
-  const route = postItems(pingItems({ config, codec, metrics }));
+  const batchBudget = createBudget({
+    name: 'batches',
+    total: config.SYNC_QUEUE_MAX_BYTES,
+    metrics,
+    code: 'QUEUE_FULL',
+  });
+  const rawRoutes = [
+    postItems(pingItems({ config, codec, metrics })),
+    postItems(activityItems({ config, codec: minutesCodec, metrics })),
+    postBatch({
+      producer,
+      codec: syncCodec,
+      authenticate,
+      limit: limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 }),
+      budget: batchBudget,
+      waits: createBudget({ name: 'waits', total: 1_000, metrics }),
+      outcomes: config.WRITER_URL
+        ? createOutcomes({ writerUrl: config.WRITER_URL, metrics, log: quiet.log })
+        : undefined,
+      stopping: lifecycle.signal,
+      metrics,
+    }),
+  ];
   const { url, port } = await serve({
-    services: [{ name: 'ingest-gateway', routes: [], rawRoutes: [route], checks: {}, authenticate }],
+    services: [{ name: 'ingest-gateway', routes: [], rawRoutes, checks: {}, authenticate }],
     lifecycle,
     ...quiet,
     host: '127.0.0.1',
@@ -111,11 +146,19 @@ export async function startGateway(
   });
   const sockets: Socket[] = [];
 
+  async function read(topic: TopicName): Promise<StoredRecord[]> {
+    const all = [];
+    for (let partition = 0; partition < topics[topic].partitions; partition++) {
+      all.push(...(await log.admin.read(topic, { partition, fromOffset: 0, limit: 1_000 })));
+    }
+    return all;
+  }
+
   return {
     url,
     port,
-    async post(body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-      const response = await fetch(`${url}/api/v1/pings`, {
+    async post(body: unknown, headers: Record<string, string> = {}, path = '/api/v1/pings'): Promise<Answer> {
+      const response = await fetch(`${url}${path}`, {
         method: 'POST',
         headers: { authorization: 'Bearer agent', 'content-type': 'application/json', ...headers },
         body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
@@ -123,26 +166,41 @@ export async function startGateway(
       return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] };
     },
     /** Sends the head of a request and the beginning of its body, and leaves it there. */
-    async begin(part: string | Buffer, length: number, authorization = 'Bearer agent'): Promise<Socket> {
+    async begin(
+      part: string | Buffer,
+      length: number,
+      authorization = 'Bearer agent',
+      path = '/api/v1/pings',
+    ): Promise<Socket> {
       const socket = connect(port, '127.0.0.1');
       sockets.push(socket);
       socket.on('error', () => {});
       await new Promise((resolve) => socket.once('connect', resolve));
-      const head = `POST /api/v1/pings HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`;
+      const head = `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`;
       socket.write(`${head}content-type: application/json\r\ncontent-length: ${length}\r\n\r\n`);
       socket.write(part);
       return socket;
     },
     async stored(): Promise<{ key: string; record: PingsRecord }[]> {
-      const all = [];
-      for (let partition = 0; partition < topics.pings.partitions; partition++) {
-        all.push(...(await log.admin.read(topics.pings.name, { partition, fromOffset: 0, limit: 1_000 })));
-      }
-      return all.map((r) => ({ key: r.key, record: pingsRecord.parse(codec.decode(r.value)) }));
+      return (await read('pings')).map((r) => ({ key: r.key, record: pingsRecord.parse(codec.decode(r.value)) }));
+    },
+    async storedMinutes(): Promise<{ key: string; record: InputMinutesRecord }[]> {
+      const records = await read('input-minutes');
+      return records.map((r) => ({ key: r.key, record: inputMinutesRecord.parse(minutesCodec.decode(r.value)) }));
+    },
+    /** Parts of batches, in order of the log. */
+    async storedParts(): Promise<{ key: string; bytes: number; record: TimeEntrySyncRecord }[]> {
+      return (await read('time-entry-syncs')).map((r) => ({
+        key: r.key,
+        bytes: r.value.length,
+        record: timeEntrySyncRecord.parse(syncCodec.decode(r.value)),
+      }));
     },
     metrics: async () => (await metrics.render()).text,
     /** Bytes that requests hold. */
     held: () => budget.held,
+    /** Bytes that batches hold. */
+    heldByBatches: () => batchBudget.held,
     async close() {
       for (const socket of sockets) socket.destroy();
       await lifecycle.close();

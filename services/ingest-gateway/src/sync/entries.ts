@@ -62,9 +62,9 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
   let size = 0;
   let kept = Buffer.alloc(0);
 
-  const wrong = (at: number): Error => {
-    const where = place.startsWith('entr') || reading === 'entry' ? ` (entries[${index}])` : '';
-    return invalid('INVALID_JSON', `The body is not valid JSON at byte ${at}${where}.`);
+  const wrong = (at: number, more = ''): Error => {
+    const where = place.startsWith('entr') ? ` (entries[${index}])` : '';
+    return invalid('INVALID_JSON', `The body is not valid JSON at byte ${at}${where}${more}.`);
   };
 
   function begin(what: typeof reading, byte: number, at: number): void {
@@ -121,9 +121,8 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
     }
     try {
       return { value: JSON.parse(text) };
-    } catch (error) {
-      const [, offset] = /at position (\d+)/.exec((error as Error).message) ?? [];
-      throw wrong(startedAt + (offset === undefined ? text.length : Number(offset)));
+    } catch {
+      throw wrong(startedAt, ' or within what begins there');
     }
   }
 

@@ -303,8 +303,7 @@ function opened(req: IncomingMessage, gzip: boolean): Readable {
 /** Of what is kept until the answer: the records, and what is told of those refused. */
 const heldOf = (parts: Parts, refused: readonly RefusedSyncEntry[]): number => parts.bytes + 500 * refused.length;
 
-const isZlibError = (error: unknown): boolean =>
-  error instanceof Error && String((error as NodeJS.ErrnoException).code).startsWith('Z_');
+const isZlibError = (error: unknown): boolean => String((error as NodeJS.ErrnoException | null)?.code).startsWith('Z_');
 
 const malformed = (cause: unknown): AppError =>
   new AppError('MALFORMED_BODY', 'The body is not valid gzip.', { statusCode: 400, cause });
