@@ -196,9 +196,15 @@ export const syncEntry = z
     taskId: id.nullable().optional(),
     startTime: instant,
     endTime: instant.nullable().optional(),
-    duration: z.number().nullable().optional().meta({
-      description: 'Seconds; where there is an endTime as well, the times hold.',
-    }),
+    duration: z
+      .number()
+      .nullable()
+      .optional()
+      .meta({
+        description:
+          'Seconds; where there is an endTime as well, the times hold. Of a `PAUSED` entry what was worked before the pause, ' +
+          'which begins now unless said.',
+      }),
     status: timeEntryStatus,
     timezone: z.string().optional(),
     description: z.string().nullable().optional(),
@@ -228,6 +234,8 @@ export const syncEntryEvent = z.object({
   startedAt: instantMs,
   /** Null while it is open there: `RUNNING` or `PAUSED`. */
   endedAt: instantMs.nullable(),
+  /** Since when it is, where it is `PAUSED`. */
+  pausedAt: instantMs.nullable(),
   status: timeEntryStatus,
   timezone: z.string().max(64),
   description: z
@@ -392,6 +400,9 @@ export function checkSyncEntry(value: unknown, index: number, context: SyncConte
     if (context.nowMs - startedAt > timeEntryBounds.durationMs) {
       return refused('TOO_LONG', 'startTime of an open entry is more than 31 days ago.');
     }
+    if (typeof entry.duration === 'number' && entry.duration < 0) {
+      return refused('INVALID_DURATION', 'duration is negative.');
+    }
   }
   return {
     index,
@@ -400,10 +411,17 @@ export function checkSyncEntry(value: unknown, index: number, context: SyncConte
     taskId: entry.taskId ?? null,
     startedAt,
     endedAt,
+    pausedAt: entry.status === 'PAUSED' ? pausedAt(startedAt, entry.duration, context.nowMs) : null,
     status: entry.status,
     timezone: entry.timezone ?? context.timezone,
     description: entry.description ?? null,
     tags: entry.tags ?? [],
     billable: entry.billable ?? false,
   };
+}
+
+/** Not before it began, and not ahead of us, whatever clock it was measured by. */
+function pausedAt(startedAt: number, duration: number | null | undefined, nowMs: number): number {
+  const worked = typeof duration === 'number' ? Math.round(duration * 1000) : Number.POSITIVE_INFINITY;
+  return Math.max(startedAt, Math.min(startedAt + worked, nowMs));
 }

@@ -11,13 +11,13 @@ import {
   type Caller,
   type Holding,
   type Metrics,
+  ownedUuid,
   type RawContext,
   type RawRoute,
   type RequestLimit,
   sendJson,
   takeLimit,
   userSubject,
-  uuidv7,
 } from '@worktide/runtime';
 import {
   type Codec,
@@ -214,7 +214,7 @@ export function postBatch(deps: BatchDependencies): RawRoute {
     // Nothing to wait for but at the first request, or when the registry was away until now.
     await codec.prepare();
     const { judged, holding } = await judge(req, caller);
-    const batchId = uuidv7();
+    const batchId = ownedUuid(userSubject(caller));
     try {
       await send(caller, requestId, batchId, judged, holding);
     } finally {
