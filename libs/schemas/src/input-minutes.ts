@@ -1,3 +1,4 @@
+import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
 import { boundInstant, epochMs, eventDeviceId, id, instant, instantMs } from './common.ts';
 import { rejection } from './pings.ts';
@@ -98,5 +99,6 @@ export function checkInputMinute(value: unknown, context: InputMinuteContext): I
   }
   if (minute > context.nowMs + context.maxFutureMs) return problem('IN_FUTURE', 'minute is in the future.');
   const deviceId = parsed.data.deviceId ?? context.deviceId;
+  if (!isStorable(deviceId)) return problem('INVALID_TEXT', 'deviceId holds U+0000 or half of a surrogate pair.');
   return { deviceId, minute, keyboardClicks, mouseMovements, ...(timeEntryId ? { timeEntryId } : {}) };
 }

@@ -287,6 +287,7 @@ export const syncConflict = z
     message: z.string().optional(),
   })
   .meta({ id: 'SyncConflict' });
+export type SyncConflict = z.output<typeof syncConflict>;
 export const syncResult = z
   .object({
     index: z.int(),
@@ -295,6 +296,7 @@ export const syncResult = z
     id: id.optional(),
   })
   .meta({ id: 'SyncResult' });
+export type SyncResult = z.output<typeof syncResult>;
 export const syncOutcome = z
   .object({
     batchId: id,

@@ -336,7 +336,7 @@ describe('roles within an organisation', () => {
     expect(other.status).toBe(403);
   });
 
-  const ingest = ['/api/v1/pings', '/api/v1/sync/'];
+  const ingest = ['/api/v1/pings', '/api/v1/activity', '/api/v1/sync/'];
 
   test.each(names)("an agent's key of a %s is for agents: what needs a log-in is 403", async (role) => {
     const forbidden = secured().filter(({ access, method, route, roles }) => {

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { call, expectStatus, type Json, until } from '@worktide/testing';
+import { offlineEntry, syncBatch } from '../support/entries.ts';
 import {
   type AgentKey,
   appsReport,
@@ -32,7 +33,7 @@ export interface World {
   /** Of the organisation's people, by role; the admin's is `key`. */
   keys: Record<'admin' | 'manager' | 'employee', AgentKey>;
   session: string;
-  ids: { project: string; team: string; task: string; deletedTask: string; invitation: string; screenshot: string };
+  ids: Record<'project' | 'team' | 'task' | 'deletedTask' | 'invitation' | 'screenshot' | 'batch', string>;
   usage: string[];
   /** What Ada sees of her organisation, without the marks that her own looking leaves. */
   state(): Promise<unknown>;
@@ -78,6 +79,10 @@ export async function startWorld(): Promise<World> {
   expectStatus(await call(url, 'delete', `/api/v1/tasks/${deletedTask}`, { bearer: ada.accessToken }), 204);
   const invitation = await make('/invitations', { email: `guest-${marker}@example.com`, role: 'employee' });
 
+  const { batchId: batch } = await syncBatch(url, key.key, [
+    offlineEntry(`offline-${marker}`, { description: marker }),
+  ]);
+
   const screenshot = await uploadScreenshot(url, key.key, marker);
   await until('the screenshot is ready', async () => {
     const found = await call(url, 'get', `/api/v1/screenshots/${screenshot}`, { bearer: ada.accessToken });
@@ -93,7 +98,7 @@ export async function startWorld(): Promise<World> {
     key,
     keys,
     session: claimsOf(ada.accessToken).sid as string,
-    ids: { project, team, task, deletedTask, invitation, screenshot },
+    ids: { project, team, task, deletedTask, invitation, screenshot, batch },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
     async close() {
@@ -122,6 +127,7 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     tasks: await get('/tasks'),
     // Links are signed anew each time.
     screenshots: without((await get('/screenshots')).items, 'url', 'thumbnailUrl'),
+    batch: await get(`/sync/batches/${ids.batch}`),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
   };
@@ -143,6 +149,7 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/projects/{id}', { id: ids.project }],
     ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
     ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
+    ['/api/v1/sync/batches/{id}', { id: ids.batch }],
     ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];
@@ -176,6 +183,8 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'patch /api/v1/organization': { id: ada.organizationId, name: 'B', settings: { minimumBlurLevel: 1 } },
     'post /api/v1/billing/webhook': { id: 'x', type: 'subscription.updated', status: 'free' },
     'post /api/v1/pings': ping('B', { ...ofAda, deviceId: device, seconds: 3_600 }),
+    'post /api/v1/activity': { minute: '2026-01-01T00:00:30.000Z', keyboardClicks: 1, mouseMovements: 1 },
+    'post /api/v1/sync/batch': { entries: [{ ...ofAda, ...offlineEntry('b') }] },
     'post /api/v1/sync/screenshots/presign': { contentType: 'image/png', size: 100 },
     'post /api/v1/sync/screenshots/confirm': { screenshotId: ids.screenshot },
     'post /api/v1/projects': { name: 'B' },

@@ -73,6 +73,7 @@ test('bad minutes are named by index and code, the good ones are kept', async ()
     [minute({}, 91 * 24 * 60), 'TOO_OLD'],
     [minute({ mouseMovements: undefined }), 'MISSING_FIELD'],
     [minute({ deviceId: 'x'.repeat(129) }), 'INVALID_DEVICE_ID'],
+    [minute({ deviceId: 'a\u0000b' }), 'INVALID_TEXT'],
     [minute({ timeEntryId: 'x' }), 'INVALID_TIME_ENTRY_ID'],
     [null, 'NOT_A_MINUTE'],
     [minute({ padding: 'x'.repeat(20_000) }), 'MINUTE_TOO_LARGE'],

@@ -1,0 +1,76 @@
+import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
+import type { Caller } from '@worktide/runtime';
+import type { SyncConflict, SyncOutcome, SyncResult } from '@worktide/schemas';
+
+/** What has become of the entries of one record. */
+export interface PartOutcome {
+  results: SyncResult[];
+  conflicts: SyncConflict[];
+}
+
+export interface StoredPart {
+  part: number;
+  parts: number;
+  outcome: PartOutcome;
+}
+
+/** Whose batch, and which record of it. */
+export interface PartName {
+  organizationId: string;
+  userId: string;
+  batchId: string;
+  part: number;
+  parts: number;
+}
+
+/** The outcomes of a batch of the caller's that are known so far. */
+export function readParts(
+  pool: Pool,
+  { organizationId, userId }: Pick<Caller, 'organizationId' | 'userId'>,
+  batchId: string,
+  signal: AbortSignal,
+): Promise<StoredPart[]> {
+  return tenantTransaction(
+    pool,
+    organizationId,
+    async (client) => {
+      const { rows } = await client.query<StoredPart>(
+        `SELECT part, parts, outcome FROM sync_batch_parts
+         WHERE organization_id = $1 AND user_id = $2 AND batch_id = $3 ORDER BY part`,
+        [organizationId, userId, batchId],
+      );
+      return rows;
+    },
+    { signal },
+  );
+}
+
+export async function isApplied(
+  client: Queryable,
+  { organizationId, userId, batchId, part }: PartName,
+): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT FROM tracking.sync_batch_parts
+     WHERE organization_id = $1 AND user_id = $2 AND batch_id = $3 AND part = $4`,
+    [organizationId, userId, batchId, part],
+  );
+  return rowCount === 1;
+}
+
+export async function saveOutcome(client: Queryable, name: PartName, outcome: PartOutcome): Promise<void> {
+  const { organizationId, userId, batchId, part, parts } = name;
+  await client.query(
+    `INSERT INTO tracking.sync_batch_parts (organization_id, user_id, batch_id, part, parts, outcome)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
+    [organizationId, userId, batchId, part, parts, JSON.stringify(outcome)],
+  );
+}
+
+/** Of all parts together, in the order of the request. */
+export function outcomeOf(batchId: string, parts: readonly StoredPart[]): SyncOutcome {
+  const byIndex = (a: { index: number }, b: { index: number }): number => a.index - b.index;
+  const results = parts.flatMap(({ outcome }) => outcome.results).sort(byIndex);
+  const conflicts = parts.flatMap(({ outcome }) => outcome.conflicts).sort(byIndex);
+  const skipped = results.filter(({ outcome }) => outcome === 'skipped').length;
+  return { batchId, processed: results.length - skipped - conflicts.length, skipped, conflicts, results };
+}
