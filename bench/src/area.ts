@@ -76,6 +76,7 @@ export async function openArea(context: Context, name: string, log = name): Prom
 
   let tokens: Tokens | undefined;
   const authPort = await freePort();
+  const writerPort = await freePort();
   const env: Record<string, string> = {
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
@@ -84,6 +85,7 @@ export async function openArea(context: Context, name: string, log = name): Prom
     KEY_VALUE_URL: 'memory:',
     CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: `http://127.0.0.1:${authPort}`,
+    WRITER_URL: `http://127.0.0.1:${writerPort}`,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // What is measured is the work, not where its limits are.
     IP_LIMIT_PER_MINUTE: '1000000000',
@@ -104,7 +106,7 @@ export async function openArea(context: Context, name: string, log = name): Prom
       own.AUTH_SIGNING_KEY = tokens.privateKey;
     } else await start('auth');
     if (service in serviceUrls) own.POSTGRES_URL = serviceUrls[service as DatabaseService];
-    const port = service === 'auth' ? authPort : await freePort();
+    const port = { auth: authPort, 'session-writer': writerPort }[service as string] ?? (await freePort());
     const url = `http://127.0.0.1:${port}`;
     const folder = path.join(dir, name);
     const engine: Engine = await startEngine({

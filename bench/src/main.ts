@@ -13,6 +13,7 @@ import { people } from './parts/people.ts';
 import { pictures } from './parts/pictures.ts';
 import { reports } from './parts/reports.ts';
 import { shares } from './parts/shares.ts';
+import { sync } from './parts/sync.ts';
 import { tasks } from './parts/tasks.ts';
 import { uploads } from './parts/uploads.ts';
 import { writer } from './parts/writer.ts';
@@ -30,6 +31,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   tasks,
   pictures,
   uploads,
+  sync,
   shares,
 };
 

@@ -12,6 +12,7 @@ export const partNames = [
   'tasks',
   'pictures',
   'uploads',
+  'sync',
   'shares',
 ] as const;
 export type PartName = (typeof partNames)[number];

@@ -7,13 +7,14 @@ import { createMetrics, silentLogger } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, pingsEnvelope, topics } from '@worktide/schemas';
 import { call, expectStatus, until } from '@worktide/testing';
 import { startTestCluster, type TestCluster } from './support/cluster.ts';
+import { offlineEntry, syncBatch } from './support/entries.ts';
 import { accepted, exactly, fleetDuring, retried, shortRun, stillEqual, verdictOf } from './support/fleet.ts';
 import { type Health, metric, notReady } from './support/http.ts';
 import { makeAgentKey, ping, post, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { residentMb, runToEnd, suspended } from './support/processes.ts';
 import { repository } from './support/product.ts';
 import { replayAll } from './support/replay.ts';
-import { usageRows } from './support/rows.ts';
+import { syncRows, usageRows } from './support/rows.ts';
 import { pictureOf, settled, uploadStubbornly } from './support/screenshots.ts';
 
 let cluster: TestCluster;
@@ -33,6 +34,13 @@ afterAll(async () => {
   for (const run of runs) run.close();
   await cluster?.close();
 }, 60_000);
+
+/** Whether it was answered 202; not where what answers, or what is behind it, is being killed. */
+async function isTaken(bearer: string, path: string, body: unknown): Promise<boolean> {
+  const answer = await call(cluster.url, 'post', path, { bearer, body, timeoutMs: 30_000 }).catch(() => undefined);
+  if (answer && answer.status < 500) expect(answer).toMatchObject({ status: 202, body: { rejected: [] } });
+  return answer?.status === 202;
+}
 
 test('duplicates, shuffles, late uploads and hostile agents: usage and reports are what the ledger says', async () => {
   const result = await runFleet(shortRun(cluster.url, { seed: 11 }));
@@ -351,13 +359,69 @@ test('500 uploads through kills of gateway and processor, S3 and Kafka hanging: 
   await store.close();
 }, 400_000);
 
+test('10,000 offline entries, each sent three times through kills of gateway, writer, Postgres and broker: each there once', async () => {
+  const people = await Promise.all(Array.from({ length: 4 }, () => register(cluster.url)));
+  const [batches, each] = [10, 250];
+  const from = yesterdayNoon() - 7 * 24 * 3_600_000;
+  /** A minute each, one after the other. */
+  const batchOf = (n: number) =>
+    Array.from({ length: each }, (_, i) => {
+      const start = from + (n * each + i) * 60_000;
+      const [startTime, endTime] = [start, start + 60_000].map((ms) => new Date(ms).toISOString());
+      return offlineEntry(`entry-${n * each + i}`, { startTime, endTime });
+    });
+  const minute = new Date(Math.floor(from / 60_000) * 60_000).toISOString();
+  let taken = 0;
+  const lanes = people.map(async ({ accessToken: bearer }) => {
+    for (let n = 0; n < 3 * batches; n++) {
+      const body = { entries: batchOf(n % batches) };
+      await until('a batch is taken', () => isTaken(bearer, '/api/v1/sync/batch', body), { seconds: 120 });
+      const counts = { minute, keyboardClicks: n % 7, mouseMovements: 30 - n };
+      await until('a minute is taken', () => isTaken(bearer, '/api/v1/activity', counts), { seconds: 120 });
+      taken++;
+    }
+  });
+  const happen = async (): Promise<void> => {
+    const victims = [
+      cluster.service('ingest-gateway-1'),
+      cluster.service('session-writer-1'),
+      cluster.engines.postgres,
+      cluster.engines.kafka,
+    ];
+    for (const [i, victim] of victims.entries()) {
+      await until(`${20 * (i + 1)} batches`, () => taken >= 20 * (i + 1), { seconds: 120 });
+      await victim.kill9();
+      await victim.restart();
+    }
+  };
+  await Promise.all([happen(), ...lanes]);
+  const topicsOfGroups = { 'session-writer-sync': 'time-entry-syncs', 'session-writer-input': 'input-minutes' };
+  for (const [group, topic] of Object.entries(topicsOfGroups)) {
+    await until(`${group} has all`, async () => (await log.admin.lag(group, [topic]))[topic] === 0, { seconds: 120 });
+  }
+  const stored = await syncRows(cluster.engines.postgres.url);
+  const all = people.length * batches * each;
+  expect(stored).toMatchObject({
+    time_entries: { rows: all },
+    time_entry_changes: { rows: all },
+    sync_keys: { rows: all },
+    input_minutes: { rows: people.length },
+  });
+  for (const { accessToken } of people) {
+    const again = await syncBatch(cluster.url, accessToken, batchOf(0));
+    expect(again).toMatchObject({ processed: 0, skipped: each, conflicts: [] });
+  }
+}, 400_000);
+
 test('every record from the first one on once more, into the same stores: equal, and no row is written', async () => {
   const before = await usageRows(cluster.engines.postgres.url);
+  const beforeOfSyncs = await syncRows(cluster.engines.postgres.url);
   const consumers = [...cluster.replicas('session-writer'), ...cluster.replicas('analytics')];
   await Promise.all(consumers.map((consumer) => consumer.stop()));
   const readAgain = await replayAll(cluster.eventLogUrl);
   await Promise.all(consumers.map((consumer) => consumer.restart()));
   await readAgain(cluster.metricsOf);
   expect(await usageRows(cluster.engines.postgres.url)).toEqual(before);
+  expect(await syncRows(cluster.engines.postgres.url)).toEqual(beforeOfSyncs);
   for (const run of runs) expect(await stillEqual(run)).toEqual(exactly);
 }, 180_000);

@@ -15,6 +15,8 @@ export const configSchema = z.object({
   INTERNAL_TOKEN: z.string().min(32),
   /** Full months of usage kept besides the present one; older partitions are dropped. */
   USAGE_RETENTION_MONTHS: z.coerce.number().int().min(3).max(600).default(25),
+  /** Requests of one user to `/sync/*`, all replicas together; of each service by itself. */
+  SYNC_LIMIT_PER_MINUTE: z.coerce.number().int().positive().default(60),
   /** Transactions side by side. */
   WRITER_TRANSACTIONS: z.coerce.number().int().min(1).max(16).default(3),
 });

@@ -3,19 +3,34 @@ import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
-import { backoffMs, createTurns, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
+import {
+  backoffMs,
+  createBudget,
+  createTurns,
+  type Lifecycle,
+  type Logger,
+  type Metrics,
+  type Service,
+} from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from './config.ts';
+import { consumeInput } from './input/consume.ts';
 import { consumePings } from './pings/consume.ts';
 import { createEraser, erasePass } from './store/eraser.ts';
 import type { MergeOptions } from './store/merge.ts';
 import { createPartitions } from './store/partitions.ts';
+import { createArrivals } from './sync/arrivals.ts';
+import { consumeSyncs } from './sync/consume.ts';
+import { forgetOutcomes } from './sync/outcomes.ts';
+import { syncRoutes } from './sync/routes.ts';
 import { usageRoutes } from './usage/routes.ts';
 
 export const serviceName = 'session-writer';
 
 /** Four statements of requests at a time, of one organisation two; two connections to cancel what nobody waits for. */
 const requestConnections = 6;
+/** Requests that may wait for a batch: each looks once a second. Of one organisation half of them. */
+const maxWaits = 200;
 /** One person has two lists in work and some in line; how many there are in all, the pool says. */
 const listTurns = {
   name: 'usage lists of a person',
@@ -94,14 +109,42 @@ export async function run(
 
   const consumers = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
   lifecycle.onClose('pings consumers', () => Promise.all(consumers.map((consumer) => consumer.close())));
+  const syncPool = openPool('-sync', parallel + 1);
+  const syncCodec = createCodec(registry, topics['time-entry-syncs']);
+  const entriesCodec = createCodec(registry, topics['time-entries']);
+  const arrivals = createArrivals();
+  const syncs = await consumeSyncs({
+    eventLog,
+    pool: syncPool,
+    outbox,
+    codec: syncCodec,
+    entriesCodec,
+    identity,
+    arrivals,
+    problemsOf: async (_, asked) => asked.map(() => undefined),
+    parallel,
+    lifecycle,
+    metrics,
+  });
+  lifecycle.onClose('sync consumer', () => syncs.close());
+  const minutesCodec = createCodec(registry, topics['input-minutes']);
+  const input = await consumeInput({ eventLog, pool: syncPool, codec: minutesCodec, metrics });
+  lifecycle.onClose('input consumer', () => input.close());
+  lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, () => forgetOutcomes(syncPool));
+
   const limits = openLimits(config.KEY_VALUE_URL ?? 'memory:', { log, metrics });
   lifecycle.onClose('limits', () => limits.close());
+  const syncLimit = limits.window({ name: 'sync-batches', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 });
+  const waits = createBudget({ name: 'waits', total: maxWaits, metrics });
 
   const turns = createTurns({ ...listTurns, metrics });
 
   return {
     name: serviceName,
-    routes: usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
+    routes: [
+      ...usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
+      ...syncRoutes({ pool: requestPool, arrivals, limit: syncLimit, waits }),
+    ],
     checks: {
       postgres: async () => {
         await checkPostgres(pool)();
@@ -111,9 +154,12 @@ export async function run(
       'pings consumer': () => {
         for (const consumer of consumers) consumer.check();
       },
+      'sync consumer': () => syncs.check(),
+      'input consumer': () => input.check(),
       outbox: outbox.check,
       'schema registry': async () => {
-        await Promise.all([pingsCodec.prepare(), usageCodec.prepare(), audit.check()]);
+        const codecs = [pingsCodec, usageCodec, syncCodec, entriesCodec, minutesCodec];
+        await Promise.all([...codecs.map((codec) => codec.prepare()), audit.check()]);
       },
       auth: identity.check,
     },

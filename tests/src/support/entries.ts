@@ -21,6 +21,9 @@ export interface SyncAnswer {
 /** Hands over a batch and waits for what becomes of it. */
 export async function syncBatch(url: string, bearer: string, entries: readonly unknown[]): Promise<SyncAnswer> {
   const body = { entries };
-  const headers = { prefer: "wait=30" };
-  return expectStatus(await call<SyncAnswer>(url, 'post', '/api/v1/sync/batch', { bearer, body, headers, timeoutMs: 40_000 }), 200);
+  const headers = { prefer: 'wait=30' };
+  return expectStatus(
+    await call<SyncAnswer>(url, 'post', '/api/v1/sync/batch', { bearer, body, headers, timeoutMs: 40_000 }),
+    200,
+  );
 }

@@ -4,8 +4,8 @@ import { checkPostgres } from '@worktide/postgres';
 import { AppError, isStorable, type Lifecycle, type Metrics } from '@worktide/runtime';
 import { type Codec, type SyncEntryEvent, syncEntryEvent, timeEntrySyncEnvelope, topics } from '@worktide/schemas';
 import { groupByUser } from '../pings/slices.ts';
-import type { Arrivals } from './arrivals.ts';
 import { type ApplyDependencies, applyPart, type Part } from './apply.ts';
+import type { Arrivals } from './arrivals.ts';
 
 export const syncGroup = 'session-writer-sync';
 
@@ -50,7 +50,9 @@ export function consumeSyncs(options: SyncOptions): Promise<Consumer> {
 export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
   const { codec, identity, arrivals, parallel, lifecycle } = options;
   const { metrics } = options;
-  const results = metrics.counter('worktide_writer_sync_entries_total', 'Offline entries, by what became of them', ['outcome']);
+  const results = metrics.counter('worktide_writer_sync_entries_total', 'Offline entries, by what became of them', [
+    'outcome',
+  ]);
   const refused = metrics.counter('worktide_writer_sync_refused_total', 'Dead-lettered records and entries', ['code']);
 
   async function applyRecord(record: StoredRecord, bad: BadRecord[]): Promise<void> {

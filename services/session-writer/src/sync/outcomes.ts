@@ -50,7 +50,7 @@ export async function isApplied(
   { organizationId, userId, batchId, part }: PartName,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
-    `SELECT FROM tracking.sync_batch_parts
+    `SELECT FROM sync_batch_parts
      WHERE organization_id = $1 AND user_id = $2 AND batch_id = $3 AND part = $4`,
     [organizationId, userId, batchId, part],
   );
@@ -60,7 +60,7 @@ export async function isApplied(
 export async function saveOutcome(client: Queryable, name: PartName, outcome: PartOutcome): Promise<void> {
   const { organizationId, userId, batchId, part, parts } = name;
   await client.query(
-    `INSERT INTO tracking.sync_batch_parts (organization_id, user_id, batch_id, part, parts, outcome)
+    `INSERT INTO sync_batch_parts (organization_id, user_id, batch_id, part, parts, outcome)
      VALUES ($1, $2, $3, $4, $5, $6)`,
     [organizationId, userId, batchId, part, parts, JSON.stringify(outcome)],
   );
@@ -73,4 +73,20 @@ export function outcomeOf(batchId: string, parts: readonly StoredPart[]): SyncOu
   const conflicts = parts.flatMap(({ outcome }) => outcome.conflicts).sort(byIndex);
   const skipped = results.filter(({ outcome }) => outcome === 'skipped').length;
   return { batchId, processed: results.length - skipped - conflicts.length, skipped, conflicts, results };
+}
+
+/** As long as the record of a batch is on the log. */
+const keptDays = 7;
+
+/** Lets go of outcomes that are older than what could be read again. */
+export async function forgetOutcomes(pool: Pool): Promise<void> {
+  // In pieces: a statement has thirty seconds.
+  for (;;) {
+    const { rowCount } = await pool.query(
+      `DELETE FROM sync_batch_parts WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM sync_batch_parts WHERE applied_at < now() - $1 * interval '1 day' LIMIT 1000))`,
+      [keptDays],
+    );
+    if ((rowCount ?? 0) < 1_000) return;
+  }
 }

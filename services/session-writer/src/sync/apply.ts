@@ -1,0 +1,90 @@
+import { type Outbox, type OutboxTicket, type Pool, transaction } from '@worktide/postgres';
+import type { Codec, ConflictReason, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
+import { applyAll } from './book.ts';
+import { maxMet } from './decide.ts';
+import { isApplied, type PartName, type PartOutcome, saveOutcome } from './outcomes.ts';
+import { type Author, load, lockUser, recordsOf, save } from './store.ts';
+
+export interface ApplyDependencies {
+  pool: Pool;
+  outbox: Outbox;
+  /** Of topic `time-entries`. */
+  entriesCodec: Codec;
+  /** Why time may not go to a project or task of the organisation, by what was asked; nothing where it may. */
+  problemsOf(
+    organizationId: string,
+    asked: readonly Pick<SyncEntryEvent, 'projectId' | 'taskId'>[],
+  ): Promise<(ConflictReason | undefined)[]>;
+  now?: () => number;
+}
+
+/** A record of topic `time-entry-syncs` that was found sound. */
+export interface Part extends PartName {
+  requestId: string | null;
+  refused: RefusedSyncEntry[];
+  entries: SyncEntryEvent[];
+}
+
+export interface AppliedPart {
+  outcome: PartOutcome;
+  /** When what this changed is in the log; rejects when the process closes first (a later sweep has it then). */
+  published: Promise<void>;
+}
+
+/** Entries that are looked up and written together. */
+const sliceLength = 500;
+/** Stored entries that are held around them, unless a single one meets as many. */
+const maxStored = 5_000;
+
+/**
+ * Applies the entries of one record, in their order, in one transaction with the outcome, the ledger and the events.
+ * @returns undefined where it was applied before: nothing has changed then.
+ * @throws 503 while the database, or (with much unpublished) the log, is away.
+ */
+export async function applyPart(
+  deps: ApplyDependencies,
+  part: Part,
+  policy: 'reject' | 'merge',
+): Promise<AppliedPart | undefined> {
+  const { pool, outbox, entriesCodec, now = Date.now } = deps;
+  // Before the transaction: it may ask another service.
+  const problems = await deps.problemsOf(part.organizationId, part.entries);
+  const problemOf = new Map(part.entries.map((entry, i) => [entry, problems[i]]));
+  const { organizationId, userId, requestId } = part;
+  const who: Author = { organizationId, userId, requestId };
+
+  const applied = await transaction(pool, async (client) => {
+    await lockUser(client, who);
+    if (await isApplied(client, part)) return undefined;
+    const outcome: PartOutcome = refusedOnes(part);
+    const changed = new Map<string, TimeEntryState>();
+    const options = { policy, nowMs: now(), problemOf: (event: SyncEntryEvent) => problemOf.get(event) };
+    for (let from = 0, length = sliceLength; from < part.entries.length; ) {
+      const events = part.entries.slice(from, from + length);
+      const stored = await load(client, who, events, events.length === 1 ? maxMet + 1 : maxStored);
+      if (!stored) {
+        length = events.length >> 1;
+        continue;
+      }
+      from += events.length;
+      const slice = applyAll(stored, events, options);
+      await save(client, who, stored, slice);
+      outcome.results.push(...slice.results);
+      outcome.conflicts.push(...slice.conflicts);
+      for (const { after } of slice.changes) changed.set(after.id, after);
+    }
+    await saveOutcome(client, part, outcome);
+    const events = recordsOf(who, [...changed.values()], entriesCodec);
+    const ticket: OutboxTicket = await outbox.write(client, events);
+    return { outcome, ticket };
+  });
+  return applied && { outcome: applied.outcome, published: outbox.committed(applied.ticket) };
+}
+
+/** What the gateway refused is part of the outcome. */
+function refusedOnes({ refused }: Part): PartOutcome {
+  return {
+    results: refused.map(({ index, idempotencyKey }) => ({ index, idempotencyKey, outcome: 'conflict' })),
+    conflicts: [...refused],
+  };
+}
