@@ -22,10 +22,13 @@ CREATE TABLE sync_taken (
   PRIMARY KEY (organization_id, user_id, entry_id)
 );
 
--- Written by the writer itself alone; requests have no business here, and see their own if they ever have.
 ALTER TABLE sync_keys ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON sync_keys
   USING (organization_id = (SELECT nullif(current_setting('worktide.organization_id', true), '')::uuid));
 ALTER TABLE sync_taken ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON sync_taken
   USING (organization_id = (SELECT nullif(current_setting('worktide.organization_id', true), '')::uuid));
+
+-- A batch is applied as a tenant, like what people do by hand.
+GRANT SELECT, INSERT, UPDATE ON sync_keys, sync_taken TO worktide_session_writer_tenant;
+GRANT INSERT ON sync_batch_parts TO worktide_session_writer_tenant;

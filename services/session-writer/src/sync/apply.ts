@@ -1,4 +1,4 @@
-import { type Outbox, type OutboxTicket, type Pool, transaction } from '@worktide/postgres';
+import { type Outbox, type OutboxTicket, type Pool, type PoolClient, tenantTransaction } from '@worktide/postgres';
 import type { Codec, ConflictReason, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
 import { applyAll } from './book.ts';
 import { maxMet } from './decide.ts';
@@ -53,7 +53,7 @@ export async function applyPart(
   const { organizationId, userId, requestId } = part;
   const who: Author = { organizationId, userId, requestId };
 
-  const applied = await transaction(pool, async (client) => {
+  const work = async (client: PoolClient) => {
     await lockUser(client, who);
     if (await isApplied(client, part)) return undefined;
     const outcome: PartOutcome = refusedOnes(part);
@@ -77,7 +77,8 @@ export async function applyPart(
     const events = recordsOf(who, [...changed.values()], entriesCodec);
     const ticket: OutboxTicket = await outbox.write(client, events);
     return { outcome, ticket };
-  });
+  };
+  const applied = await tenantTransaction(pool, organizationId, work, { own: true });
   return applied && { outcome: applied.outcome, published: outbox.committed(applied.ticket) };
 }
 

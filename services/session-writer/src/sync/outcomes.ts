@@ -84,7 +84,7 @@ export async function forgetOutcomes(pool: Pool): Promise<void> {
   for (;;) {
     const { rowCount } = await pool.query(
       `DELETE FROM sync_batch_parts WHERE ctid = ANY (ARRAY(
-         SELECT ctid FROM sync_batch_parts WHERE applied_at < now() - $1 * interval '1 day' LIMIT 1000))`,
+         SELECT ctid FROM sync_batch_parts WHERE created_at < now() - $1 * interval '1 day' LIMIT 1000))`,
       [keptDays],
     );
     if ((rowCount ?? 0) < 1_000) return;

@@ -169,7 +169,7 @@ test('outcomes are kept for seven days', async () => {
   const [old, young] = [newBatch(), newBatch()];
   await save(old, 0, 1, created(0));
   await save(young, 0, 1, created(0));
-  await pool.query(`UPDATE tracking.sync_batch_parts SET applied_at = now() - interval '8 days' WHERE batch_id = $1`, [
+  await pool.query(`UPDATE tracking.sync_batch_parts SET created_at = now() - interval '8 days' WHERE batch_id = $1`, [
     old,
   ]);
   await forgetOutcomes(pool);
