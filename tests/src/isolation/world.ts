@@ -51,6 +51,7 @@ export async function startWorld(): Promise<World> {
     BILLING_WEBHOOK_SECRET: 'billing-secret-of-the-isolation-test',
     LOGIN_LIMIT_PER_MINUTE: '10000',
     MAIL_LIMIT_PER_MINUTE: '10000',
+    SYNC_LIMIT_PER_MINUTE: '10000',
   });
   const { url } = product;
   const ada = await register(url, marker);
