@@ -59,7 +59,7 @@ function batchOf(count: number, bytes = 0): Buffer {
     endTime: new Date(from + (i + 1) * step).toISOString(),
     status: 'STOPPED',
     description: `Entry ${i} ${padding.slice(0, 1_900)}`,
-    ...(padding === '' ? {} : { padding }),
+    ...(padding === '' ? {} : { padding: padding.slice(1_900) }),
   }));
   return Buffer.from(JSON.stringify({ entries }));
 }
