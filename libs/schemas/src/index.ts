@@ -20,3 +20,4 @@ export * from './usage-http.ts';
 export * from './wire/index.ts';
 export * from './workspace.ts';
 export * from './workspace-events.ts';
+export * from './workspace-internal.ts';

@@ -12,6 +12,8 @@ export const configSchema = z.object({
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().optional(),
   AUTH_URL: z.url({ protocol: /^https?$/ }),
+  /** Asked about a project or task that the log has not told of yet; without it such a one is unknown. */
+  WORKSPACE_URL: z.url({ protocol: /^https?$/ }).optional(),
   INTERNAL_TOKEN: z.string().min(32),
   /** Full months of usage kept besides the present one; older partitions are dropped. */
   USAGE_RETENTION_MONTHS: z.coerce.number().int().min(3).max(600).default(25),

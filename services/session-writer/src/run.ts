@@ -23,7 +23,11 @@ import { createArrivals } from './sync/arrivals.ts';
 import { consumeSyncs } from './sync/consume.ts';
 import { forgetOutcomes } from './sync/outcomes.ts';
 import { syncRoutes } from './sync/routes.ts';
+import { pruneRequests } from './timers/requests.ts';
+import { timerRoutes } from './timers/routes.ts';
 import { usageRoutes } from './usage/routes.ts';
+import { followWorkspace } from './workspace/follow.ts';
+import { askWorkspaceAt, createKnownWorkspace } from './workspace/known.ts';
 
 export const serviceName = 'session-writer';
 
@@ -87,6 +91,8 @@ export async function run(
   const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const pingsCodec = createCodec(registry, topics.pings);
   const usageCodec = createCodec(registry, topics.usage);
+  const entriesCodec = createCodec(registry, topics['time-entries']);
+  const workspaceCodec = createCodec(registry, topics['workspace-events']);
   const outbox = createOutbox({ schema: 'tracking', pool, producer: eventLog.producer(), log, metrics, lifecycle });
 
   const audit = createAudit({ service: serviceName, registry, log, metrics });
@@ -103,15 +109,25 @@ export async function run(
   });
 
   const merge: MergeOptions = { pool, partitions, outbox, usageCodec };
-  lifecycle.every('maintenance', maintenance, () => partitions.maintain());
+  lifecycle.every('maintenance', maintenance, async () => {
+    await partitions.maintain();
+    await pruneRequests(pool);
+  });
   const eraser = createEraser({ ...merge, pool: erasePool, metrics });
   const { wake: onErasure } = lifecycle.every('eraser', erasing, erasePass(eraser));
 
   const consumers = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
   lifecycle.onClose('pings consumers', () => Promise.all(consumers.map((consumer) => consumer.close())));
   const syncPool = openPool('-sync', parallel + 1);
+  const follower = await followWorkspace({ eventLog, pool: syncPool, codec: workspaceCodec });
+  lifecycle.onClose('workspace follower', () => follower.close());
+  const workspace = createKnownWorkspace({
+    pool: syncPool,
+    ask: config.WORKSPACE_URL ? askWorkspaceAt(config.WORKSPACE_URL, config.INTERNAL_TOKEN) : undefined,
+    metrics,
+  });
+
   const syncCodec = createCodec(registry, topics['time-entry-syncs']);
-  const entriesCodec = createCodec(registry, topics['time-entries']);
   const arrivals = createArrivals();
   const syncs = await consumeSyncs({
     eventLog,
@@ -121,7 +137,7 @@ export async function run(
     entriesCodec,
     identity,
     arrivals,
-    problemsOf: async (_, asked) => asked.map(() => undefined),
+    problemsOf: workspace.problemsOf,
     parallel,
     lifecycle,
     metrics,
@@ -144,6 +160,16 @@ export async function run(
     routes: [
       ...usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
       ...syncRoutes({ pool: requestPool, arrivals, limit: syncLimit, waits }),
+      ...timerRoutes({
+        pool: requestPool,
+        readPool,
+        turns,
+        outbox,
+        codec: entriesCodec,
+        identity,
+        workspace,
+        now: Date.now,
+      }),
     ],
     checks: {
       postgres: async () => {
@@ -154,11 +180,12 @@ export async function run(
       'pings consumer': () => {
         for (const consumer of consumers) consumer.check();
       },
+      'workspace follower': () => follower.check(),
       'sync consumer': () => syncs.check(),
       'input consumer': () => input.check(),
       outbox: outbox.check,
       'schema registry': async () => {
-        const codecs = [pingsCodec, usageCodec, syncCodec, entriesCodec, minutesCodec];
+        const codecs = [pingsCodec, usageCodec, syncCodec, entriesCodec, minutesCodec, workspaceCodec];
         await Promise.all([...codecs.map((codec) => codec.prepare()), audit.check()]);
       },
       auth: identity.check,

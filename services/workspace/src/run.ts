@@ -15,6 +15,7 @@ import { createCodec, openSchemaRegistry, projectPage, topics } from '@worktide/
 import { concernsProjects, followForCache } from './cache/follow.ts';
 import { createTenantCache } from './cache/tenant-cache.ts';
 import type { Config } from './config.ts';
+import { internalRoutes } from './internal/routes.ts';
 import { workspaceRoutes } from './routes.ts';
 import { createStore } from './store/store.ts';
 import { rewordTasks } from './tasks/reword.ts';
@@ -95,13 +96,17 @@ export async function run(
 
   return {
     name: serviceName,
-    routes: workspaceRoutes({
-      store,
-      activeProjects,
-      agentLimit,
-      findUser: identity.findUser,
-      organization: identity.organization,
-    }),
+    routes: [
+      ...workspaceRoutes({
+        store,
+        activeProjects,
+        agentLimit,
+        findUser: identity.findUser,
+        organization: identity.organization,
+      }),
+      ...internalRoutes(pool),
+    ],
+    internalToken: config.INTERNAL_TOKEN,
     // Key-value is no reason to be unready: without it the database answers. Nor is the log: what it is to be told
     // waits in the outbox, and what follows it only empties a cache.
     checks: {

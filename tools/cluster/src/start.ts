@@ -96,6 +96,7 @@ export async function startCluster(
 
   step('Starting the services …');
   const authInternalPort = await freePort();
+  const workspaceInternalPort = await freePort();
   const ingressPort = options.port || (await freePort());
   const origin = `http://127.0.0.1:${ingressPort}`;
   const common: Record<string, string> = {
@@ -106,6 +107,7 @@ export async function startCluster(
     KEY_VALUE_URL: engines.redis.url,
     CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: `http://127.0.0.1:${authInternalPort}`,
+    WORKSPACE_URL: `http://127.0.0.1:${workspaceInternalPort}`,
     WRITER_URL: origin,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // A simulated fleet comes from one address.
@@ -152,7 +154,7 @@ export async function startCluster(
     startService('auth', 'auth', authInternalPort),
     ...replicas('ingest-gateway', options.gateways),
     ...replicas('session-writer', options.writers),
-    ...replicas('workspace', 1),
+    startService('workspace-1', 'workspace', workspaceInternalPort),
     ...replicas('screenshot-processor', 2),
     ...replicas('analytics', options.analytics),
   ]);
@@ -172,6 +174,8 @@ export async function startCluster(
         { prefix: '/api/v1/organization/storage', targets: targets('ingest-gateway') },
         { prefix: '/api/v1/screenshots', targets: targets('screenshot-processor') },
         { prefix: '/api/v1/usage', targets: targets('session-writer') },
+        { prefix: '/api/v1/time-entries', targets: targets('session-writer') },
+        { prefix: '/api/v1/alerts', targets: targets('session-writer') },
         ...['projects', 'teams', 'tasks'].map((name) => ({
           prefix: `/api/v1/${name}`,
           targets: targets('workspace'),

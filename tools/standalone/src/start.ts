@@ -136,6 +136,7 @@ export async function startStandalone(
     KEY_VALUE_URL: 'memory:standalone',
     CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: metricsPort === undefined ? origin : originOf(config.WORKTIDE_HOST, metricsPort),
+    WORKSPACE_URL: metricsPort === undefined ? origin : originOf(config.WORKTIDE_HOST, metricsPort),
     WRITER_URL: origin,
     INTERNAL_TOKEN: data.secrets.internalToken,
   };

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { id } from './common.ts';
+import { projectStatus } from './workspace.ts';
+
+/** What workspace tells the writer of time entries about projects and tasks that the log has not told it of yet. */
+
+export const maxAskedObjects = 500;
+
+export const askObjects = z.object({
+  organizationId: id,
+  projectIds: z.array(id).max(maxAskedObjects),
+  taskIds: z.array(id).max(maxAskedObjects),
+});
+
+/** The parts of `projectState` and `taskState` that say whether time may go there. */
+export const knownProject = z.object({ id, version: z.int().positive(), status: projectStatus, deleted: z.boolean() });
+export const knownTask = z.object({ id, version: z.int().positive(), projectId: id, deleted: z.boolean() });
+export type KnownProject = z.output<typeof knownProject>;
+export type KnownTask = z.output<typeof knownTask>;
+
+/** Those of the asked that the organisation has, or had. */
+export const foundObjects = z.object({ projects: z.array(knownProject), tasks: z.array(knownTask) });

@@ -1,0 +1,173 @@
+import type { IncomingMessage } from 'node:http';
+import type { Identity } from '@worktide/identity';
+import { type Outbox, type Pool, type Queryable, tenantTransaction, violatedConstraint } from '@worktide/postgres';
+import { type AppError, type Caller, conflict, forbidden, notFound } from '@worktide/runtime';
+import type { Codec, TimeEntry, TimeEntryState } from '@worktide/schemas';
+import type { KnownWorkspace } from '../workspace/known.ts';
+import { secondsOf } from './active.ts';
+import { keyReused } from './requests.ts';
+import {
+  type Author,
+  type Change,
+  findEntry,
+  insertEntries,
+  lockUser,
+  recordChanges,
+  recordsOf,
+  updateEntry,
+} from './store.ts';
+
+export interface TimersContext {
+  /** Of requests. */
+  pool: Pool;
+  /** May lag behind: a replica where there is one. */
+  readPool: Pool;
+  outbox: Outbox;
+  /** Of topic `time-entries`. */
+  codec: Codec;
+  identity: Pick<Identity, 'findUser'>;
+  workspace: Pick<KnownWorkspace, 'check'>;
+  now: () => number;
+}
+
+/** Who asks, and in which request. */
+export interface Request {
+  caller: Caller;
+  req: IncomingMessage;
+  requestId: string;
+  signal: AbortSignal;
+}
+
+/** A user's entries within a transaction in which nobody else changes them. */
+export interface Book {
+  client: Queryable;
+  who: Author;
+  /** The clock of this change. */
+  nowMs: number;
+  /** Writes what has become of an entry, its line in the ledger and its event. */
+  write(change: Change): Promise<void>;
+}
+
+/**
+ * Changes entries of one user: one after the other, whoever does it, with ledger and events in the same transaction.
+ * Events leave after the commit; the log being away holds nothing up. Rejects 503, and as `work` does.
+ */
+export async function change<T>(
+  context: TimersContext,
+  { caller, requestId, signal }: Request,
+  userId: string,
+  work: (book: Book) => Promise<T>,
+): Promise<T> {
+  const { pool, outbox, codec } = context;
+  const { organizationId } = caller;
+  await codec.prepare();
+  const who: Author = { organizationId, userId, actorId: caller.userId, requestId };
+  const attempt = async (client: Queryable) => {
+    await lockUser(client, who);
+    const changed: TimeEntryState[] = [];
+    // After the lock: what waited for it is later.
+    const nowMs = context.now();
+    const result = await work({
+      client,
+      who,
+      nowMs,
+      async write(one) {
+        if (one.before === null) await insertEntries(client, who, [one.after]);
+        else await updateEntry(client, who, one.after);
+        await recordChanges(client, who, [one]);
+        changed.push(one.after);
+      },
+    });
+    return { result, ticket: await outbox.write(client, recordsOf(who, changed, codec), 'leave') };
+  };
+  const { result, ticket } = await tenantTransaction(pool, organizationId, attempt, { signal }).catch(
+    (error: unknown) => {
+      // Somebody wrote without the lock: it is as if they had been first.
+      if (violatedConstraint(error) === 'time_entries_no_overlap') throw overlap(undefined);
+      // One key at once for two people.
+      if (violatedConstraint(error) === 'timer_requests_pkey') throw keyReused();
+      throw error;
+    },
+  );
+  // Not awaited: the row waits for the sweep.
+  outbox.committed(ticket).catch(() => {});
+  return result;
+}
+
+/**
+ * The entry of this id, to be changed or read by the caller.
+ * @throws 404 where the organisation has none, or it was deleted; 403 for an employee and a colleague's.
+ */
+export async function entryFor(
+  client: Queryable,
+  caller: Caller,
+  id: string,
+  { deleted = false }: { deleted?: boolean } = {},
+): Promise<{ userId: string; entry: TimeEntryState }> {
+  const found = await findEntry(client, caller.organizationId, id);
+  if (!found || (found.entry.deleted && !deleted)) throw notFound();
+  if (found.userId !== caller.userId && caller.role === 'employee') throw forbidden();
+  return found;
+}
+
+/** The entry before the lock of its user is taken, under which it is read again. */
+export const findFor = (
+  context: TimersContext,
+  { caller, signal }: Request,
+  id: string,
+): Promise<{ userId: string; entry: TimeEntryState }> =>
+  tenantTransaction(context.pool, caller.organizationId, (client) => entryFor(client, caller, id), { signal });
+
+export const overlap = (other: TimeEntryState | undefined): AppError =>
+  conflict(
+    'OVERLAP',
+    'Another entry has some of this time.',
+    other && [{ path: 'startTime', code: 'OVERLAP', message: describe(other) }],
+  );
+
+export const alreadyOpen = (other: TimeEntryState): AppError =>
+  conflict('TIMER_RUNNING', `A timer is ${other.status === 'PAUSED' ? 'paused' : 'running'} already; stop it first.`, [
+    { path: 'id', code: 'TIMER_RUNNING', message: other.id },
+  ]);
+
+const describe = ({ id, startedAt, endedAt }: TimeEntryState): string =>
+  `${id}, from ${new Date(startedAt).toISOString()} to ${endedAt === null ? 'now' : new Date(endedAt).toISOString()}`;
+
+/** Entries of one user as they are shown, with what was worked of them until now. */
+export async function show(
+  client: Queryable,
+  whose: { organizationId: string; userId: string },
+  entries: readonly TimeEntryState[],
+  nowMs: number,
+): Promise<TimeEntry[]> {
+  const seconds = await secondsOf(client, whose, entries, nowMs);
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  return entries.map((entry, i) => ({
+    id: entry.id,
+    userId: whose.userId,
+    kind: entry.kind,
+    status: entry.status,
+    projectId: entry.projectId,
+    taskId: entry.taskId,
+    description: entry.description,
+    tags: entry.tags,
+    billable: entry.billable,
+    startTime: iso(entry.startedAt),
+    endTime: entry.endedAt === null ? null : iso(entry.endedAt),
+    timezone: entry.timezone,
+    ...seconds[i]!,
+    version: entry.version,
+    createdAt: iso(entry.createdAt),
+    updatedAt: iso(entry.updatedAt),
+  }));
+}
+
+/** As `userAsked` of usage, for who writes: the person must be there, and active. */
+export async function personFor(context: TimersContext, caller: Caller, given: string | undefined) {
+  const userId = given ?? caller.userId;
+  if (userId === caller.userId) return { userId, timezone: caller.timezone };
+  const user = await context.identity.findUser(caller.organizationId, userId);
+  if (!user) throw notFound('There is no such user here.');
+  if (caller.role === 'employee') throw forbidden();
+  return { userId, timezone: user.timezone };
+}

@@ -1,0 +1,331 @@
+import { userAsked } from '@worktide/identity';
+import { tenantTransaction } from '@worktide/postgres';
+import { type AnyRoute, conflict, invalid, route, type Turns } from '@worktide/runtime';
+import * as schemas from '@worktide/schemas';
+import { epochMs, type TimeEntryState } from '@worktide/schemas';
+import {
+  alreadyOpen,
+  type Book,
+  change,
+  entryFor,
+  findFor,
+  overlap,
+  personFor,
+  type Request,
+  show,
+  type TimersContext,
+} from './act.ts';
+import { type About, createByHand, edit, pause, remove, resume, start, stop } from './commands.ts';
+import { listEntries, listHistory } from './list.ts';
+import { findRequest, type KeyedRequest, keyedRequest, rememberRequest } from './requests.ts';
+import { type Action, findEntry, findOpen, findOverlapping } from './store.ts';
+
+const tag = 'time entries';
+const path = '/api/v1/time-entries';
+/** A year and a day of it: what one request makes the database look at stays bounded. */
+const maxRangeMs = 367 * 24 * 3_600_000;
+
+const params = schemas.idParams.extend({ id: schemas.id.toLowerCase() });
+
+export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute[] {
+  const { pool, readPool, workspace, identity, turns, now } = context;
+
+  /** What was done, and how it is now. */
+  async function answer(book: Book, entry: TimeEntryState): Promise<schemas.TimeEntry> {
+    const [shown] = await show(book.client, book.who, [entry], book.nowMs);
+    return shown!;
+  }
+
+  /** Makes an entry, or gives the one that the same request has made before. */
+  async function make(
+    request: Request,
+    userId: string,
+    keyed: KeyedRequest | undefined,
+    action: Action,
+    build: (nowMs: number) => TimeEntryState,
+  ) {
+    return change(context, request, userId, async (book) => {
+      const { client, who } = book;
+      const made = keyed && (await findRequest(client, who, keyed));
+      if (made !== undefined) {
+        const before = await findEntry(client, who.organizationId, made);
+        return { status: 200, body: await answer(book, before!.entry) };
+      }
+      const entry = build(book.nowMs);
+      if (entry.endedAt === null) {
+        const open = await findOpen(client, who);
+        if (open) throw alreadyOpen(open);
+      }
+      const other = await findOverlapping(client, who, entry);
+      if (other) throw overlap(other);
+      await book.write({ action, before: null, after: entry });
+      if (keyed) await rememberRequest(client, who, keyed, entry.id);
+      return { status: 201, body: await answer(book, entry) };
+    });
+  }
+
+  /** A step of a timer: its state says which are allowed. */
+  const step = (
+    name: string,
+    action: Action,
+    summary: string,
+    apply: (entry: TimeEntryState, at: number, nowMs: number) => TimeEntryState,
+    conflicts: string,
+  ): AnyRoute =>
+    route({
+      method: 'put',
+      path: `${path}/:id/${name}`,
+      operationId: `${name}Timer`,
+      summary,
+      description: 'At `at`, which is not before the last change of state and not in the future; now unless said.',
+      tag,
+      access: 'user',
+      params,
+      body: schemas.timerStep,
+      responses: { 200: { description: 'As it is now.', schema: schemas.timeEntry } },
+      alsoAnswers: { 409: conflicts },
+      handler: async (request) => {
+        const { params: named, body, caller } = request;
+        const { userId } = await findFor(context, request, named.id);
+        return change(context, request, userId, async (book) => {
+          const { entry } = await entryFor(book.client, caller, named.id);
+          const after = apply(entry, body?.at === undefined ? book.nowMs : epochMs(body.at), book.nowMs);
+          await book.write({ action, before: entry, after });
+          return { status: 200, body: await answer(book, after) };
+        });
+      },
+    });
+
+  return [
+    route({
+      method: 'post',
+      path,
+      operationId: 'startTimer',
+      summary: 'Start a timer',
+      description:
+        'A person has one open timer at most. With an `Idempotency-Key` the same request sent again is answered 200 with ' +
+        'the entry that the first one made.',
+      tag,
+      access: 'user',
+      body: schemas.newTimer,
+      responses: {
+        200: { description: 'The entry that the same request made before.', schema: schemas.timeEntry },
+        201: { description: 'It runs.', schema: schemas.timeEntry },
+      },
+      alsoAnswers: {
+        409: '`TIMER_RUNNING`, whose details name the open one; `OVERLAP`, whose details name the other entry.',
+        422: '`IDEMPOTENCY_KEY_REUSED`',
+      },
+      handler: async (request) => {
+        const { body, caller, req } = request;
+        const about = await checked(caller.organizationId, body);
+        const timezone = body.timezone ?? caller.timezone;
+        return make(request, caller.userId, keyedRequest(req, 'start', body), 'started', (nowMs) =>
+          start({ ...about, timezone }, body.startTime === undefined ? nowMs : epochMs(body.startTime), nowMs),
+        );
+      },
+    }),
+    route({
+      method: 'post',
+      path: `${path}/manual`,
+      operationId: 'addTimeEntry',
+      summary: 'Add an entry by hand',
+      description: 'Managers and administrators also for others. `Idempotency-Key` as for a timer.',
+      tag,
+      access: 'user',
+      body: schemas.newManualEntry,
+      responses: {
+        200: { description: 'The entry that the same request made before.', schema: schemas.timeEntry },
+        201: { description: 'Added.', schema: schemas.timeEntry },
+      },
+      alsoAnswers: {
+        404: 'There is no such user here.',
+        409: '`OVERLAP`, whose details name the other entry.',
+        422: '`IDEMPOTENCY_KEY_REUSED`',
+      },
+      handler: async (request) => {
+        const { body, caller, req } = request;
+        const person = await personFor(context, caller, body.userId);
+        const about = await checked(caller.organizationId, body);
+        const timezone = body.timezone ?? person.timezone;
+        return make(request, person.userId, keyedRequest(req, 'manual', body), 'created', (nowMs) =>
+          createByHand({ ...about, timezone }, epochMs(body.startTime), epochMs(body.endTime), nowMs),
+        );
+      },
+    }),
+    route({
+      method: 'get',
+      path: `${path}/active`,
+      operationId: 'activeTimeEntry',
+      summary: 'The timer that runs or is paused',
+      tag,
+      access: 'user',
+      query: schemas.activeTimeEntryQuery,
+      responses: { 200: { description: 'It, or null.', schema: schemas.activeTimeEntry } },
+      handler: async ({ caller, query, signal }) => {
+        const { organizationId } = caller;
+        const userId = await userAsked(caller, query.userId, identity.findUser);
+        const whose = { organizationId, userId };
+        const entry = await tenantTransaction(
+          pool,
+          organizationId,
+          async (client) => {
+            const open = await findOpen(client, whose);
+            return open ? (await show(client, whose, [open], now()))[0]! : null;
+          },
+          { signal },
+        );
+        return { status: 200, body: { entry } };
+      },
+    }),
+    route({
+      method: 'get',
+      path,
+      operationId: 'listTimeEntries',
+      summary: 'Entries that touch [from, to), newest first',
+      description: 'Of the caller unless `userId` is given; another user needs manager or admin. At most 367 days.',
+      tag,
+      access: 'user',
+      query: schemas.timeEntryQuery,
+      responses: { 200: { description: 'A page of entries.', schema: schemas.timeEntryPage } },
+      handler: async ({ caller, query, signal }) => {
+        const { from, to } = rangeOf(query);
+        const { organizationId } = caller;
+        const userId = await userAsked(caller, query.userId, identity.findUser);
+        const { projectId, status, cursor, limit } = query;
+        const asked = { organizationId, userId, from, to, projectId, status, cursor, limit };
+        const body = await turns.run(caller.userId, () => listEntries(readPool, asked, now(), signal), { signal });
+        return { status: 200, body };
+      },
+    }),
+    route({
+      method: 'get',
+      path: `${path}/:id`,
+      operationId: 'timeEntry',
+      summary: 'An entry',
+      tag,
+      access: 'user',
+      params,
+      responses: { 200: { description: 'The entry.', schema: schemas.timeEntry } },
+      handler: async ({ caller, params: named, signal }) => {
+        const { organizationId } = caller;
+        const [entry] = await tenantTransaction(
+          pool,
+          organizationId,
+          async (client) => {
+            const found = await entryFor(client, caller, named.id);
+            return show(client, { organizationId, userId: found.userId }, [found.entry], now());
+          },
+          { signal },
+        );
+        return { status: 200, body: entry };
+      },
+    }),
+    route({
+      method: 'patch',
+      path: `${path}/:id`,
+      operationId: 'changeTimeEntry',
+      summary: 'Change an entry',
+      description:
+        'Only what is named changes. `version` is that of the state which the change was made from. A new start or end keeps ' +
+        'the pauses that still lie inside.',
+      tag,
+      access: 'user',
+      params,
+      body: schemas.timeEntryChange,
+      responses: { 200: { description: 'As it is now.', schema: schemas.timeEntry } },
+      alsoAnswers: { 409: '`STALE_VERSION`, `OVERLAP`, or `TIMER_NOT_STOPPED` for an end of an open one.' },
+      handler: async (request) => {
+        const { params: named, body, caller } = request;
+        const { version, reason, startTime, endTime, ...given } = body;
+        const { userId, entry: now } = await findFor(context, request, named.id);
+        const about = await checked(caller.organizationId, given, now);
+        return change(context, request, userId, async (book) => {
+          const { client, who, nowMs } = book;
+          const { entry } = await entryFor(client, caller, named.id);
+          if (entry.version !== version) {
+            throw conflict('STALE_VERSION', `The entry has changed: it is at version ${entry.version} now.`);
+          }
+          const startedAt = startTime === undefined ? undefined : epochMs(startTime);
+          const endedAt = endTime === undefined ? undefined : epochMs(endTime);
+          const after = edit(entry, { ...about, startedAt, endedAt }, nowMs);
+          if (after === entry) return { status: 200, body: await answer(book, entry) };
+          const moved = after.startedAt !== entry.startedAt || after.endedAt !== entry.endedAt;
+          const other = moved ? await findOverlapping(client, who, after) : undefined;
+          if (other) throw overlap(other);
+          await book.write({ action: 'edited', before: entry, after, reason: reason ?? null });
+          return { status: 200, body: await answer(book, after) };
+        });
+      },
+    }),
+    route({
+      method: 'delete',
+      path: `${path}/:id`,
+      operationId: 'deleteTimeEntry',
+      summary: 'Delete an entry',
+      description: 'Its history stays.',
+      tag,
+      access: 'user',
+      params,
+      query: schemas.timeEntryDeletion,
+      responses: { 204: { description: 'Deleted.' } },
+      handler: async (request) => {
+        const { params: named, query, caller } = request;
+        const { userId } = await findFor(context, request, named.id);
+        await change(context, request, userId, async (book) => {
+          const { entry } = await entryFor(book.client, caller, named.id);
+          const after = remove(entry, book.nowMs);
+          await book.write({ action: 'deleted', before: entry, after, reason: query.reason ?? null });
+        });
+        return { status: 204 };
+      },
+    }),
+    step('pause', 'paused', 'Pause a timer', pause, '`TIMER_NOT_RUNNING`, `TIMER_STOPPED` or `TOO_MANY_PAUSES`.'),
+    step('resume', 'resumed', 'Go on with a timer', resume, '`TIMER_NOT_PAUSED` or `TIMER_STOPPED`.'),
+    step('stop', 'stopped', 'Stop a timer', stop, '`TIMER_STOPPED`'),
+    route({
+      method: 'get',
+      path: `${path}/:id/history`,
+      operationId: 'timeEntryHistory',
+      summary: 'Every change of an entry',
+      description: 'The first one first; also of an entry that was deleted. Nothing rewrites it.',
+      tag,
+      access: 'user',
+      params,
+      query: schemas.listQuery,
+      responses: { 200: { description: 'A page of changes.', schema: schemas.timeEntryHistory } },
+      handler: async ({ caller, params: named, query, signal }) => ({
+        status: 200,
+        body: await listHistory(pool, caller, named.id, query, signal),
+      }),
+    }),
+  ];
+
+  /**
+   * What is said about an entry, once project and task are known to be there, and the task to be the project's. A task
+   * alone brings its project along.
+   * @param now the entry that it is said of; what is not said of it stays.
+   */
+  async function checked(organizationId: string, body: About, now?: TimeEntryState): Promise<About> {
+    const { projectId, taskId, description, tags, billable, timezone } = body;
+    const about: About = said({ projectId, taskId, description, tags, billable, timezone });
+    if (projectId === undefined && taskId === undefined) return about;
+    const asked = {
+      projectId: projectId === undefined ? (taskId ? null : (now?.projectId ?? null)) : projectId,
+      taskId: taskId === undefined ? (now?.taskId ?? null) : taskId,
+    };
+    return { ...about, projectId: await workspace.check(organizationId, asked) };
+  }
+}
+
+/** Without what is undefined. */
+const said = <T extends object>(given: T): T =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T;
+
+function rangeOf(query: { from: string; to: string }): { from: number; to: number } {
+  const from = Date.parse(query.from);
+  const to = Date.parse(query.to);
+  if (!(from < to)) throw invalid('INVALID_RANGE', 'from must be before to.');
+  if (to - from > maxRangeMs) throw invalid('RANGE_TOO_LONG', 'A range has 367 days at most.');
+  return { from, to };
+}
