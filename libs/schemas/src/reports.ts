@@ -56,7 +56,7 @@ export type KeyedReport<K extends 'app' | 'host'> = {
   items: ({ [k in K]: string } & { seconds: number })[];
 };
 
-const notYet = 'Always 0: input counts are not collected yet.';
+const counted = 'Of the minutes that begin on this day, over all devices.';
 
 export const dailyReport = z.object({
   items: z.array(
@@ -71,8 +71,8 @@ export const dailyReport = z.object({
         .max(100)
         .nullable()
         .meta({ description: 'Active time in per cent of work, to one decimal; null without work.' }),
-      keyboardClicks: z.int().min(0).meta({ description: notYet }),
-      mouseMovements: z.int().min(0).meta({ description: notYet }),
+      keyboardClicks: z.int().min(0).meta({ description: counted }),
+      mouseMovements: z.int().min(0).meta({ description: counted }),
     }),
   ),
 });

@@ -25,7 +25,9 @@ test('starts without its dependencies, says which are missing, and closes', asyn
   for (const name of ['clickhouse', 'auth']) {
     await expect((async () => service.checks[name]!())()).rejects.toMatchObject({ statusCode: 503 });
   }
-  expect(Object.keys(service.checks)).toContain('audit into clickhouse');
+  for (const topic of ['pings', 'usage', 'input-minutes', 'time-entries', 'alerts', 'audit']) {
+    expect(Object.keys(service.checks)).toContain(`${topic} into clickhouse`);
+  }
   await expect((async () => service.checks['event log']!())()).resolves.toBeUndefined();
   expect(await lifecycle.close()).toBe(true);
   await rm(folder, { recursive: true, force: true });

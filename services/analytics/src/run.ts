@@ -51,9 +51,9 @@ export async function run(
     checks: {
       clickhouse: () => clickhouse.check(),
       'event log': () => eventLog.check(),
-      'pings into clickhouse': () => consumers.pings.check(),
-      'usage into clickhouse': () => consumers.usage.check(),
-      'audit into clickhouse': () => consumers.audit.check(),
+      ...Object.fromEntries(
+        Object.entries(consumers).map(([topic, consumer]) => [`${topic} into clickhouse`, () => consumer.check()]),
+      ),
       auth: identity.check,
     },
     sideChecks: { 'event log copies': () => eventLog.checkReplication() },

@@ -3,7 +3,15 @@ import type { ConsumeOptions, Consumer, EventLog } from '@worktide/event-log';
 import type { Metrics } from '@worktide/runtime';
 import { createCodec, type SchemaRegistry, splitBy, type TopicName, topics } from '@worktide/schemas';
 import { tableHandler } from './handler.ts';
-import { auditTable, pingsTable, type TableSpec, usageTable } from './tables.ts';
+import {
+  alertsTable,
+  auditTable,
+  inputMinutesTable,
+  pingsTable,
+  type TableSpec,
+  timeEntriesTable,
+  usageTable,
+} from './tables.ts';
 
 export interface ConsumerDeps {
   eventLog: Pick<EventLog, 'consume'>;
@@ -14,7 +22,8 @@ export interface ConsumerDeps {
 
 const mib = 1024 * 1024;
 
-export type Consumers = Record<'pings' | 'usage' | 'audit', Consumer>;
+/** By the topic that each reads. */
+export type Consumers = Record<'pings' | 'usage' | 'input-minutes' | 'time-entries' | 'alerts' | 'audit', Consumer>;
 
 /**
  * A group for each topic, so that a backlog of raw pings holds up no report and no audit trail. ClickHouse wants few and
@@ -38,8 +47,17 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
       split: splitBy(spec.items),
     });
   };
-  const usage = await start(usageTable, 'usage', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 500 });
-  const pings = await start(pingsTable, 'pings', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 1_000 });
-  const audit = await start(auditTable, 'audit', { maxRecords: 10_000, maxBytes: 16 * mib, lingerMs: 1_000 });
-  return { pings, usage, audit };
+  const few = { maxRecords: 10_000, maxBytes: 16 * mib } as const;
+  return {
+    usage: await start(usageTable, 'usage', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 500 }),
+    'time-entries': await start(timeEntriesTable, 'time-entries', { ...few, lingerMs: 500 }),
+    'input-minutes': await start(inputMinutesTable, 'input-minutes', {
+      maxRecords: 50_000,
+      maxBytes: 16 * mib,
+      lingerMs: 1_000,
+    }),
+    pings: await start(pingsTable, 'pings', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 1_000 }),
+    alerts: await start(alertsTable, 'alerts', { ...few, lingerMs: 1_000 }),
+    audit: await start(auditTable, 'audit', { ...few, lingerMs: 1_000 }),
+  };
 }

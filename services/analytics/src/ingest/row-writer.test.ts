@@ -11,7 +11,8 @@ beforeAll(async () => {
   database = await freshClickHouseDatabase();
   clickhouse = createClickHouse(database.url, { log: silentLogger() });
   await clickhouse.command(
-    `CREATE TABLE t (n UInt64, id UUID, other Nullable(UUID), again UUID, text LowCardinality(String), small UInt8)
+    `CREATE TABLE t (n UInt64, id UUID, other Nullable(UUID), again UUID, text LowCardinality(String), small UInt8,
+       day Date32, late Nullable(UInt64), list Array(Nullable(UInt64)))
      ENGINE = MergeTree ORDER BY n`,
   );
 });
@@ -36,6 +37,12 @@ test('what is written is what ClickHouse reads', async () => {
     other: fc.option(fc.uuid(), { nil: undefined }),
     text: texts,
     small: fc.integer({ min: 0, max: 255 }),
+    day: fc.integer({ min: 0, max: 84_000 }),
+    late: fc.option(fc.maxSafeNat()),
+    list: fc.oneof(
+      fc.array(fc.option(fc.maxSafeNat()), { maxLength: 5 }),
+      fc.constantFrom(127, 128, 20_000).map((length) => Array.from({ length }, (_, i) => i)),
+    ),
   });
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(rows, { selector: (r) => r.n, minLength: 1, maxLength: 30 }), async (list) => {
@@ -47,6 +54,10 @@ test('what is written is what ClickHouse reads', async () => {
         writer.raw(uuidBytes(row.id));
         writer.string(row.text);
         writer.uint8(row.small);
+        writer.uint32(row.day);
+        writer.nullableUint64(row.late);
+        writer.length(row.list.length);
+        for (const value of row.list) writer.nullableUint64(value);
         writer.endRow();
       }
       expect(writer.rows).toBe(list.length);
@@ -56,7 +67,7 @@ test('what is written is what ClickHouse reads', async () => {
       expect([writer.rows, writer.bytes, writer.take()]).toEqual([0, 0, []]);
       await clickhouse.insert({
         table: 't',
-        columns: ['n', 'id', 'other', 'again', 'text', 'small'],
+        columns: ['n', 'id', 'other', 'again', 'text', 'small', 'day', 'late', 'list'],
         format: 'RowBinary',
         data,
       });
@@ -70,6 +81,7 @@ test('what is written is what ClickHouse reads', async () => {
           other: row.other ?? null,
           again: row.id,
           text: row.text.toWellFormed(),
+          day: new Date(row.day * 86_400_000).toISOString().slice(0, 10),
         }));
       expect(stored).toEqual(expected);
       await clickhouse.command('TRUNCATE TABLE t');

@@ -12,7 +12,12 @@ export interface RowWriter {
   nullableUuid(text: string | undefined): void;
   /** UInt64, Int64 or DateTime64 of a whole, non-negative number. */
   uint64(value: number): void;
+  nullableUint64(value: number | null): void;
+  /** UInt32, or Int32 and Date32 of a whole, non-negative number. */
+  uint32(value: number): void;
   uint8(value: number): void;
+  /** The length of an array; its elements follow. */
+  length(value: number): void;
   /** UTF-8; a lone surrogate becomes U+FFFD. */
   string(text: string): void;
   endRow(): void;
@@ -62,6 +67,12 @@ export function createRowWriter(): RowWriter {
     chunk = Buffer.allocUnsafe(Math.max(chunkBytes, bytes));
   }
 
+  function putLength(length: number): void {
+    let rest = length;
+    for (; rest > 0x7f; rest >>>= 7) chunk[at++] = (rest & 0x7f) | 0x80;
+    chunk[at++] = rest;
+  }
+
   /** True when the text was short ASCII and is written. */
   function putShort(text: string): boolean {
     const { length } = text;
@@ -105,17 +116,27 @@ export function createRowWriter(): RowWriter {
       at = chunk.writeUInt32LE(value % 0x1_0000_0000, at);
       at = chunk.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at);
     },
+    nullableUint64(value) {
+      this.uint8(value === null ? 1 : 0);
+      if (value !== null) this.uint64(value);
+    },
+    uint32(value) {
+      reserve(4);
+      at = chunk.writeUInt32LE(value, at);
+    },
     uint8(value) {
       reserve(1);
       chunk[at++] = value;
+    },
+    length(value) {
+      reserve(5);
+      putLength(value);
     },
     string(text) {
       // At most three bytes a UTF-16 unit, and five for the length.
       reserve(text.length * 3 + 5);
       if (putShort(text)) return;
-      let length = Buffer.byteLength(text);
-      for (; length > 0x7f; length >>>= 7) chunk[at++] = (length & 0x7f) | 0x80;
-      chunk[at++] = length;
+      putLength(Buffer.byteLength(text));
       at += chunk.write(text, at);
     },
     endRow() {

@@ -1,13 +1,23 @@
 import {
+  type AlertState,
   type AuditEvent,
+  alertState,
+  alertsRecord,
   auditEvent,
   auditRecord,
+  conformsTo,
+  type InputMinuteEvent,
+  inputMinuteEvent,
+  inputMinutesEnvelope,
   isAuditEvent,
   isPingEvent,
   isUsageEntryState,
   type PingEvent,
   pingEvent,
   pingsEnvelope,
+  type TimeEntryState,
+  timeEntriesRecord,
+  timeEntryState,
   type UsageEntryState,
   usageEntryState,
   usageRecord,
@@ -101,6 +111,106 @@ export const usageTable: TableSpec<z.output<typeof usageEnvelope>, UsageEntrySta
     row.uint8(states[entry.state]);
     row.uint64(entry.version);
     row.uint8(entry.deleted ? 1 : 0);
+    row.endRow();
+  },
+};
+
+const isInputMinute = conformsTo(inputMinuteEvent);
+const fullMinute = ({ minute }: InputMinuteEvent): boolean => minute % 60_000 === 0 && minute < endOfTime;
+const minuteProblem = { message: 'minute has seconds, or is after the year 2199' };
+
+export const inputMinutesTable: TableSpec<z.output<typeof inputMinutesEnvelope>, InputMinuteEvent> = {
+  table: 'input_minutes',
+  columns: 'organization_id user_id minute device_id keyboard_clicks mouse_movements'.split(' '),
+  envelope: inputMinutesEnvelope,
+  items: 'minutes',
+  item: inputMinuteEvent.refine(fullMinute, minuteProblem),
+  fits: (value): value is InputMinuteEvent => isInputMinute(value) && fullMinute(value),
+  owner: userOf,
+  write(row, owner, _envelope, { minute, deviceId, keyboardClicks, mouseMovements }) {
+    row.raw(owner);
+    row.uint64(minute);
+    row.string(deviceId);
+    row.uint64(keyboardClicks);
+    row.uint64(mouseMovements);
+    row.endRow();
+  },
+};
+
+const timeEntriesEnvelope = timeEntriesRecord.extend({ entries: z.array(z.unknown()).min(1) });
+const entryKinds = { timer: 1, manual: 2, offline: 3, imported: 4 } as const;
+const statuses = { RUNNING: 1, PAUSED: 2, STOPPED: 3 } as const;
+const isTimeEntryState = conformsTo(timeEntryState);
+const ordered = ({ startedAt, endedAt, pauses, createdAt, updatedAt }: TimeEntryState): boolean =>
+  [{ from: startedAt, to: endedAt }, ...pauses].every(({ from, to }) => from <= (to ?? from)) &&
+  [startedAt, endedAt, createdAt, updatedAt, ...pauses.flatMap(({ from, to }) => [from, to])].every(
+    (instant) => (instant ?? 0) < endOfTime,
+  );
+const orderProblem = { message: 'the entry or a pause ends before it begins, or something is after the year 2199' };
+
+export const timeEntriesTable: TableSpec<z.output<typeof timeEntriesEnvelope>, TimeEntryState> = {
+  table: 'time_entries',
+  columns:
+    `organization_id user_id id kind status project_id task_id description tags billable timezone started_at ended_at
+     pause_starts pause_ends created_at updated_at version is_deleted`.split(/\s+/),
+  envelope: timeEntriesEnvelope,
+  items: 'entries',
+  item: timeEntryState.refine(ordered, orderProblem),
+  fits: (value): value is TimeEntryState => isTimeEntryState(value) && ordered(value),
+  owner: userOf,
+  write(row, owner, _envelope, entry) {
+    row.raw(owner);
+    row.uuid(entry.id);
+    row.uint8(entryKinds[entry.kind]);
+    row.uint8(statuses[entry.status]);
+    row.nullableUuid(entry.projectId ?? undefined);
+    row.nullableUuid(entry.taskId ?? undefined);
+    row.string(entry.description ?? '');
+    row.length(entry.tags.length);
+    for (const tag of entry.tags) row.string(tag);
+    row.uint8(entry.billable ? 1 : 0);
+    row.string(entry.timezone);
+    row.uint64(entry.startedAt);
+    row.nullableUint64(entry.endedAt);
+    row.length(entry.pauses.length);
+    for (const { from } of entry.pauses) row.uint64(from);
+    row.length(entry.pauses.length);
+    for (const { to } of entry.pauses) row.nullableUint64(to);
+    row.uint64(entry.createdAt);
+    row.uint64(entry.updatedAt);
+    row.uint64(entry.version);
+    row.uint8(entry.deleted ? 1 : 0);
+    row.endRow();
+  },
+};
+
+const alertsEnvelope = alertsRecord.extend({ alerts: z.array(z.unknown()).min(1) });
+const alertTypes = { idle: 1, overtime: 2 } as const;
+const isAlertState = conformsTo(alertState);
+const dated = ({ date, createdAt, resolvedAt }: AlertState): boolean =>
+  date >= '1970-01-01' && date < '2200-01-01' && createdAt < endOfTime && (resolvedAt ?? 0) < endOfTime;
+const dateProblem = { message: 'something is before 1970 or after the year 2199' };
+
+export const alertsTable: TableSpec<z.output<typeof alertsEnvelope>, AlertState> = {
+  table: 'alerts',
+  columns:
+    `organization_id user_id id type date time_entry_id message created_at resolved_at resolved_by version`.split(' '),
+  envelope: alertsEnvelope,
+  items: 'alerts',
+  item: alertState.refine(dated, dateProblem),
+  fits: (value): value is AlertState => isAlertState(value) && dated(value),
+  owner: userOf,
+  write(row, owner, _envelope, alert) {
+    row.raw(owner);
+    row.uuid(alert.id);
+    row.uint8(alertTypes[alert.type]);
+    row.uint32(Date.parse(alert.date) / 86_400_000);
+    row.nullableUuid(alert.timeEntryId ?? undefined);
+    row.string(alert.message);
+    row.uint64(alert.createdAt);
+    row.nullableUint64(alert.resolvedAt);
+    row.nullableUuid(alert.resolvedBy ?? undefined);
+    row.uint64(alert.version);
     row.endRow();
   },
 };

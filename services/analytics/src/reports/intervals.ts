@@ -67,17 +67,41 @@ function clipped(scope: IntervalScope, columns: string): IntervalQuery {
   return { sql, params };
 }
 
-/** Rows `{userId, day, workMs, activeMs}` for each user and day with any entry; `day` is the day's start. */
+/**
+ * Rows `{userId, day, workMs, activeMs, keyboardClicks, mouseMovements}` for each user and day with any entry or counts;
+ * `day` is the day's start. A minute belongs to the day on which it begins. One query, so that both have one time limit
+ * and one place.
+ */
 export function byUserAndDay(scope: IntervalScope): IntervalQuery {
   const { sql, params } = clipped(scope, 'user_id, state');
   return {
     params,
     sql: `
-SELECT user_id AS userId, day,
-  toInt64(intervalLengthSum(s, e)) AS workMs, toInt64(intervalLengthSumIf(s, e, state = 'active')) AS activeMs
-FROM (${sql})
+SELECT user_id AS userId, day, sum(work) AS workMs, sum(active) AS activeMs, sum(keyboard) AS keyboardClicks,
+  sum(mouse) AS mouseMovements
+FROM (
+  SELECT user_id, day, toInt64(intervalLengthSum(s, e)) AS work,
+    toInt64(intervalLengthSumIf(s, e, state = 'active')) AS active, toUInt64(0) AS keyboard, toUInt64(0) AS mouse
+  FROM (${sql})
+  GROUP BY user_id, day
+  UNION ALL
+  SELECT user_id, roundDown(toUnixTimestamp64Milli(minute), {boundaries:Array(Int64)}) AS day, toInt64(0) AS work,
+    toInt64(0) AS active, sum(clicks) AS keyboard, sum(movements) AS mouse
+  FROM (${inputMinutes(scope)})
+  GROUP BY user_id, day
+)
 GROUP BY user_id, day`,
   };
+}
+
+/** The counts of each minute and device: the greatest that came, whatever the engine has merged. */
+function inputMinutes(scope: IntervalScope): string {
+  return `
+  SELECT user_id, minute, max(keyboard_clicks) AS clicks, max(mouse_movements) AS movements
+  FROM input_minutes
+  WHERE organization_id = {organization:UUID} ${scope.userIds ? 'AND user_id IN {users:Array(UUID)}' : ''}
+    AND minute >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND minute < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+  GROUP BY user_id, minute, device_id`;
 }
 
 /**

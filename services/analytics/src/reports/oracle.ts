@@ -1,4 +1,4 @@
-import type { UsageEntryState } from '@worktide/schemas';
+import type { InputMinuteEvent, UsageEntryState } from '@worktide/schemas';
 
 /**
  * What reports must say, worked out in the plainest way from all states that were ever announced, for tests.
@@ -55,7 +55,28 @@ function covered(entries: readonly UsageEntryState[], from: number, to: number):
 
 const active = (entries: readonly UsageEntryState[]): UsageEntryState[] => entries.filter((e) => e.state === 'active');
 
-export function dailyOracle(states: readonly UsageEntryState[], from: string, to: string, zone: string) {
+/** The greatest count of each minute and device between two instants, added up. */
+function counted(
+  minutes: readonly InputMinuteEvent[],
+  of: 'keyboardClicks' | 'mouseMovements',
+  from: number,
+  to: number,
+): number {
+  const greatest = new Map<string, number>();
+  for (const event of minutes) {
+    if (event.minute < from || event.minute >= to) continue;
+    const key = `${event.minute} ${event.deviceId}`;
+    greatest.set(key, Math.max(greatest.get(key) ?? 0, event[of]));
+  }
+  return [...greatest.values()].reduce((a, b) => a + b, 0);
+}
+
+export function dailyOracle(
+  { states, minutes }: { states: readonly UsageEntryState[]; minutes: readonly InputMinuteEvent[] },
+  from: string,
+  to: string,
+  zone: string,
+) {
   const entries = latest(states);
   const items = [];
   for (let date = from; date <= to; date = nextDate(date)) {
@@ -68,8 +89,8 @@ export function dailyOracle(states: readonly UsageEntryState[], from: string, to
       activeSeconds: Math.round(activeMs / 1000),
       idleSeconds: Math.round(work / 1000) - Math.round(activeMs / 1000),
       productivityScore: work === 0 ? null : Math.round((activeMs * 1000) / work) / 10,
-      keyboardClicks: 0,
-      mouseMovements: 0,
+      keyboardClicks: counted(minutes, 'keyboardClicks', ...range),
+      mouseMovements: counted(minutes, 'mouseMovements', ...range),
     });
   }
   return { items };

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshClickHouseDatabase } from '@worktide/backends';
 import { type ClickHouse, createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
 import { derivedUuid, silentLogger } from '@worktide/runtime';
-import type { UsageEntryState } from '@worktide/schemas';
+import type { InputMinuteEvent, UsageEntryState } from '@worktide/schemas';
 import fc from 'fast-check';
 import { migrationsFolder } from '../index.ts';
 import { createRowWriter } from '../ingest/row-writer.ts';
-import { insertSettings, usageTable } from '../ingest/tables.ts';
+import { inputMinutesTable, insertSettings, usageTable } from '../ingest/tables.ts';
 import { dailyOracle, keyedOracle } from './oracle.ts';
 import { createReports, type Reports } from './reports.ts';
 
@@ -34,6 +34,22 @@ async function store(organizationId: string, userId: string, entries: UsageEntry
   const { table, columns } = usageTable;
   await clickhouse.insert({ table, columns, format: 'RowBinary', data: writer.take(), settings: insertSettings });
 }
+
+async function count(organizationId: string, userId: string, minutes: InputMinuteEvent[]): Promise<void> {
+  const writer = createRowWriter();
+  const envelope = { organizationId, userId, receivedAt: 0, minutes };
+  const owner = inputMinutesTable.owner(envelope);
+  for (const minute of minutes) inputMinutesTable.write(writer, owner, envelope, minute);
+  const { table, columns } = inputMinutesTable;
+  await clickhouse.insert({ table, columns, format: 'RowBinary', data: writer.take(), settings: insertSettings });
+}
+
+const counts = (minute: string, keyboardClicks: number, mouseMovements: number, deviceId = 'laptop') => ({
+  minute: at(minute),
+  deviceId,
+  keyboardClicks,
+  mouseMovements,
+});
 
 const at = (text: string): number => Date.parse(text);
 
@@ -131,6 +147,37 @@ describe('daily', () => {
       entry(start + idleMs, start + idleMs + activeMs),
     );
     expect((await reports.daily(user('UTC'), '2026-11-21', '2026-11-21')).items[0]).toMatchObject(shown);
+  });
+
+  test('clicks and movements: of each minute and device the greatest, on the day on which the minute begins', async () => {
+    const user = await someone(entry('2026-11-21T18:00:00Z', '2026-11-21T18:10:00Z'));
+    const { organizationId, userId } = user('UTC');
+    const same = counts('2026-11-21T10:00:00Z', 7, 12);
+    for (const upload of [[same], [same, same], [counts('2026-11-21T10:00:00Z', 5, 20)]]) {
+      await count(organizationId, userId, upload);
+    }
+    const days = async (zone: string, from = '2026-11-21', to = from) =>
+      (await reports.daily(user(zone), from, to)).items.map((i) => [
+        i.date,
+        i.workSeconds,
+        i.keyboardClicks,
+        i.mouseMovements,
+      ]);
+    expect(await days('UTC')).toEqual([['2026-11-21', 600, 7, 20]]);
+    // Local midnight in Kathmandu is 18:15 UTC. The last minute is of nobody's work, and counts all the same.
+    await count(organizationId, userId, [
+      counts('2026-11-21T18:14:00Z', 100, 1_000),
+      counts('2026-11-21T18:14:00Z', 200, 0, 'desktop'),
+      counts('2026-11-21T18:15:00Z', 1_000_000, 1_000_000),
+    ]);
+    await count(organizationId, randomUUID(), [counts('2026-11-21T10:00:00Z', 9, 9)]);
+    await count(randomUUID(), userId, [counts('2026-11-21T10:00:00Z', 9, 9)]);
+    expect(await days('Asia/Kathmandu', '2026-11-20', '2026-11-23')).toEqual([
+      ['2026-11-20', 0, 0, 0],
+      ['2026-11-21', 600, 307, 1_020],
+      ['2026-11-22', 0, 1_000_000, 1_000_000],
+      ['2026-11-23', 0, 0, 0],
+    ]);
   });
 
   test('every day of the range is there, also when nothing is', async () => {
@@ -254,14 +301,22 @@ describe('random entries, zones and days', () => {
     }),
   });
 
+  const presses = fc.record({
+    offset: fc.oneof(fc.constantFrom(0, 1, 60, 1440), fc.integer({ min: -40 * 60, max: 110 * 60 })),
+    deviceId: fc.constantFrom('laptop', 'desktop'),
+    keyboardClicks: fc.integer({ min: 0, max: 1_000_000 }),
+    mouseMovements: fc.integer({ min: 0, max: 1_000_000 }),
+  });
+
   test('agree with the plain count, whatever is replayed in whatever order', async () => {
     await fc.assert(
       fc.asyncProperty(
         places,
         fc.array(spans, { maxLength: 25 }),
+        fc.array(presses, { maxLength: 25 }),
         fc.infiniteStream(fc.nat()),
         fc.integer({ min: 0, max: 4 }),
-        async ([zone, from], given, random, days) => {
+        async ([zone, from], given, pressed, random, days) => {
           // One state for a version of an id, as the writer announces them.
           const states = new Map<string, UsageEntryState>();
           for (const { start, length, more } of given) {
@@ -271,16 +326,20 @@ describe('random entries, zones and days', () => {
           const all = [...states.values()];
           const user = await someone();
           const { organizationId, userId } = user(zone);
-          const shuffled = (list: UsageEntryState[]) =>
+          const shuffled = <T>(list: T[]): T[] =>
             list
-              .map((state) => ({ state, by: random.next().value as number }))
+              .map((item) => ({ item, by: random.next().value as number }))
               .sort((a, b) => a.by - b.by)
-              .map(({ state }) => state);
+              .map(({ item }) => item);
+          const minutes = pressed.map(({ offset, ...rest }) => ({ ...rest, minute: at(from) + offset * 60_000 }));
           // All of it in two batches, then some of it again: a replay.
           const first = shuffled(all);
           const half = Math.floor(first.length / 2);
           for (const batch of [first.slice(0, half), first.slice(half), shuffled(all).slice(0, half)]) {
             if (batch.length > 0) await store(organizationId, userId, batch);
+          }
+          for (const batch of [shuffled(minutes), shuffled(minutes).slice(0, 5)]) {
+            if (batch.length > 0) await count(organizationId, userId, batch);
           }
           const to = new Date(at(from) + days * 24 * hour).toISOString().slice(0, 10);
           const [daily, apps, domains] = await Promise.all([
@@ -288,7 +347,7 @@ describe('random entries, zones and days', () => {
             reports.apps(user(zone), to),
             reports.domains(user(zone), to),
           ]);
-          expect(daily).toEqual(dailyOracle(all, from, to, zone));
+          expect(daily).toEqual(dailyOracle({ states: all, minutes }, from, to, zone));
           expect(apps).toEqual(keyedOracle(all, 'app', to, zone));
           expect(domains).toEqual(keyedOracle(all, 'host', to, zone));
         },

@@ -17,6 +17,8 @@ export interface UserDay {
   date: string;
   workMs: number;
   activeMs: number;
+  keyboardClicks: number;
+  mouseMovements: number;
 }
 
 export interface Reports {
@@ -24,7 +26,7 @@ export interface Reports {
   domains(subject: Subject, date: string, signal?: AbortSignal): Promise<KeyedReport<'host'>>;
   /** Every day of the range, both ends included, also those without any entry. */
   daily(subject: Subject, from: string, to: string, signal?: AbortSignal): Promise<DailyReport>;
-  /** Many users at once, all of the organisation unless some are named; only days with any entry, in no order. */
+  /** Many users at once, all of the organisation unless some are named; only days with any entry or counts, in no order. */
   userDays(
     scope: { organizationId: string; userIds?: readonly string[]; timezone: string },
     from: string,
@@ -39,7 +41,7 @@ export const maxItems = 500;
 /** The only rounding on the way: whole seconds, half up (rule Time: shown). */
 const seconds = (ms: number): number => Math.round(ms / 1000);
 
-/** Reports from `usage`. Rejects with 503 when ClickHouse is away or refuses for want of memory or time. */
+/** Reports from `usage` and `input_minutes`. Rejects with 503 when ClickHouse is away or refuses for want of memory or time. */
 export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'query'> }): Reports {
   const query = <T>({ sql, params }: { sql: string; params: Record<string, unknown> }, signal?: AbortSignal) =>
     clickhouse.query<T>(sql, { params, settings: reportSettings, ...(signal ? { signal } : {}) });
@@ -75,11 +77,8 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     const scope = { ...who, days: localDays(from, to, timezone, known) };
     if (!hasTime(scope)) return [];
     const dates = new Map(scope.days.filter(({ start, end }) => start < end).map(({ start, date }) => [start, date]));
-    const rows = await query<{ userId: string; day: number; workMs: number; activeMs: number }>(
-      byUserAndDay(scope),
-      signal,
-    );
-    return rows.map(({ userId, day, workMs, activeMs }) => ({ userId, date: dates.get(day)!, workMs, activeMs }));
+    const rows = await query<Omit<UserDay, 'date'> & { day: number }>(byUserAndDay(scope), signal);
+    return rows.map(({ day, ...row }) => ({ ...row, date: dates.get(day)! }));
   }
 
   return {
@@ -91,7 +90,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
       const found = new Map((await userDays(scope, from, to, signal)).map((row) => [row.date, row]));
       return {
         items: localDays(from, to, timezone, known).map(({ date }) => {
-          const { workMs, activeMs } = found.get(date) ?? { workMs: 0, activeMs: 0 };
+          const { workMs = 0, activeMs = 0, keyboardClicks = 0, mouseMovements = 0 } = found.get(date) ?? {};
           const [workSeconds, activeSeconds] = [seconds(workMs), seconds(activeMs)];
           return {
             date,
@@ -99,8 +98,8 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
             activeSeconds,
             idleSeconds: workSeconds - activeSeconds,
             productivityScore: workMs > 0 ? Math.round((activeMs / workMs) * 1000) / 10 : null,
-            keyboardClicks: 0,
-            mouseMovements: 0,
+            keyboardClicks,
+            mouseMovements,
           };
         }),
       };

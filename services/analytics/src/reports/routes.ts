@@ -56,7 +56,7 @@ export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): An
       method: 'get',
       path: '/api/v1/reports/daily',
       operationId: 'reportDaily',
-      summary: 'Work, active and idle time of each local day of a range',
+      summary: 'Work, active and idle time and input counts of each local day of a range',
       description: `Of \`from\` to \`to\`; \`date\` is short for both of one day, and 400 beside them. Every day of the range has an item. At most ${maxDays} days.`,
       tag,
       access: 'user',
