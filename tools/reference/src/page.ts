@@ -8,10 +8,16 @@ export const pagePath = 'docs/reference.md';
 
 /** What codes come with where only the run time has the words. */
 const saidAtRunTime: Record<string, string> = {
+  BAD_ENTRY: 'Which field of the offline entry is not as it must be, and why.',
+  BAD_MINUTE: 'Which field of the counts of a minute is not as it must be, and why.',
   BAD_PING: 'Which field of the ping is not as it must be, and why.',
   BAD_RECORD: 'Which field of the record is not as it must be, and why.',
   HANDLER_FAILED: 'What the handler failed with.',
   INVALID: 'What of the item is not as it must be.',
+  INVALID_DESCRIPTION: 'Why the description is none.',
+  INVALID_TAGS: 'Why the tags are none: 20 at most, of 1–64 characters each.',
+  INVALID_TASK_ID: 'taskId is no UUID.',
+  INVALID_TIMEZONE: 'timezone is no zone of the IANA data base.',
 };
 
 /**

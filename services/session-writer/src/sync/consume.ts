@@ -1,11 +1,12 @@
-import type { BatchContext, Consumer, DeadLetterReason, EventLog, StoredRecord } from '@worktide/event-log';
+import type { BatchContext, Consumer, EventLog, StoredRecord } from '@worktide/event-log';
 import type { Identity } from '@worktide/identity';
 import { checkPostgres } from '@worktide/postgres';
-import { AppError, isStorable, type Lifecycle, type Metrics } from '@worktide/runtime';
-import { type Codec, type SyncEntryEvent, syncEntryEvent, timeEntrySyncEnvelope, topics } from '@worktide/schemas';
+import type { Lifecycle, Metrics } from '@worktide/runtime';
+import { type Codec, topics } from '@worktide/schemas';
 import { groupByUser } from '../pings/slices.ts';
-import { type ApplyDependencies, applyPart, type Part } from './apply.ts';
+import { type ApplyDependencies, applyPart } from './apply.ts';
 import type { Arrivals } from './arrivals.ts';
+import { type BadRecord, readPart } from './decode.ts';
 
 export const syncGroup = 'session-writer-sync';
 
@@ -23,13 +24,6 @@ export interface SyncOptions extends ApplyDependencies {
   parallel: number;
   lifecycle: Lifecycle;
   metrics: Metrics;
-}
-
-interface BadRecord {
-  record: StoredRecord;
-  reason: DeadLetterReason;
-  /** Makes a record of its own with the one bad entry; absent when the whole record is bad. */
-  value?: () => Buffer;
 }
 
 /** Follows topic `time-entry-syncs` for ever. Offsets are committed after the database has entries and outcomes. */
@@ -94,64 +88,3 @@ export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
     }
   };
 }
-
-/** What is bad is put aside by itself, and is a conflict in the outcome of the rest. */
-function readPart(record: StoredRecord, codec: Codec, bad: BadRecord[]): Part | undefined {
-  let value: unknown;
-  try {
-    value = codec.decode(record.value);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.statusCode === 503) throw error;
-    bad.push({ record, reason: { code: error.code, message: error.message } });
-    return undefined;
-  }
-  const parsed = timeEntrySyncEnvelope.safeParse(value);
-  if (!parsed.success || parsed.data.part >= parsed.data.parts) {
-    const message = parsed.success ? 'part is none of parts' : firstIssue(parsed.error);
-    bad.push({ record, reason: { code: 'BAD_RECORD', message } });
-    return undefined;
-  }
-  const { entries, refused, ...envelope } = parsed.data;
-  const part: Part = {
-    ...envelope,
-    // Hex digits come in two cases.
-    organizationId: envelope.organizationId.toLowerCase(),
-    userId: envelope.userId.toLowerCase(),
-    batchId: envelope.batchId.toLowerCase(),
-    refused: [...refused],
-    entries: [],
-  };
-  for (const given of entries) {
-    const entry = readEntry(given);
-    if (!('code' in entry)) {
-      part.entries.push(entry);
-      continue;
-    }
-    bad.push({ record, reason: entry, value: () => codec.encode({ ...parsed.data, refused: [], entries: [given] }) });
-    const index = (given as { index?: unknown } | null)?.index;
-    if (Number.isSafeInteger(index)) {
-      part.refused.push({ index: index as number, idempotencyKey: null, reason: 'invalid', ...entry });
-    }
-  }
-  return part;
-}
-
-/** What the gateway refuses comes from nobody, and is refused here as well. */
-function readEntry(value: unknown): SyncEntryEvent | DeadLetterReason {
-  const parsed = syncEntryEvent.safeParse(value);
-  if (!parsed.success) return { code: 'BAD_ENTRY', message: firstIssue(parsed.error).slice(0, 500) };
-  const entry = parsed.data;
-  const { startedAt, endedAt, status, idempotencyKey, description, tags, timezone } = entry;
-  if ((status === 'STOPPED') !== (endedAt !== null) || (endedAt !== null && endedAt <= startedAt)) {
-    return { code: 'BAD_ENTRY', message: 'its times do not go with its status' };
-  }
-  for (const text of [idempotencyKey, description ?? '', timezone, ...tags]) {
-    if (!isStorable(text)) return { code: 'INVALID_TEXT', message: 'A text holds U+0000 or half of a surrogate pair.' };
-  }
-  return { ...entry, projectId: entry.projectId?.toLowerCase() ?? null, taskId: entry.taskId?.toLowerCase() ?? null };
-}
-
-const firstIssue = (error: { issues: { path: PropertyKey[]; message: string }[] }): string => {
-  const { path, message } = error.issues[0]!;
-  return `${path.join('.') || 'value'}: ${message}`;
-};
