@@ -134,7 +134,7 @@ test('an offline entry that is accepted is taken by the writer and its database,
       entriesCodec,
       identity: { organization: async () => ({ settings: { overlapPolicy } }) as never },
       arrivals: createArrivals(),
-      problemsOf: async (_, asked) => asked.map(() => undefined),
+      placesOf: async (_, asked) => asked.map(({ projectId }) => ({ projectId, problem: undefined })),
       parallel: 1,
     })(records, context);
     expect(letters).toEqual([]);

@@ -137,7 +137,7 @@ export async function run(
     entriesCodec,
     identity,
     arrivals,
-    problemsOf: workspace.problemsOf,
+    placesOf: workspace.placesOf,
     parallel,
     lifecycle,
     metrics,

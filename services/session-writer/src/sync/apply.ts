@@ -1,20 +1,19 @@
 import { type Outbox, type OutboxTicket, type Pool, type PoolClient, tenantTransaction } from '@worktide/postgres';
-import type { Codec, ConflictReason, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
+import type { Codec, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
+import { type Author, lockUser, recordsOf } from '../timers/store.ts';
+import type { KnownWorkspace } from '../workspace/known.ts';
 import { applyAll } from './book.ts';
 import { maxMet } from './decide.ts';
 import { isApplied, type PartName, type PartOutcome, saveOutcome } from './outcomes.ts';
-import { type Author, load, lockUser, recordsOf, save } from './store.ts';
+import { load, save } from './store.ts';
 
 export interface ApplyDependencies {
   pool: Pool;
   outbox: Outbox;
   /** Of topic `time-entries`. */
   entriesCodec: Codec;
-  /** Why time may not go to a project or task of the organisation, by what was asked; nothing where it may. */
-  problemsOf(
-    organizationId: string,
-    asked: readonly Pick<SyncEntryEvent, 'projectId' | 'taskId'>[],
-  ): Promise<(ConflictReason | undefined)[]>;
+  /** Where time may go. */
+  placesOf: KnownWorkspace['placesOf'];
   now?: () => number;
 }
 
@@ -48,10 +47,11 @@ export async function applyPart(
 ): Promise<AppliedPart | undefined> {
   const { pool, outbox, entriesCodec, now = Date.now } = deps;
   // Before the transaction: it may ask another service.
-  const problems = await deps.problemsOf(part.organizationId, part.entries);
-  const problemOf = new Map(part.entries.map((entry, i) => [entry, problems[i]]));
+  const places = await deps.placesOf(part.organizationId, part.entries);
+  const entries = part.entries.map((entry, i) => ({ ...entry, projectId: places[i]!.projectId }));
+  const problemOf = new Map(entries.map((entry, i) => [entry, places[i]!.problem]));
   const { organizationId, userId, requestId } = part;
-  const who: Author = { organizationId, userId, requestId };
+  const who: Author = { organizationId, userId, actorId: userId, requestId };
 
   const work = async (client: PoolClient) => {
     await lockUser(client, who);
@@ -59,8 +59,8 @@ export async function applyPart(
     const outcome: PartOutcome = refusedOnes(part);
     const changed = new Map<string, TimeEntryState>();
     const options = { policy, nowMs: now(), problemOf: (event: SyncEntryEvent) => problemOf.get(event) };
-    for (let from = 0, length = sliceLength; from < part.entries.length; ) {
-      const events = part.entries.slice(from, from + length);
+    for (let from = 0, length = sliceLength; from < entries.length; ) {
+      const events = entries.slice(from, from + length);
       const stored = await load(client, who, events, events.length === 1 ? maxMet + 1 : maxStored);
       if (!stored) {
         length = events.length >> 1;

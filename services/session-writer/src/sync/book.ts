@@ -1,5 +1,6 @@
 import { uuidv7 } from '@worktide/runtime';
 import type { ConflictReason, SyncConflict, SyncEntryEvent, SyncResult, TimeEntryState } from '@worktide/schemas';
+import type { Change } from '../timers/store.ts';
 import { decide, type Known, type KnownKey, maxMet, movesOn, sheetOf, statusOf } from './decide.ts';
 import { type Sheet, type Span, touches, unionOf, workedOf } from './union.ts';
 
@@ -10,12 +11,6 @@ export interface Stored {
   keys: Map<string, KnownKey>;
   /** Time worked of others that an open entry took in, by its id: it is part of it wherever that one will end. */
   taken: Map<string, readonly Span[]>;
-}
-
-export interface Change {
-  action: 'synced' | 'merged';
-  before: TimeEntryState | null;
-  after: TimeEntryState;
 }
 
 export interface Applied {

@@ -52,7 +52,7 @@ const options = (more: Partial<SyncOptions> = {}): SyncOptions => ({
   entriesCodec,
   identity,
   arrivals: createArrivals(),
-  problemsOf: async (_, asked) => asked.map(() => undefined),
+  placesOf: async (_, asked) => asked.map(({ projectId }) => ({ projectId, problem: undefined })),
   parallel: 2,
   ...more,
 });
@@ -251,22 +251,29 @@ describe('offline entries', () => {
 
   test('of a project that is none is a conflict; what was taken before is skipped whatever has become of it', async () => {
     let known = true;
+    const [projectId, taskId] = [randomUUID(), randomUUID()];
     await start({
-      problemsOf: async (_, asked) =>
-        asked.map(({ projectId }) => (projectId === null || known ? undefined : 'project_unknown')),
+      placesOf: async (_, asked) =>
+        asked.map((one) => ({
+          projectId: one.taskId ? projectId : one.projectId,
+          problem: one.projectId === null || known ? undefined : 'project_unknown',
+        })),
     });
     const user = newUser();
-    const projectId = randomUUID();
     expect(await sync(user, [event('a', 9, 10, { projectId })])).toMatchObject({ processed: 1 });
     known = false;
     expect(
-      await sync(user, [event('a', 9, 10, { projectId }), event('b', 11, 12, { projectId }), event('c', 12, 13)]),
+      await sync(user, [
+        event('a', 9, 10, { projectId }),
+        event('b', 11, 12, { projectId }),
+        event('c', 12, 13, { taskId }),
+      ]),
     ).toMatchObject({
       processed: 1,
       skipped: 1,
       conflicts: [{ index: 1, reason: 'project_unknown' }],
     });
-    expect(await stored(user)).toMatchObject([{ project_id: projectId }, { project_id: null }]);
+    expect(await stored(user)).toMatchObject([{ project_id: projectId }, { project_id: projectId }]);
   });
 
   test('of a user do not meet those of another, nor of another organisation', async () => {

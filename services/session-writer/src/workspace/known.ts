@@ -14,12 +14,19 @@ export interface Asked {
   taskId: string | null;
 }
 
+/** Where time may go, or why it may not. */
+export interface Place {
+  /** That of the task, where a task alone was named. */
+  projectId: string | null;
+  problem: ConflictReason | undefined;
+}
+
 export interface KnownWorkspace {
   /**
-   * Whether time may go to each: nothing where it may, else why not.
+   * Where time of each goes.
    * @throws 503 where one is not known and workspace cannot be asked.
    */
-  problemsOf(organizationId: string, asked: readonly Asked[]): Promise<(ConflictReason | undefined)[]>;
+  placesOf(organizationId: string, asked: readonly Asked[]): Promise<Place[]>;
   /**
    * For one.
    * @returns the project: that of the task, where a task alone is named.
@@ -85,24 +92,23 @@ export function createKnownWorkspace(options: {
     return objects;
   }
 
-  async function problemsOf(organizationId: string, asked: readonly Asked[]): Promise<(ConflictReason | undefined)[]> {
-    return (await look(organizationId, asked)).problems;
-  }
-
-  async function look(organizationId: string, asked: readonly Asked[]) {
+  async function placesOf(organizationId: string, asked: readonly Asked[]): Promise<Place[]> {
     const ids = (field: keyof Asked) => new Set(asked.flatMap((one) => one[field] ?? []));
     const [projectIds, taskIds] = [ids('projectId'), ids('taskId')];
-    if (projectIds.size + taskIds.size === 0) return { problems: asked.map(() => undefined), objects: undefined };
+    if (projectIds.size + taskIds.size === 0) return asked.map(() => ({ projectId: null, problem: undefined }));
     const objects = await find(organizationId, projectIds, taskIds);
-    return { problems: asked.map((one) => problemOf(one, objects)), objects };
+    return asked.map((one) => ({
+      projectId: one.projectId ?? (one.taskId === null ? null : (objects.tasks.get(one.taskId)?.projectId ?? null)),
+      problem: problemOf(one, objects),
+    }));
   }
 
   return {
-    problemsOf,
+    placesOf,
     async check(organizationId, asked) {
-      const { problems, objects } = await look(organizationId, [asked]);
-      if (problems[0]) throw errorOf(problems[0]);
-      return asked.projectId ?? (asked.taskId === null ? null : objects!.tasks.get(asked.taskId)!.projectId);
+      const [place] = await placesOf(organizationId, [asked]);
+      if (place!.problem) throw errorOf(place!.problem);
+      return place!.projectId;
     },
   };
 }
