@@ -63,7 +63,7 @@ BEGIN
   IF TG_OP = 'DELETE' AND OLD.organization_id::text = current_setting('worktide.deleted_organization', true) THEN
     RETURN OLD;
   END IF;
-  RAISE EXCEPTION 'time_entry_changes is never changed' USING ERRCODE = 'insufficient_privilege';
+  RAISE EXCEPTION 'time_entry_changes is never changed';
 END $$;
 CREATE TRIGGER time_entry_changes_stay BEFORE UPDATE OR DELETE ON time_entry_changes
   FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -168,6 +168,7 @@ export async function run(
         codec: entriesCodec,
         identity,
         workspace,
+        metrics,
         now: Date.now,
       }),
     ],

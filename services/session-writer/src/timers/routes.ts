@@ -1,6 +1,6 @@
 import { userAsked } from '@worktide/identity';
 import { tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, conflict, invalid, route, type Turns } from '@worktide/runtime';
+import { type AnyRoute, conflict, createTurns, invalid, type Metrics, route, type Turns } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { epochMs, type TimeEntryState } from '@worktide/schemas';
 import {
@@ -27,8 +27,29 @@ const maxRangeMs = 367 * 24 * 3_600_000;
 
 const params = schemas.idParams.extend({ id: schemas.id.toLowerCase() });
 
-export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute[] {
+export interface TimerRoutesOptions extends TimersContext {
+  /** Of people: some lists of one at a time. */
+  turns: Turns;
+  metrics: Metrics;
+}
+
+/**
+ * What one person changes is done one after the other in the end: waiting for that here costs no connection of the
+ * database. As many as that at once is a script.
+ */
+const changeTurns = {
+  name: 'changes of timers of a person',
+  places: Number.POSITIVE_INFINITY,
+  placesEach: 1,
+  maxWaitingEach: 500,
+  maxWaitMs: 10_000,
+};
+
+export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
   const { pool, readPool, workspace, identity, turns, now } = context;
+  const changes = createTurns({ ...changeTurns, metrics: context.metrics });
+  const inTurn = <T>({ caller, signal }: Request, work: () => Promise<T>): Promise<T> =>
+    changes.run(caller.userId, work, { signal, cost: 1 });
 
   /** What was done, and how it is now. */
   async function answer(book: Book, entry: TimeEntryState): Promise<schemas.TimeEntry> {
@@ -44,7 +65,7 @@ export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute
     action: Action,
     build: (nowMs: number) => TimeEntryState,
   ) {
-    return change(context, request, userId, async (book) => {
+    const work = async (book: Book) => {
       const { client, who } = book;
       const made = keyed && (await findRequest(client, who, keyed));
       if (made !== undefined) {
@@ -61,7 +82,8 @@ export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute
       await book.write({ action, before: null, after: entry });
       if (keyed) await rememberRequest(client, who, keyed, entry.id);
       return { status: 201, body: await answer(book, entry) };
-    });
+    };
+    return change(context, request, userId, work);
   }
 
   /** A step of a timer: its state says which are allowed. */
@@ -84,16 +106,17 @@ export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute
       body: schemas.timerStep,
       responses: { 200: { description: 'As it is now.', schema: schemas.timeEntry } },
       alsoAnswers: { 409: conflicts },
-      handler: async (request) => {
-        const { params: named, body, caller } = request;
-        const { userId } = await findFor(context, request, named.id);
-        return change(context, request, userId, async (book) => {
-          const { entry } = await entryFor(book.client, caller, named.id);
-          const after = apply(entry, body?.at === undefined ? book.nowMs : epochMs(body.at), book.nowMs);
-          await book.write({ action, before: entry, after });
-          return { status: 200, body: await answer(book, after) };
-        });
-      },
+      handler: (request) =>
+        inTurn(request, async () => {
+          const { params: named, body, caller } = request;
+          const { userId } = await findFor(context, request, named.id);
+          return change(context, request, userId, async (book) => {
+            const { entry } = await entryFor(book.client, caller, named.id);
+            const after = apply(entry, body?.at === undefined ? book.nowMs : epochMs(body.at), book.nowMs);
+            await book.write({ action, before: entry, after });
+            return { status: 200, body: await answer(book, after) };
+          });
+        }),
     });
 
   return [
@@ -116,14 +139,15 @@ export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute
         409: '`TIMER_RUNNING`, whose details name the open one; `OVERLAP`, whose details name the other entry.',
         422: '`IDEMPOTENCY_KEY_REUSED`',
       },
-      handler: async (request) => {
-        const { body, caller, req } = request;
-        const about = await checked(caller.organizationId, body);
-        const timezone = body.timezone ?? caller.timezone;
-        return make(request, caller.userId, keyedRequest(req, 'start', body), 'started', (nowMs) =>
-          start({ ...about, timezone }, body.startTime === undefined ? nowMs : epochMs(body.startTime), nowMs),
-        );
-      },
+      handler: (request) =>
+        inTurn(request, async () => {
+          const { body, caller, req } = request;
+          const about = await checked(caller.organizationId, body);
+          const timezone = body.timezone ?? caller.timezone;
+          return make(request, caller.userId, keyedRequest(req, 'start', body), 'started', (nowMs) =>
+            start({ ...about, timezone }, body.startTime === undefined ? nowMs : epochMs(body.startTime), nowMs),
+          );
+        }),
     }),
     route({
       method: 'post',
@@ -143,15 +167,16 @@ export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute
         409: '`OVERLAP`, whose details name the other entry.',
         422: '`IDEMPOTENCY_KEY_REUSED`',
       },
-      handler: async (request) => {
-        const { body, caller, req } = request;
-        const person = await personFor(context, caller, body.userId);
-        const about = await checked(caller.organizationId, body);
-        const timezone = body.timezone ?? person.timezone;
-        return make(request, person.userId, keyedRequest(req, 'manual', body), 'created', (nowMs) =>
-          createByHand({ ...about, timezone }, epochMs(body.startTime), epochMs(body.endTime), nowMs),
-        );
-      },
+      handler: (request) =>
+        inTurn(request, async () => {
+          const { body, caller, req } = request;
+          const person = await personFor(context, caller, body.userId);
+          const about = await checked(caller.organizationId, body);
+          const timezone = body.timezone ?? person.timezone;
+          return make(request, person.userId, keyedRequest(req, 'manual', body), 'created', (nowMs) =>
+            createByHand({ ...about, timezone }, epochMs(body.startTime), epochMs(body.endTime), nowMs),
+          );
+        }),
     }),
     route({
       method: 'get',
@@ -235,28 +260,29 @@ export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute
       body: schemas.timeEntryChange,
       responses: { 200: { description: 'As it is now.', schema: schemas.timeEntry } },
       alsoAnswers: { 409: '`STALE_VERSION`, `OVERLAP`, or `TIMER_NOT_STOPPED` for an end of an open one.' },
-      handler: async (request) => {
-        const { params: named, body, caller } = request;
-        const { version, reason, startTime, endTime, ...given } = body;
-        const { userId, entry: now } = await findFor(context, request, named.id);
-        const about = await checked(caller.organizationId, given, now);
-        return change(context, request, userId, async (book) => {
-          const { client, who, nowMs } = book;
-          const { entry } = await entryFor(client, caller, named.id);
-          if (entry.version !== version) {
-            throw conflict('STALE_VERSION', `The entry has changed: it is at version ${entry.version} now.`);
-          }
-          const startedAt = startTime === undefined ? undefined : epochMs(startTime);
-          const endedAt = endTime === undefined ? undefined : epochMs(endTime);
-          const after = edit(entry, { ...about, startedAt, endedAt }, nowMs);
-          if (after === entry) return { status: 200, body: await answer(book, entry) };
-          const moved = after.startedAt !== entry.startedAt || after.endedAt !== entry.endedAt;
-          const other = moved ? await findOverlapping(client, who, after) : undefined;
-          if (other) throw overlap(other);
-          await book.write({ action: 'edited', before: entry, after, reason: reason ?? null });
-          return { status: 200, body: await answer(book, after) };
-        });
-      },
+      handler: (request) =>
+        inTurn(request, async () => {
+          const { params: named, body, caller } = request;
+          const { version, reason, startTime, endTime, ...given } = body;
+          const { userId, entry: now } = await findFor(context, request, named.id);
+          const about = await checked(caller.organizationId, given, now);
+          return change(context, request, userId, async (book) => {
+            const { client, who, nowMs } = book;
+            const { entry } = await entryFor(client, caller, named.id);
+            if (entry.version !== version) {
+              throw conflict('STALE_VERSION', `The entry has changed: it is at version ${entry.version} now.`);
+            }
+            const startedAt = startTime === undefined ? undefined : epochMs(startTime);
+            const endedAt = endTime === undefined ? undefined : epochMs(endTime);
+            const after = edit(entry, { ...about, startedAt, endedAt }, nowMs);
+            if (after === entry) return { status: 200, body: await answer(book, entry) };
+            const moved = after.startedAt !== entry.startedAt || after.endedAt !== entry.endedAt;
+            const other = moved ? await findOverlapping(client, who, after) : undefined;
+            if (other) throw overlap(other);
+            await book.write({ action: 'edited', before: entry, after, reason: reason ?? null });
+            return { status: 200, body: await answer(book, after) };
+          });
+        }),
     }),
     route({
       method: 'delete',
@@ -269,16 +295,17 @@ export function timerRoutes(context: TimersContext & { turns: Turns }): AnyRoute
       params,
       query: schemas.timeEntryDeletion,
       responses: { 204: { description: 'Deleted.' } },
-      handler: async (request) => {
-        const { params: named, query, caller } = request;
-        const { userId } = await findFor(context, request, named.id);
-        await change(context, request, userId, async (book) => {
-          const { entry } = await entryFor(book.client, caller, named.id);
-          const after = remove(entry, book.nowMs);
-          await book.write({ action: 'deleted', before: entry, after, reason: query.reason ?? null });
-        });
-        return { status: 204 };
-      },
+      handler: (request) =>
+        inTurn(request, async () => {
+          const { params: named, query, caller } = request;
+          const { userId } = await findFor(context, request, named.id);
+          await change(context, request, userId, async (book) => {
+            const { entry } = await entryFor(book.client, caller, named.id);
+            const after = remove(entry, book.nowMs);
+            await book.write({ action: 'deleted', before: entry, after, reason: query.reason ?? null });
+          });
+          return { status: 204 };
+        }),
     }),
     step('pause', 'paused', 'Pause a timer', pause, '`TIMER_NOT_RUNNING`, `TIMER_STOPPED` or `TOO_MANY_PAUSES`.'),
     step('resume', 'resumed', 'Go on with a timer', resume, '`TIMER_NOT_PAUSED` or `TIMER_STOPPED`.'),
