@@ -105,6 +105,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       description: 'Agent keys stay: each is revoked by itself.',
       tag,
       access: 'session',
+      unverified: true,
       responses: { 204: { description: 'Logged out everywhere.' } },
       handler: async ({ req, requestId, caller }) => {
         await end(caller, 'all', 'logout-all', auditSource({ req, requestId }, caller));
@@ -132,6 +133,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       summary: 'Log a device out',
       tag,
       access: 'session',
+      unverified: true,
       params: schemas.idParams,
       responses: { 204: { description: 'Ended.' } },
       handler: async ({ req, requestId, caller, params }) => {

@@ -10,6 +10,7 @@ import {
   type Holding,
   type Metrics,
   type RawRoute,
+  requireVerified,
   sendJson,
   userSubject,
 } from '@worktide/runtime';
@@ -237,7 +238,11 @@ export function postPings(deps: Dependencies): RawRoute {
 
   return {
     spec,
-    handle: async (req, res, { sender }) => take(req, res, await authenticate(req.headers.authorization, sender)),
+    async handle(req, res, { sender }) {
+      const caller = await authenticate(req.headers.authorization, sender);
+      requireVerified(caller);
+      await take(req, res, caller);
+    },
   };
 }
 
