@@ -5,6 +5,7 @@ export { openIdCursor, openTimedCursor, sealIdCursor, sealTimedCursor, type Time
 export { createErrorReporter, type ErrorReporter, sendError, sendJson } from './errors.ts';
 export * from './limits.ts';
 export { openApiDocument } from './openapi.ts';
+export { decodeCursor, pageOf } from './paging.ts';
 export * from './route.ts';
 export { type Served, type ServeOptions, serve } from './serve.ts';
 export { validatePart } from './validate.ts';

@@ -1,12 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { AuditSource } from '@worktide/audit';
 import { type Pool, tenantTransaction } from '@worktide/postgres';
-import { type Caller, conflict, notFound, unauthorized, uuidv7 } from '@worktide/runtime';
+import { type Caller, conflict, decodeCursor, notFound, pageOf, unauthorized, uuidv7 } from '@worktide/runtime';
 import type * as schemas from '@worktide/schemas';
 import type { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
 import type { Act, Action } from '../action.ts';
-import { decodeCursor, pageOf } from '../paging.ts';
 
 /** Live keys of one user: enough for every device and editor of a person, and a bound on a runaway script. */
 export const maxKeysPerUser = 200;
@@ -79,7 +78,8 @@ export async function listAgentKeys(
   signal: AbortSignal,
 ): Promise<z.output<typeof schemas.agentKeyPage>> {
   const { organizationId, userId } = caller;
-  const after = decodeCursor(query.cursor);
+  const list = ['agent-keys', organizationId, userId];
+  const after = decodeCursor(query.cursor, list);
   const { rows } = await tenantTransaction(
     pool,
     organizationId,
@@ -92,7 +92,7 @@ export async function listAgentKeys(
       ),
     { signal },
   );
-  return pageOf(rows, query.limit, (row) => ({
+  const show = (row: KeyRow) => ({
     id: row.id,
     name: row.name,
     deviceId: row.device_id,
@@ -100,7 +100,8 @@ export async function listAgentKeys(
     expiresAt: row.expires_at?.toISOString() ?? null,
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
     lastUsedFrom: row.last_used_from,
-  }));
+  });
+  return pageOf(rows, query.limit, list, { idOf: ({ id }) => id, show });
 }
 
 /** Revokes a live key of the caller. Rejects 404 for any other, 503. */

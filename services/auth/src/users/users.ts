@@ -1,7 +1,7 @@
 import { domainToASCII } from 'node:url';
 import { type AuditAction, type AuditSource, auditChange } from '@worktide/audit';
 import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
-import { type Caller, conflict, forbidden, notFound } from '@worktide/runtime';
+import { type Caller, conflict, decodeCursor, forbidden, notFound, pageOf } from '@worktide/runtime';
 import type * as schemas from '@worktide/schemas';
 import type { User, UserChange, UserStatus } from '@worktide/schemas';
 import type { z } from 'zod';
@@ -9,7 +9,6 @@ import { revokeAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
 import { dropTokens } from '../mail/tokens.ts';
 import { lockOrganization } from '../organization/plans.ts';
-import { decodeCursor, pageOf } from '../paging.ts';
 import { endSessions } from '../sessions/sessions.ts';
 
 interface UserRow {
@@ -58,7 +57,8 @@ export async function listUsers(
   query: z.output<typeof schemas.userQuery>,
   signal: AbortSignal,
 ): Promise<z.output<typeof schemas.userPage>> {
-  const after = decodeCursor(query.cursor);
+  const list = ['users', caller.organizationId, query.role, query.status, query.search];
+  const after = decodeCursor(query.cursor, list);
   const search = query.search?.trim().normalize('NFC');
   const rows = await tenantTransaction(
     pool,
@@ -86,7 +86,7 @@ export async function listUsers(
     },
     { signal },
   );
-  return pageOf(rows, query.limit, toUser);
+  return pageOf(rows, query.limit, list, { idOf: ({ id }) => id, show: toUser });
 }
 
 /** Of the caller's organisation. Rejects 404, 403 for an employee who asks for somebody else, 503. */
