@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { signToken } from '@worktide/testing';
 import { organizationId, userId } from '../workload.ts';
 
-/** Access tokens for users that need not be registered: we hold the key that auth publishes. */
+/** Access tokens of managers, who see all tasks, for users that need not be registered: we hold the key that auth publishes. */
 export interface Tokens {
   /** For `AUTH_SIGNING_KEY`. */
   privateKey: string;
@@ -24,7 +24,7 @@ export function createTokens(): Tokens {
       const exp = Math.floor(Date.now() / 1_000) + validSeconds;
       return Array.from({ length: users }, (_, user) => {
         const id = userId(user);
-        return signToken(signer, { sub: id, org: organizationOf(user), sid: id, dev: 'bench', exp });
+        return signToken(signer, { sub: id, org: organizationOf(user), role: 'manager', sid: id, dev: 'bench', exp });
       });
     },
   };

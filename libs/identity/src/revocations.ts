@@ -8,7 +8,12 @@ export interface RevocationList {
   /** Remembers the entries; returns those that are new, so that the overlap of the feed costs nothing. */
   add(items: readonly Revocation[]): Revocation[];
   /** Whether a verified access token is still good, and what its user is now. */
-  judge(claims: AccessTokenClaims): { refused: boolean; role: AccessTokenClaims['role']; timezone: string };
+  judge(claims: AccessTokenClaims): {
+    refused: boolean;
+    role: AccessTokenClaims['role'];
+    timezone: string;
+    unverified: boolean;
+  };
   isRefusedKey(agentKeyId: string): boolean;
   /** Forgets what nothing believed any more could depend on. */
   prune(nowMs: number): void;
@@ -55,6 +60,7 @@ export function createRevocationList(): RevocationList {
         refused: sessions.has(claims.sid) || (older !== undefined && older.status !== 'active'),
         role: older?.role ?? claims.role,
         timezone: older?.timezone ?? claims.tz,
+        unverified: (older ? older.unverified : claims.unv) === true,
       };
     },
     isRefusedKey: (agentKeyId) => agentKeys.has(agentKeyId),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, instantMs, localDate, page, pageQuery } from './common.ts';
+import { givenId, id, instantMs, localDate, page, pageQuery } from './common.ts';
 
 const instantOut = z.iso.datetime();
 
@@ -24,7 +24,7 @@ export const alertPage = page(alert).meta({ id: 'AlertPage' });
 export const alertQuery = z.object({
   ...pageQuery,
   state: z.enum(['open', 'resolved']).optional(),
-  userId: id.toLowerCase().optional(),
+  userId: givenId.optional(),
   type: alertType.optional(),
 });
 

@@ -17,6 +17,8 @@ export const accessTokenClaims = z.object({
   tz: z.string().min(1).max(64),
   /** Device that pings of this session belong to where they name none. */
   dev: eventDeviceId.optional(),
+  /** Set where the address was not proven when it was made. */
+  unv: z.literal(true).optional(),
   /** Seconds, with a fraction: a token made just after a revocation must be told from one made just before. */
   iat: z.number().positive(),
   exp: z.number().positive(),
@@ -88,6 +90,8 @@ export const revocation = z.discriminatedUnion('kind', [
     role,
     timezone: z.string(),
     status: userStatus,
+    /** Absent where the address is proven. */
+    unverified: z.literal(true).optional(),
   }),
 ]);
 export type Revocation = z.output<typeof revocation>;

@@ -75,6 +75,25 @@ export type SubscriptionStatus = z.output<typeof subscriptionStatus>;
 
 const instantOut = z.iso.datetime();
 
+/** Of what people see of each other beside the name, at most 4 kB together. */
+const profileText = plainText(200);
+const avatarUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(2_048)
+  .refine(isStorable, { message: 'holds what no store takes' });
+export const profile = z
+  .object({ firstName: z.string().optional(), lastName: z.string().optional(), avatarUrl: z.string().optional() })
+  .meta({ id: 'Profile' });
+export type Profile = z.output<typeof profile>;
+const givenProfile = z
+  .strictObject({
+    firstName: profileText.nullable().optional(),
+    lastName: profileText.nullable().optional(),
+    avatarUrl: avatarUrl.nullable().optional(),
+  })
+  .refine((given) => Buffer.byteLength(JSON.stringify(given)) <= 4_096, { message: 'more than 4 kB' })
+  .meta({ description: 'Merged field by field; null takes one away.' });
+
 export const user = z
   .object({
     id,
@@ -83,7 +102,11 @@ export const user = z
     name: z.string(),
     role,
     status: userStatus,
+    verified: z.boolean().meta({
+      description: 'Whether the address is proven. Until then the account reads, and neither makes nor sends anything.',
+    }),
     timezone: z.string(),
+    profile,
     lastSeenAt: instantOut.nullable(),
     createdAt: instantOut,
   })
@@ -119,6 +142,7 @@ export const organization = z
     timezone: z.string(),
     subscriptionStatus,
     settings: organizationSettings,
+    deletionAt: instantOut.nullable().meta({ description: 'When all of it is deleted, where that was asked for.' }),
     createdAt: instantOut,
   })
   .meta({ id: 'Organization' });
@@ -132,6 +156,7 @@ export const registration = z.object({
   name: plainText(100),
   organizationName: plainText(200),
   timezone: timezone.default('UTC'),
+  plan: z.enum(['free', 'trial']).default('trial').meta({ description: 'Others begin by the billing provider.' }),
   deviceName: deviceName.optional(),
   refreshTokenIn,
 });
@@ -161,7 +186,7 @@ export const signedIn = account
 export type SignedIn = z.output<typeof signedIn>;
 
 export const profileChange = z
-  .object({ name: plainText(100).optional(), timezone: timezone.optional() })
+  .object({ name: plainText(100).optional(), timezone: timezone.optional(), profile: givenProfile.optional() })
   .meta({ id: 'ProfileChange' });
 export type ProfileChange = z.output<typeof profileChange>;
 
@@ -216,7 +241,16 @@ export const forgottenPassword = z.object({ email });
 
 /** Of a mail: 128 random bits, or whatever somebody types. */
 const mailToken = z.string().min(1).max(256);
-export const passwordReset = z.object({ token: mailToken, password: newPassword });
+export const passwordReset = z.object({
+  token: mailToken,
+  password: newPassword,
+  revokeAgentKeys: z.boolean().default(false).meta({
+    description: 'Also revoke all agent keys: for who does not know what was done with the account meanwhile.',
+  }),
+});
+export const addressVerification = z.object({ token: mailToken });
+/** The caller's password, for what cannot be taken back for ever. */
+export const passwordProof = z.object({ password: givenPassword });
 
 export const newInvitation = z.object({ email, role });
 export const invitation = z

@@ -7,6 +7,9 @@ const canonicalUuid = new RegExp(`^${[8, 4, 4, 4, 12].map((digits) => hex.repeat
 /** Any UUID in canonical lower- or upper-case form. */
 export const id = z.string().regex(canonicalUuid, 'not a UUID').meta({ format: 'uuid' });
 
+/** Ids that are stored or compared: hex digits come in two cases, one of them is kept. */
+export const givenId = id.toLowerCase().meta({ format: 'uuid' });
+
 /** Whole milliseconds since the epoch, UTC. Events carry these; HTTP carries ISO 8601. */
 export const instantMs = z.int().min(0);
 

@@ -1,6 +1,6 @@
 import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { boundInstant, epochMs, eventDeviceId, id, instant, instantMs } from './common.ts';
+import { boundInstant, epochMs, eventDeviceId, givenId, id, instant, instantMs } from './common.ts';
 import { rejection } from './pings.ts';
 
 const minuteMs = 60_000;
@@ -64,7 +64,7 @@ const form = z.object({
   keyboardClicks: count,
   mouseMovements: count,
   timeEntryId: z
-    .union([id.toLowerCase(), z.literal('').transform(() => undefined)])
+    .union([givenId, z.literal('').transform(() => undefined)])
     .nullable()
     .optional(),
   deviceId: z

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, localDate, timezone } from './common.ts';
+import { givenId, localDate, timezone } from './common.ts';
 
 /** Calendar days of reports. Outside of these years neither store nor clocks mean anything. */
 const reportDate = localDate.refine((date) => date >= '1970-01-02' && date < '2199-12-31', {
@@ -10,7 +10,7 @@ const reportSubject = {
   /** Whose calendar days; that of the user unless given. */
   timezone: timezone.optional(),
   /** The caller unless given; others are for managers and admins. */
-  userId: id.transform((text) => text.toLowerCase()).optional(),
+  userId: givenId.optional(),
 };
 
 /** Days in a query, in one form for every report: `from` and `to`, which both belong to the range, or `date` alone. */

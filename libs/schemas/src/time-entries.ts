@@ -1,11 +1,8 @@
 import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { boundInstant, epochMs, id, instant, instantMs, page, pageQuery, timezone } from './common.ts';
+import { boundInstant, epochMs, givenId, id, instant, instantMs, page, pageQuery, timezone } from './common.ts';
 
 const instantOut = z.iso.datetime();
-/** Ids that are stored or compared: hex digits come in two cases, one of them is kept. */
-const givenId = id.toLowerCase().meta({ format: 'uuid' });
-
 export const timeEntryKind = z.enum(['timer', 'manual', 'offline', 'imported']);
 export type TimeEntryKind = z.output<typeof timeEntryKind>;
 export const timeEntryStatus = z.enum(['RUNNING', 'PAUSED', 'STOPPED']);

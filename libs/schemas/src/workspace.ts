@@ -1,11 +1,9 @@
 import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
 import { plainText } from './auth.ts';
-import { id, instant, localDate, page, pageQuery } from './common.ts';
+import { givenId, id, instant, localDate, page, pageQuery } from './common.ts';
 
 const instantOut = z.iso.datetime();
-/** Ids that are stored or compared: hex digits come in two cases, one of them is kept. */
-const givenId = id.toLowerCase().meta({ format: 'uuid' });
 const version = z
   .int()
   .positive()

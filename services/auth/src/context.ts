@@ -15,6 +15,8 @@ import type { LastSeen } from './users/last-seen.ts';
 /** What the routes of this service work with; made by `run`. */
 export interface AuthContext {
   config: Pick<Config, 'BILLING_WEBHOOK_SECRET' | 'COOKIE_SECURE'>;
+  /** Whether who registers has to prove the address. */
+  verifiesAddresses: boolean;
   /** For what has no tenant yet, or reads one row by a token; a caller's request goes through `act` or `tenantTransaction`. */
   pool: Pool;
   act: Act;

@@ -17,6 +17,8 @@ export interface AuthLimits {
   mailAddress: RequestLimit;
   /** By `accountSubject`. Apart from invitations, with which strangers could use it up. */
   resetMailbox: RequestLimit;
+  /** By `accountSubject` of who registers. */
+  verifyMailbox: RequestLimit;
   /** By `accountSubject` of who is invited, by whomever. */
   inviteMailbox: RequestLimit;
   /** By `userSubject`: whole teams are invited one after the other. */
@@ -51,6 +53,7 @@ export function createAuthLimits(limits: Limits, config: LimitsConfig): AuthLimi
     register: byAddress('register', config.REGISTER_LIMIT_PER_MINUTE),
     mailAddress: byAddress('mail-address', config.MAIL_LIMIT_PER_MINUTE),
     resetMailbox: mailbox('reset-mailbox', config.MAIL_LIMIT_PER_MINUTE),
+    verifyMailbox: mailbox('verify-mailbox', config.MAIL_LIMIT_PER_MINUTE),
     inviteMailbox: mailbox('invite-mailbox', config.MAIL_LIMIT_PER_MINUTE),
     invite: perMinute('invite', config.INVITE_LIMIT_PER_MINUTE),
     agentKeys: limits.window({ name: 'agent-keys', points: agentKeysPerHour, seconds: 3_600 }),

@@ -7,10 +7,11 @@ import { openSchemaRegistry } from '@worktide/schemas';
 import { sweepAddresses } from './accounts/addresses.ts';
 import { createAttempts } from './accounts/attempts.ts';
 import { accountRoutes } from './accounts/routes.ts';
+import { removeUnverified } from './accounts/unverified.ts';
 import { createAct } from './action.ts';
 import { agentKeyRoutes } from './agent-keys/routes.ts';
 import { billingWebhook } from './billing/webhook.ts';
-import type { Config } from './config.ts';
+import { type Config, verifiesAddresses } from './config.ts';
 import type { AuthContext } from './context.ts';
 import { internalRoutes } from './internal/routes.ts';
 import { pruneInvitations } from './invitations/invitations.ts';
@@ -19,6 +20,7 @@ import { createAuthLimits } from './limits.ts';
 import { startMailer } from './mail/mailer.ts';
 import { pruneTokens } from './mail/tokens.ts';
 import { openMailTransport } from './mail/transport.ts';
+import { deleteDueOrganizations } from './organization/deletion.ts';
 import { createRequireSeat } from './organization/plans.ts';
 import { organizationRoutes } from './organization/routes.ts';
 import { passwordRoutes } from './password-change/routes.ts';
@@ -34,6 +36,8 @@ import { userRoutes } from './users/routes.ts';
 export const serviceName = 'auth';
 
 const pruneEveryMs = 600_000;
+/** What has a time of its own is gone soon after it. */
+const removeEveryMs = 60_000;
 const prunings = [pruneRevocations, pruneSessions, pruneTokens, pruneInvitations];
 
 /** Organisations, accounts, sessions and agent keys. Starts also while the database is away. */
@@ -78,6 +82,7 @@ export async function run(
   const authLimits = createAuthLimits(limits, config);
   const context: AuthContext = {
     config,
+    verifiesAddresses: verifiesAddresses(config),
     pool,
     act,
     mailer,
@@ -96,6 +101,10 @@ export async function run(
   startUntilDone('one form of addresses', (signal) => sweepAddresses(pool, { log, signal }), { lifecycle, log });
 
   lifecycle.every('auth pruning', { everyMs: pruneEveryMs }, () => Promise.all(prunings.map((prune) => prune(pool))));
+  lifecycle.every('auth removals', { everyMs: removeEveryMs }, async () => {
+    await removeUnverified(act);
+    await deleteDueOrganizations(act);
+  });
 
   return {
     name: serviceName,

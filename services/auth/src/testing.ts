@@ -64,6 +64,7 @@ export async function startAuth(
     POSTGRES_URL: postgresUrl,
     EVENT_LOG_URL: `lmdb:${join(folder, 'log')}`,
     SMTP_URL: `file:${join(folder, 'mail')}`,
+    VERIFY_ADDRESSES: 'false',
     INTERNAL_TOKEN: internalToken,
     LOGIN_LIMIT_PER_MINUTE: '10000',
     REGISTER_LIMIT_PER_MINUTE: '10000',

@@ -16,6 +16,8 @@ export interface Operation {
   access: 'public' | 'user' | 'session';
   /** Those who may call it at all; undefined where every role may. */
   roles: string[] | undefined;
+  /** Whether it is also for who has not proven their address. */
+  unverified: boolean;
   hasBody: boolean;
   parameters: Parameter[];
 }
@@ -23,7 +25,7 @@ export interface Operation {
 interface OperationObject {
   requestBody?: object;
   parameters: Parameter[];
-  'x-worktide-access': { access: Operation['access']; roles?: string[] };
+  'x-worktide-access': { access: Operation['access']; roles?: string[]; unverified?: true };
 }
 
 /** Every operation that the product itself says it has, so that a new route cannot be forgotten. */
@@ -36,6 +38,7 @@ export async function readOperations(origin: string): Promise<Operation[]> {
       route,
       access: spec['x-worktide-access'].access,
       roles: spec['x-worktide-access'].roles,
+      unverified: spec['x-worktide-access'].unverified === true,
       hasBody: spec.requestBody !== undefined,
       parameters: spec.parameters,
     })),

@@ -178,6 +178,8 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/auth/password/change': { currentPassword: 'not the password', newPassword: 'x'.repeat(12) },
     'post /api/v1/auth/password/forgot': { email: 'nobody-at-all@example.com' },
     'post /api/v1/auth/password/reset': { token: session, password: 'x'.repeat(12) },
+    'post /api/v1/auth/verify': { token: session },
+    'post /api/v1/organization/deletion': { password: 'not the password' },
     'post /api/v1/invitations': { email: `guest-${marker}@example.com`, role: 'employee' },
     'post /api/v1/invitations/accept': { token: ids.invitation, name: 'B', password: 'x'.repeat(12) },
     'patch /api/v1/users/{id}': { role: 'manager', status: 'suspended' },

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { dockerAnswers } from './containers.ts';
 import { type BackendName, variableOf } from './names.ts';
 import { preparations } from './native.ts';
-import { type JestSummary, verdict } from './verdict.ts';
+import { type JestSummary, slowest, verdict } from './verdict.ts';
 
 // `npm test`: everything that must hold before a change goes in, the engines fetched beforehand.
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -70,7 +70,14 @@ const broken = [
   )),
 ];
 heading('jest');
-const { lines, ok } = verdict(broken, await jest());
+const startedAt = performance.now();
+const summary = await jest();
+const { lines, ok } = verdict(broken, summary);
+if (summary) {
+  const minutes = (performance.now() - startedAt) / 60_000;
+  heading(`the slowest of ${summary.testResults.length} files, ${minutes.toFixed(1)} minutes in all`);
+  for (const line of slowest(summary, path.resolve(root))) console.log(line);
+}
 heading('result');
 for (const line of lines) console.log(line);
 process.exit(ok ? 0 : 1);

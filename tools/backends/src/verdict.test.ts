@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { type JestSummary, verdict } from './verdict.ts';
+import { type JestSummary, slowest, verdict } from './verdict.ts';
 
 const good: JestSummary = {
   numPassedTests: 12,
@@ -8,7 +8,18 @@ const good: JestSummary = {
   numTodoTests: 0,
   numRuntimeErrorTestSuites: 0,
   success: true,
+  testResults: [],
 };
+
+test('the slowest files are named, the longest first', () => {
+  const file = (name: string, seconds: number) => ({
+    name: `/r/${name}`,
+    startTime: 1_000,
+    endTime: 1_000 + seconds * 1_000,
+  });
+  const testResults = [file('a.test.ts', 1.5), file('b.test.ts', 20), file('c.test.ts', 0.1)];
+  expect(slowest({ testResults }, '/r', 2)).toEqual(['   20.0 s  b.test.ts', '    1.5 s  a.test.ts']);
+});
 
 describe('verdict of npm test', () => {
   test('everything passed', () => {

@@ -7,6 +7,16 @@ export interface JestSummary {
   /** Files that could not be run at all. */
   numRuntimeErrorTestSuites: number;
   success: boolean;
+  testResults: { name: string; startTime: number; endTime: number }[];
+}
+
+/** The files that took longest, in seconds, the longest first: where to look when the whole takes too long. */
+export function slowest({ testResults }: Pick<JestSummary, 'testResults'>, root: string, count = 20): string[] {
+  return testResults
+    .map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }))
+    .sort((a, b) => b.seconds - a.seconds)
+    .slice(0, count)
+    .map(({ name, seconds }) => `${seconds.toFixed(1).padStart(7)} s  ${name.replace(`${root}/`, '')}`);
 }
 
 /**

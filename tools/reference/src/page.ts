@@ -8,6 +8,8 @@ export const pagePath = 'docs/reference.md';
 
 /** What codes come with where only the run time has the words. */
 const saidAtRunTime: Record<string, string> = {
+  OVERLAP: 'The other entry and its time.',
+  TIMER_RUNNING: 'The id of the open timer.',
   BAD_ENTRY: 'Which field of the offline entry is not as it must be, and why.',
   BAD_MINUTE: 'Which field of the counts of a minute is not as it must be, and why.',
   BAD_PING: 'Which field of the ping is not as it must be, and why.',

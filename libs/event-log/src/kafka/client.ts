@@ -1,5 +1,6 @@
 import type { Logger } from '@worktide/runtime';
 import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
+import { calmRequestQueue } from './calm.ts';
 import type { KafkaSecurity } from './url.ts';
 
 /**
@@ -14,6 +15,7 @@ export function createKafka(
     requestTimeout: 10_000,
   },
 ): Kafka {
+  calmRequestQueue();
   const { tls, sasl } = options.security ?? {};
   const config: KafkaConfig = {
     clientId: options.clientId,

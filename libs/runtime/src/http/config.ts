@@ -42,7 +42,7 @@ export const httpConfig = (port: number) => ({
   IP_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(1_000),
 });
 
-type HttpConfig = z.output<z.ZodObject<ReturnType<typeof httpConfig>>>;
+export type HttpConfig = z.output<z.ZodObject<ReturnType<typeof httpConfig>>>;
 
 /** What `serve` needs of it. */
 export const httpOptions = (

@@ -5,7 +5,15 @@ import type { Logger } from '../log.ts';
 import { hasBody } from './bodies.ts';
 import { sendJson } from './errors.ts';
 import { addressGroup, takeLimit, userSubject } from './limits.ts';
-import { type AnyRoute, accessOf, type Caller, isLimitedByAddress, type Reply, type Service } from './route.ts';
+import {
+  type AnyRoute,
+  accessOf,
+  type Caller,
+  isLimitedByAddress,
+  type Reply,
+  requireVerified,
+  type Service,
+} from './route.ts';
 import { requireJson, validatePart } from './validate.ts';
 
 const defaultBodyLimit = 100_000;
@@ -78,6 +86,7 @@ async function callerOf(
   const caller = await service.authenticate(authorization, () => addressGroup(req.ip), signal);
   if (accessOf(route) === 'session' && !caller.sessionId) throw forbidden('This needs a login, not an agent key.');
   if (route.roles && !route.roles.includes(caller.role)) throw forbidden();
+  if (route.method !== 'get' && !route.unverified) requireVerified(caller);
   // Whoever holds an admin's key is still an agent: it sees its own person's data.
   return caller.sessionId ? caller : { ...caller, role: 'employee' };
 }

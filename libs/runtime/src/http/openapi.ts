@@ -136,7 +136,11 @@ function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): J
     summary: spec.summary,
     ...(spec.description ? { description: spec.description } : {}),
     tags: [spec.tag],
-    'x-worktide-access': { access: accessOf(spec), ...(spec.roles ? { roles: spec.roles } : {}) },
+    'x-worktide-access': {
+      access: accessOf(spec),
+      ...(spec.roles ? { roles: spec.roles } : {}),
+      ...(spec.unverified ? { unverified: true } : {}),
+    },
     security: spec.access === 'public' ? [] : [{ bearer: [] }],
     parameters: [...parametersOf(spec.params, 'path', components), ...queryParameters],
     ...(bodySchema

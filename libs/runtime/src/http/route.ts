@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
+import { forbidden } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RequestLimit } from './limits.ts';
 
@@ -19,6 +20,15 @@ export interface Caller {
   agentKeyId?: string;
   /** The device of the credential, where it has one. */
   deviceId?: string;
+  /** Set where the address of the account is not proven: it reads, and neither makes nor sends anything. */
+  unverified?: true;
+}
+
+/** For all that makes or sends something (rule Identity: an address is nobody's until proven). @throws 403. */
+export function requireVerified(caller: Caller): void {
+  if (caller.unverified) {
+    throw forbidden('Follow the link in the mail to your address first.', 'ADDRESS_NOT_VERIFIED');
+  }
 }
 
 /** Whose share of what is looked up for strangers a request takes, as `addressGroup`. Asked only where it is needed. */
@@ -87,6 +97,8 @@ export interface Route<
    * organisation.
    */
   agents?: boolean;
+  /** Also for who has not proven their address yet, though it changes something: of their own account alone. */
+  unverified?: boolean;
   /** Counted for each user, besides the limit by address. */
   userLimit?: RequestLimit;
   body?: B;

@@ -113,7 +113,18 @@ export function keyedOracle<K extends 'app' | 'host'>(
       ),
     }))
     .filter(({ ms }) => ms > 0)
-    .sort((a, b) => b.ms - a.ms || (a.value < b.value ? -1 : 1))
-    .map(({ value, ms }) => ({ [key]: value, seconds: Math.round(ms / 1000) }));
-  return { date, timezone: zone, totalSeconds: Math.round(covered(entries, ...range) / 1000), items };
+    .sort((a, b) => b.ms - a.ms || (a.value < b.value ? -1 : 1));
+  // One second more for one after the other, each time where most is cut off, until they make their sum.
+  const shown = items.map(({ value, ms }) => ({ value, ms, seconds: Math.floor(ms / 1000) }));
+  const sum = Math.round(items.reduce((all, { ms }) => all + ms, 0) / 1000);
+  while (shown.reduce((all, { seconds }) => all + seconds, 0) < sum) {
+    const cut = shown.map(({ ms, seconds }) => ms - seconds * 1000);
+    shown[cut.indexOf(Math.max(...cut))]!.seconds++;
+  }
+  return {
+    date,
+    timezone: zone,
+    totalSeconds: Math.round(covered(entries, ...range) / 1000),
+    items: shown.map(({ value, seconds }) => ({ [key]: value, seconds })),
+  };
 }

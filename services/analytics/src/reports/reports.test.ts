@@ -9,7 +9,7 @@ import { migrationsFolder } from '../index.ts';
 import { createRowWriter } from '../ingest/row-writer.ts';
 import { inputMinutesTable, insertSettings, usageTable } from '../ingest/tables.ts';
 import { dailyOracle, keyedOracle } from './oracle.ts';
-import { createReports, type Reports } from './reports.ts';
+import { createReports, type Reports, secondsOfParts } from './reports.ts';
 
 const log = silentLogger();
 let database: Awaited<ReturnType<typeof freshClickHouseDatabase>>;
@@ -190,6 +190,29 @@ describe('daily', () => {
 });
 
 describe('apps and domains', () => {
+  test('of three applications of 1.5 s, and whatever lengths, the seconds make the total', async () => {
+    expect(secondsOfParts([1_500, 1_500, 1_500])).toEqual([2, 2, 1]);
+    expect(secondsOfParts([])).toEqual([]);
+    fc.assert(
+      fc.property(fc.array(fc.nat(10_000)), (lengths) => {
+        const ms = lengths.sort((a, b) => b - a);
+        const shown = secondsOfParts(ms);
+        const sum = (parts: number[]): number => parts.reduce((all, part) => all + part, 0);
+        expect(sum(shown)).toBe(Math.round(sum(ms) / 1000));
+        for (const [i, seconds] of shown.entries()) {
+          expect(Math.abs(seconds * 1000 - ms[i]!)).toBeLessThan(1000);
+          expect(seconds).toBeLessThanOrEqual(shown[i - 1] ?? seconds);
+        }
+      }),
+    );
+    const start = at('2026-11-21T09:00:00Z');
+    const user = await someone(
+      ...['a', 'b', 'c'].map((app, i) => entry(start + i * 1_500, start + (i + 1) * 1_500, { app })),
+    );
+    const { totalSeconds, items } = await reports.apps(user('UTC'), '2026-11-21');
+    expect([totalSeconds, items.map(({ seconds }) => seconds)]).toEqual([5, [2, 2, 1]]);
+  });
+
   test('each is the union of its own active entries, longest first, total the union of all', async () => {
     const user = await someone(
       entry('2026-11-21T09:00:00Z', '2026-11-21T10:00:00Z', { app: 'b', host: 'github.com' }),

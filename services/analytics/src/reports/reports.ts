@@ -38,8 +38,21 @@ export interface Reports {
 /** Apps or hosts in one answer; the longest are kept. */
 export const maxItems = 500;
 
-/** The only rounding on the way: whole seconds, half up (rule Time: shown). */
+/** Whole seconds, half up (rule Time: shown). */
 const seconds = (ms: number): number => Math.round(ms / 1000);
+
+/**
+ * Parts as whole seconds that add up to the rounded whole: those with the greatest remainders are rounded up, of equal
+ * ones the first (rule Time: shown).
+ * @param ms longest first; the result is in the same order, and longest first too.
+ */
+export function secondsOfParts(ms: readonly number[]): number[] {
+  const shown = ms.map((part) => Math.floor(part / 1000));
+  const missing = seconds(ms.reduce((sum, part) => sum + part, 0)) - shown.reduce((sum, part) => sum + part, 0);
+  const byRemainder = ms.map((part, i) => ({ i, remainder: part % 1000 })).sort((a, b) => b.remainder - a.remainder);
+  for (const { i } of byRemainder.slice(0, missing)) shown[i]!++;
+  return shown;
+}
 
 /** Reports from `usage` and `input_minutes`. Rejects with 503 when ClickHouse is away or refuses for want of memory or time. */
 export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'query'> }): Reports {
@@ -60,11 +73,11 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
       ? await query<{ key: string; isTotal: number; activeMs: number }>(byKey(scope, column, maxItems), signal)
       : [];
     const total = rows.find((row) => row.isTotal === 1)?.activeMs ?? 0;
-    const items = rows
-      .filter((row) => row.isTotal === 0)
-      .map(
-        (row) => ({ [column]: row.key, seconds: seconds(row.activeMs) }) as { [k in K]: string } & { seconds: number },
-      );
+    const parts = rows.filter((row) => row.isTotal === 0);
+    const shown = secondsOfParts(parts.map(({ activeMs }) => activeMs));
+    const items = parts.map(
+      ({ key }, i) => ({ [column]: key, seconds: shown[i]! }) as { [k in K]: string } & { seconds: number },
+    );
     return { date, timezone, totalSeconds: seconds(total), items };
   }
 

@@ -157,6 +157,14 @@ describe('POST /auth/register', () => {
   });
 });
 
+test('an organisation begins on trial, or free where that is chosen, and on nothing else', async () => {
+  expect((await signUp(auth)).organization.subscriptionStatus).toBe('trial');
+  expect((await signUp(auth, { plan: 'free' })).organization.subscriptionStatus).toBe('free');
+  expect((await signUp(auth, { plan: 'trial' })).organization.subscriptionStatus).toBe('trial');
+  const { status, body } = await auth.call('POST', '/api/v1/auth/register', { body: newPerson({ plan: 'pro' }) });
+  expect([status, body.code]).toEqual([400, 'VALIDATION_FAILED']);
+});
+
 describe('POST /auth/login', () => {
   test('gives tokens in a cookie, or in the body where that is asked for', async () => {
     const person = newPerson();
@@ -270,6 +278,43 @@ describe('GET and PATCH /auth/me, GET /organization', () => {
       },
     ]);
     expect((await auth.call('GET', '/api/v1/organization', { token })).body).toEqual(organization);
+  });
+
+  test('a profile is merged field by field, and null takes a field away', async () => {
+    const { accessToken: token, user, organization } = await signUp(auth);
+    const patch = async (profile: unknown) => {
+      const { status, body } = await auth.call('PATCH', '/api/v1/auth/me', { token, body: { profile } });
+      return { status, profile: body.user?.profile, code: body.code };
+    };
+    expect(user.profile).toEqual({});
+    expect(await patch({ firstName: ' Ada ', avatarUrl: 'https://example.com/ada.png' })).toMatchObject({
+      status: 200,
+      profile: { firstName: 'Ada', avatarUrl: 'https://example.com/ada.png' },
+    });
+    const now = { firstName: 'Ada', lastName: 'Lovelace' };
+    expect(await patch({ lastName: 'Lovelace', avatarUrl: null })).toMatchObject({ status: 200, profile: now });
+    for (const bad of [
+      { firstName: '' },
+      { lastName: 'x'.repeat(201) },
+      { avatarUrl: 'javascript:alert(1)' },
+      { avatarUrl: `https://example.com/${'x'.repeat(2_048)}` },
+      {
+        firstName: '😀'.repeat(200),
+        lastName: '😀'.repeat(200),
+        avatarUrl: `https://example.com/${'😀'.repeat(1_000)}`,
+      },
+      { nickname: 'A' },
+      'text',
+    ]) {
+      expect(await patch(bad)).toMatchObject({ status: 400, code: 'VALIDATION_FAILED' });
+    }
+    const { body } = await auth.call('GET', `/api/v1/users/${user.id}`, { token });
+    expect(body.profile).toEqual(now);
+    const events = await auditedActions(auth, organization.id, 'user.changed');
+    expect(events.filter(({ action }) => action === 'user.changed').at(-1)).toMatchObject({
+      before: { 'profile.lastName': null, 'profile.avatarUrl': 'https://example.com/ada.png' },
+      after: { 'profile.lastName': 'Lovelace', 'profile.avatarUrl': null },
+    });
   });
 
   test('a change of role or status by PATCH is ignored: it is an unknown field here', async () => {

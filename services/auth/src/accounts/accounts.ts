@@ -3,9 +3,10 @@ import { type Account, organizationSettings, type SubscriptionStatus, type User 
 
 /** Columns of `users u JOIN organizations o` that make an account, and the database's time of reading them. */
 export const accountColumns = `
-  u.organization_id, u.id AS user_id, u.email, u.name, u.role, u.status, u.timezone, u.last_seen_at, u.created_at,
+  u.organization_id, u.id AS user_id, u.email, u.name, u.role, u.status, u.timezone, u.profile,
+  u.verified_at IS NOT NULL AS verified, u.last_seen_at, u.created_at,
   o.name AS organization_name, o.timezone AS organization_timezone, o.subscription_status, o.settings,
-  o.created_at AS organization_created_at,
+  o.deletion_at, o.created_at AS organization_created_at,
   floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS read_at_ms`;
 
 export interface AccountRow {
@@ -17,12 +18,15 @@ export interface AccountRow {
   role: User['role'];
   status: User['status'];
   timezone: string;
+  profile: User['profile'];
+  verified: boolean;
   last_seen_at: Date | null;
   created_at: Date;
   organization_name: string;
   organization_timezone: string;
   subscription_status: SubscriptionStatus;
   settings: unknown;
+  deletion_at: Date | null;
   organization_created_at: Date;
   read_at_ms: number;
 }
@@ -37,7 +41,9 @@ export function toAccount(row: AccountRow): Account {
       name: row.name,
       role: row.role,
       status: row.status,
+      verified: row.verified,
       timezone: row.timezone,
+      profile: row.profile,
       lastSeenAt: row.last_seen_at?.toISOString() ?? null,
       createdAt: row.created_at.toISOString(),
     },
@@ -47,6 +53,7 @@ export function toAccount(row: AccountRow): Account {
       timezone: row.organization_timezone,
       subscriptionStatus: row.subscription_status,
       settings: organizationSettings.parse(row.settings),
+      deletionAt: row.deletion_at?.toISOString() ?? null,
       createdAt: row.organization_created_at.toISOString(),
     },
   };

@@ -5,6 +5,7 @@ import type { Response } from 'express';
 import type { Applicant } from '../applicant.ts';
 import { type AuthLimits, accountSubject } from '../limits.ts';
 import { hashOf } from '../sessions/refresh-tokens.ts';
+import { firstOfAddress } from './unverified.ts';
 
 export interface Attempt {
   email: string;
@@ -106,8 +107,9 @@ async function findKnown(
   const ask = () =>
     pool.query<{ session: string | null; address: string | null }>(
       `WITH own AS (
-         SELECT s.organization_id, s.id, s.ip_address, s.ended_at FROM auth.users u
-         JOIN auth.sessions s ON s.organization_id = u.organization_id AND s.user_id = u.id WHERE u.email = $1
+         SELECT s.organization_id, s.id, s.ip_address, s.ended_at
+         FROM (SELECT organization_id, id FROM auth.users WHERE email = $1 ${firstOfAddress}) u
+         JOIN auth.sessions s ON s.organization_id = u.organization_id AND s.user_id = u.id
        )
        SELECT DISTINCT NULL::uuid AS session, ip_address AS address FROM own
        UNION ALL

@@ -6,6 +6,7 @@ import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { type DeviceInfo, endSurplusSessions, openSession } from '../sessions/sessions.ts';
 import { type AccountRow, findAccount } from './accounts.ts';
+import { firstOfAddress } from './unverified.ts';
 
 /** A session just opened or gone on with, and what its tokens are made of. */
 export interface LoggedIn {
@@ -41,10 +42,10 @@ export async function login(
   onRefused: (refused: RefusedLogin) => void,
 ): Promise<LoggedIn> {
   const { pool, passwords } = context;
-  // Log-in begins without a tenant: the address is unique in the system.
+  // Log-in begins without a tenant: an address that is proven is unique in the system.
   const ask = () =>
     pool.query<{ organization_id: string; id: string; password_hash: string }>(
-      'SELECT organization_id, id, password_hash FROM auth.users WHERE email = $1',
+      `SELECT organization_id, id, password_hash FROM auth.users WHERE email = $1 ${firstOfAddress}`,
       [body.email],
     );
   const { rows } = await inTurn(pool, applicant.subject, ask, applicant.signal);

@@ -5,7 +5,7 @@ import type { AuthContext } from '../context.ts';
 import { type AccountRow, findAccount } from './accounts.ts';
 
 /**
- * Changes the caller's own name or timezone. A new timezone goes out with the revocation feed, so that tokens and keys
+ * Changes the caller's own name, timezone or profile. A new timezone goes out with the revocation feed, so that tokens and keys
  * in use have it within seconds. Rejects 503.
  */
 export function changeProfile(
@@ -20,15 +20,17 @@ export function changeProfile(
     // Deleted since the credential was checked.
     if (before?.status !== 'active') throw unauthorized();
     const { rows } = await client.query<{ at: number }>(
-      `UPDATE auth.users SET name = coalesce($3, name), timezone = coalesce($4, timezone)
+      `UPDATE auth.users SET name = coalesce($3, name), timezone = coalesce($4, timezone),
+         profile = jsonb_strip_nulls(profile || $5)
        WHERE organization_id = $1 AND id = $2
        RETURNING floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at`,
-      [organizationId, userId, change.name ?? null, change.timezone ?? null],
+      [organizationId, userId, change.name ?? null, change.timezone ?? null, JSON.stringify(change.profile ?? {})],
     );
     const account = (await findAccount(client, organizationId, userId))!;
-    const { role, timezone, status } = account;
+    const { role, timezone, status, verified } = account;
     if (timezone !== before.timezone) {
-      revoke([{ kind: 'user', id: userId, organizationId, at: rows[0]!.at, role, timezone, status }]);
+      const state = { role, timezone, status, ...(verified ? {} : { unverified: true as const }) };
+      revoke([{ kind: 'user', id: userId, organizationId, at: rows[0]!.at, ...state }]);
     }
     const changed = auditChange(shown(before), shown(account));
     if (Object.keys(changed.after).length > 0) {
@@ -38,4 +40,10 @@ export function changeProfile(
   });
 }
 
-const shown = ({ name, timezone }: AccountRow) => ({ name, timezone });
+const profileFields = ['firstName', 'lastName', 'avatarUrl'] as const;
+
+const shown = ({ name, timezone, profile }: AccountRow): Record<string, unknown> => ({
+  name,
+  timezone,
+  ...Object.fromEntries(profileFields.map((field) => [`profile.${field}`, profile[field] ?? null])),
+});

@@ -1,17 +1,19 @@
 import { type AuditSource, auditSource } from '@worktide/audit';
-import { type PoolClient, tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, type Reply, route, takeLimit, unauthorized } from '@worktide/runtime';
+import { type Pool, type PoolClient, tenantTransaction } from '@worktide/postgres';
+import { type AnyRoute, type Caller, type Reply, route, takeLimit, unauthorized } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { Request, Response } from 'express';
 import { applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
+import { accountSubject } from '../limits.ts';
 import { refreshCookie, refreshTokenOf } from '../sessions/cookie.ts';
 import type { DeviceInfo } from '../sessions/sessions.ts';
 import { accessTokenSeconds, signAccessToken } from '../tokens/access-token.ts';
-import { findAccount, toAccount } from './accounts.ts';
+import { type AccountRow, findAccount, toAccount } from './accounts.ts';
 import { type LoggedIn, login, type RefusedLogin } from './login.ts';
 import { changeProfile } from './profile.ts';
 import { register } from './register.ts';
+import { resendVerification, verifyAddress } from './verify.ts';
 
 const tag = 'auth';
 
@@ -38,6 +40,7 @@ export async function signedInReply(
     timezone: account.timezone,
     sessionId,
     deviceName,
+    verified: account.verified,
     issuedAtMs: account.read_at_ms,
   });
   const inBody = refreshTokenIn === 'body';
@@ -61,6 +64,13 @@ function tellOfRefusal(context: AuthContext, res: Response, refused: RefusedLogi
   });
 }
 
+async function accountOf(pool: Pool, { organizationId, userId }: Caller, signal: AbortSignal): Promise<AccountRow> {
+  const find = (client: PoolClient) => findAccount(client, organizationId, userId);
+  const account = await tenantTransaction(pool, organizationId, find, { signal });
+  if (!account) throw unauthorized();
+  return account;
+}
+
 export function accountRoutes(context: AuthContext): AnyRoute[] {
   const { attempts, limits, pool } = context;
   const setsCookie = { 'Set-Cookie': 'The refresh token: HttpOnly, SameSite=Strict, Secure behind TLS.' };
@@ -71,6 +81,10 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       path: '/api/v1/auth/register',
       operationId: 'register',
       summary: 'Make an organisation and its first administrator',
+      description:
+        'Where addresses are verified, the account reads but neither makes nor sends anything (403 ' +
+        '`ADDRESS_NOT_VERIFIED`) until the link in a mail to its address was followed, and is gone after a day without. ' +
+        'Until then the address is nobody’s: an invitation to it, or another registration, may be first.',
       tag,
       access: 'public',
       body: schemas.registration,
@@ -78,6 +92,7 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       handler: async ({ req, res, requestId, body, signal }) => {
         const applicant = applicantOf({ req, signal });
         await takeLimit(res, limits.register, applicant.subject);
+        if (context.verifiesAddresses) await takeLimit(res, limits.verifyMailbox, accountSubject(body.email));
         const loggedIn = await register(context, body, deviceOf(req, body.deviceName), applicant, (actor) =>
           auditSource({ req, requestId }, actor),
         );
@@ -111,6 +126,47 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       },
     }),
     route({
+      method: 'post',
+      path: '/api/v1/auth/verify',
+      operationId: 'verifyAddress',
+      summary: 'Prove an address by the token of a mail to it',
+      description:
+        'Tokens in use are good for everything within seconds. 400 `INVALID_TOKEN` for one that is not valid.',
+      tag,
+      access: 'public',
+      body: schemas.addressVerification,
+      responses: { 204: { description: 'The address is the account’s.' } },
+      alsoAnswers: { 409: '`EMAIL_TAKEN`: another account has proven the address before.' },
+      handler: async ({ req, res, requestId, body, signal }) => {
+        const applicant = applicantOf({ req, signal });
+        await takeLimit(res, limits.mailAddress, applicant.subject);
+        await verifyAddress(context, body.token, applicant, (userId) => auditSource({ req, requestId }, { userId }));
+        return { status: 204 };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/auth/verify/resend',
+      operationId: 'resendVerification',
+      summary: 'Another mail with a link that proves my address',
+      description: 'None is sent where the address is proven. Links sent before go on working.',
+      tag,
+      access: 'session',
+      unverified: true,
+      responses: { 204: { description: 'On its way.' } },
+      alsoAnswers: { 429: 'Too many mails to this mailbox.' },
+      handler: async ({ req, res, caller, signal }) => {
+        const { subject } = applicantOf({ req, signal });
+        await takeLimit(res, limits.mailAddress, subject);
+        if (caller.unverified) {
+          const { email } = await accountOf(pool, caller, signal);
+          await takeLimit(res, limits.verifyMailbox, accountSubject(email));
+        }
+        await resendVerification(context, caller);
+        return { status: 204 };
+      },
+    }),
+    route({
       method: 'get',
       path: '/api/v1/auth/me',
       operationId: 'me',
@@ -119,20 +175,17 @@ export function accountRoutes(context: AuthContext): AnyRoute[] {
       access: 'user',
       responses: { 200: { description: 'The caller and their organisation.', schema: schemas.account } },
       handler: async ({ caller, signal }) => {
-        const { organizationId, userId } = caller;
-        const find = (client: PoolClient) => findAccount(client, organizationId, userId);
-        const account = await tenantTransaction(pool, organizationId, find, { signal });
-        if (!account) throw unauthorized();
-        return { status: 200, body: toAccount(account) };
+        return { status: 200, body: toAccount(await accountOf(pool, caller, signal)) };
       },
     }),
     route({
       method: 'patch',
       path: '/api/v1/auth/me',
       operationId: 'changeMe',
-      summary: 'Change my name or timezone',
+      summary: 'Change my name, timezone or profile',
       tag,
       access: 'session',
+      unverified: true,
       body: schemas.profileChange,
       responses: { 200: { description: 'As it is now.', schema: schemas.account } },
       handler: async ({ req, requestId, caller, body }) => ({

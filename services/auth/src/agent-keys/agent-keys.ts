@@ -1,12 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { AuditSource } from '@worktide/audit';
 import { type Pool, tenantTransaction } from '@worktide/postgres';
-import { type Caller, conflict, notFound, unauthorized, uuidv7 } from '@worktide/runtime';
+import { type Caller, conflict, decodeCursor, notFound, pageOf, unauthorized, uuidv7 } from '@worktide/runtime';
 import type * as schemas from '@worktide/schemas';
 import type { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
-import type { Act } from '../action.ts';
-import { decodeCursor, pageOf } from '../paging.ts';
+import type { Act, Action } from '../action.ts';
 
 /** Live keys of one user: enough for every device and editor of a person, and a bound on a runaway script. */
 export const maxKeysPerUser = 200;
@@ -79,7 +78,8 @@ export async function listAgentKeys(
   signal: AbortSignal,
 ): Promise<z.output<typeof schemas.agentKeyPage>> {
   const { organizationId, userId } = caller;
-  const after = decodeCursor(query.cursor);
+  const list = ['agent-keys', organizationId, userId];
+  const after = decodeCursor(query.cursor, list);
   const { rows } = await tenantTransaction(
     pool,
     organizationId,
@@ -92,7 +92,7 @@ export async function listAgentKeys(
       ),
     { signal },
   );
-  return pageOf(rows, query.limit, (row) => ({
+  const show = (row: KeyRow) => ({
     id: row.id,
     name: row.name,
     deviceId: row.device_id,
@@ -100,7 +100,8 @@ export async function listAgentKeys(
     expiresAt: row.expires_at?.toISOString() ?? null,
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
     lastUsedFrom: row.last_used_from,
-  }));
+  });
+  return pageOf(rows, query.limit, list, { idOf: ({ id }) => id, show });
 }
 
 /** Revokes a live key of the caller. Rejects 404 for any other, 503. */
@@ -126,6 +127,22 @@ export function revokeAgentKey(act: Act, caller: Caller, id: string, source: Aud
   });
 }
 
+/** Revokes all live keys of a user, and says how many. Lock the user first, so that none is made meanwhile. */
+export async function revokeAgentKeys(
+  { client, revoke }: Pick<Action, 'client' | 'revoke'>,
+  organizationId: string,
+  userId: string,
+): Promise<number> {
+  const { rows } = await client.query<{ id: string; at: number }>(
+    `UPDATE auth.agent_keys SET revoked_at = clock_timestamp()
+     WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL
+     RETURNING id, floor(extract(epoch FROM revoked_at) * 1000)::bigint AS at`,
+    [organizationId, userId],
+  );
+  revoke(rows.map(({ id, at }) => ({ kind: 'agent-key', id, organizationId, at })));
+  return rows.length;
+}
+
 /**
  * Whom each key stands for, in the order of their hashes in hex; null for an unknown, revoked or expired key, or a user
  * who is not active. Rejects 503.
@@ -139,7 +156,7 @@ export async function resolveAgentKeys(
     `SELECT encode(k.key_hash, 'hex') AS "keyHash", k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
             u.timezone, k.device_id AS "deviceId", floor(extract(epoch FROM k.expires_at) * 1000)::float8 AS "expiresAt"
      FROM auth.agent_keys k JOIN auth.users u ON u.organization_id = k.organization_id AND u.id = k.user_id
-     WHERE k.key_hash = ANY($1) AND k.revoked_at IS NULL AND ${notExpired} AND u.status = 'active'`,
+     WHERE k.key_hash = ANY($1) AND k.revoked_at IS NULL AND ${notExpired} AND u.status = 'active' AND u.verified_at IS NOT NULL`,
     [keyHashes.map((hash) => Buffer.from(hash, 'hex'))],
   );
   const found = new Map(rows.map(({ keyHash, ...credential }) => [keyHash, credential]));

@@ -5,6 +5,7 @@ import type { acceptedInvitation } from '@worktide/schemas';
 import type { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
 import type { LoggedIn } from '../accounts/login.ts';
+import { removeOtherClaims } from '../accounts/unverified.ts';
 import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { findToken, invalidToken, spendToken } from '../mail/tokens.ts';
@@ -32,7 +33,8 @@ export async function acceptInvitation(
   const userId = uuidv7();
   try {
     // Begins without a tenant: the token says whose it is.
-    return await act(applicant, async ({ client, audit }) => {
+    return await act(applicant, async (action) => {
+      const { client, audit } = action;
       await lockOrganization(client, organizationId);
       const { rows } = await client.query<{ email: string; role: Role }>(
         `SELECT email, role FROM auth.invitations
@@ -48,10 +50,12 @@ export async function acceptInvitation(
         [organizationId, invitationId],
       );
       await client.query(
-        `INSERT INTO auth.users (organization_id, id, email, name, password_hash, role, timezone)
-         SELECT $1, $2, $3, $4, $5, $6, coalesce($7, o.timezone) FROM auth.organizations o WHERE o.id = $1`,
+        `INSERT INTO auth.users (organization_id, id, email, name, password_hash, role, timezone, verified_at)
+         SELECT $1, $2, $3, $4, $5, $6, coalesce($7, o.timezone), clock_timestamp() FROM auth.organizations o WHERE o.id = $1`,
         [organizationId, userId, invitation.email, body.name, passwordHash, invitation.role, body.timezone ?? null],
       );
+      // The mail came to this address: whoever else named it has no right to it.
+      await removeOtherClaims(action, invitation.email, { organizationId, userId });
       const session = await openSession(client, { organizationId, userId }, device);
       const account = (await findAccount(client, organizationId, userId))!;
       audit(organizationId, sourceOf(userId), {

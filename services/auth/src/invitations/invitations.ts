@@ -1,13 +1,12 @@
 import type { AuditSource } from '@worktide/audit';
 import { type Queryable, tenantTransaction } from '@worktide/postgres';
-import { type Caller, conflict, forbidden, notFound, type Role, uuidv7 } from '@worktide/runtime';
+import { type Caller, conflict, decodeCursor, forbidden, notFound, pageOf, type Role, uuidv7 } from '@worktide/runtime';
 import type { Invitation, invitationPage, listQuery } from '@worktide/schemas';
 import type { z } from 'zod';
 import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
 import { dropTokens, tokenHours } from '../mail/tokens.ts';
 import { lockOrganization } from '../organization/plans.ts';
-import { decodeCursor, pageOf } from '../paging.ts';
 
 /** More than any company sends at a time, and a bound on who would send mail to the world through us. */
 export const maxPendingInvitations = 1_000;
@@ -147,7 +146,8 @@ export async function listInvitations(
   query: z.output<typeof listQuery>,
   signal: AbortSignal,
 ): Promise<z.output<typeof invitationPage>> {
-  const after = decodeCursor(query.cursor);
+  const list = ['invitations', organizationId];
+  const after = decodeCursor(query.cursor, list);
   const { rows } = await tenantTransaction(
     pool,
     organizationId,
@@ -160,7 +160,7 @@ export async function listInvitations(
       ),
     { signal },
   );
-  return pageOf(rows, query.limit, toInvitation);
+  return pageOf(rows, query.limit, list, { idOf: ({ id }) => id, show: toInvitation });
 }
 
 /** Revokes an open invitation: its links are dead. @throws 403 for a manager and the role admin; 404; 503. */

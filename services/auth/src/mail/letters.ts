@@ -25,8 +25,12 @@ export async function writeLetter(pool: Pool, mail: QueuedMail, publicUrl: strin
       return transaction(pool, (client) => passwordReset(client, mail, publicUrl));
     case 'invitation':
       return transaction(pool, (client) => invitation(client, mail, publicUrl));
+    case 'verification':
+      return transaction(pool, (client) => verification(client, mail, publicUrl));
     case 'password-changed':
       return passwordChanged(mail);
+    case 'deletion-requested':
+      return deletionRequested(pool, mail);
   }
 }
 
@@ -82,9 +86,53 @@ ${signature}`;
   return { to: mail.recipient, subject: 'You are invited to Worktide', text, tokenHash };
 }
 
+async function verification(client: Queryable, mail: QueuedMail, publicUrl: string): Promise<Letter | undefined> {
+  const { rows } = await client.query<{ name: string; organization: string }>(
+    `SELECT u.name, o.name AS organization FROM auth.users u JOIN auth.organizations o ON o.id = u.organization_id
+     WHERE u.organization_id = $1 AND u.id = $2 AND u.email = $3 AND u.status = 'active' AND u.verified_at IS NULL
+     FOR SHARE OF u`,
+    [mail.organizationId, mail.subjectId, mail.recipient],
+  );
+  const found = rows[0];
+  if (!found || !(await isStillQueued(client, mail))) return undefined;
+  const { token, tokenHash } = await insertToken(client, 'verification', mail);
+  const text = `Somebody, most likely you, registered at Worktide with this address, as
+${wordsOf(found.name)}
+of
+${wordsOf(found.organization)}
+
+If it was you, say so here, within a day:
+
+${linkTo(publicUrl, 'verify-address', token)}
+
+If it was not you, do NOT follow the link: whoever registered would have
+an account with your address. Without it that account is gone in a day.
+${signature}`;
+  return { to: mail.recipient, subject: 'Is this your address?', text, tokenHash };
+}
+
+async function deletionRequested(client: Queryable, mail: QueuedMail): Promise<Letter | undefined> {
+  const { rows } = await client.query<{ name: string; deletionAt: Date }>(
+    `SELECT name, deletion_at AS "deletionAt" FROM auth.organizations WHERE id = $1 AND deletion_at IS NOT NULL`,
+    [mail.organizationId],
+  );
+  const found = rows[0];
+  if (!found) return undefined;
+  const text = `You asked for the deletion of the organisation
+${wordsOf(found.name)}
+
+At ${found.deletionAt.toISOString().slice(0, 16).replace('T', ' ')} UTC everything that is stored of it will be deleted, for
+good: people, time, screenshots, reports. Until then nothing changes, and
+you can take it back in the settings of the organisation.
+
+If it was not you, take it back and choose another password at once.
+${signature}`;
+  return { to: mail.recipient, subject: 'Your organisation will be deleted', text };
+}
+
 function passwordChanged(mail: QueuedMail): Letter {
   const text = `The password of your account was changed just now, and other devices
-were logged out. Keys of agents still work.
+were logged out. Keys of agents still work, unless they were revoked with it.
 
 If it was not you, choose a new password with "Forgot password"
 at once, and tell an administrator of your organisation.

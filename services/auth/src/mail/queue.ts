@@ -1,7 +1,7 @@
 import type { Queryable } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
 
-export type MailKind = 'password-reset' | 'password-changed' | 'invitation';
+export type MailKind = 'password-reset' | 'password-changed' | 'invitation' | 'verification' | 'deletion-requested';
 
 /** A mail that is to be sent. */
 export interface QueuedMail {

@@ -3,10 +3,10 @@ import { inTurn, type Pool, type Queryable } from '@worktide/postgres';
 import { type AppError, invalid } from '@worktide/runtime';
 import type { Applicant } from '../applicant.ts';
 
-export type TokenKind = 'password-reset' | 'invitation';
+export type TokenKind = 'password-reset' | 'invitation' | 'verification';
 
 /** How long the link of a mail works, from its sending. */
-export const tokenHours: Record<TokenKind, number> = { 'password-reset': 1, invitation: 168 };
+export const tokenHours: Record<TokenKind, number> = { 'password-reset': 1, invitation: 168, verification: 24 };
 
 /** 128 random bits, 22 characters. */
 export const newMailToken = (): string => randomBytes(16).toString('base64url');
@@ -16,7 +16,7 @@ export const hashOfMailToken = (token: string): Buffer => createHash('sha256').u
 
 export interface TokenSubject {
   organizationId: string;
-  /** The user whose password it sets, or the invitation. */
+  /** The user whose password it sets or whose address it proves, or the invitation. */
   subjectId: string;
 }
 

@@ -12,23 +12,26 @@ import { findAccount } from '../accounts/accounts.ts';
 import type { AuthContext } from '../context.ts';
 import { lockOrganization } from './plans.ts';
 
-interface OrganizationRow {
+export interface OrganizationRow {
   id: string;
   name: string;
   timezone: string;
   subscription_status: SubscriptionStatus;
   settings: unknown;
+  deletion_at: Date | null;
   created_at: Date;
 }
 
-const columns = 'id, name, timezone, subscription_status, settings, created_at';
+export const organizationColumns = 'id, name, timezone, subscription_status, settings, deletion_at, created_at';
+const columns = organizationColumns;
 
-const toOrganization = (row: OrganizationRow): Organization => ({
+export const toOrganization = (row: OrganizationRow): Organization => ({
   id: row.id,
   name: row.name,
   timezone: row.timezone,
   subscriptionStatus: row.subscription_status,
   settings: organizationSettings.parse(row.settings),
+  deletionAt: row.deletion_at?.toISOString() ?? null,
   createdAt: row.created_at.toISOString(),
 });
 

@@ -1,14 +1,11 @@
 import type { AuditSource } from '@worktide/audit';
-import { type Pool, tenantTransaction } from '@worktide/postgres';
-import { type AppError, type Caller, invalid, unauthorized } from '@worktide/runtime';
+import type { Caller } from '@worktide/runtime';
 import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
 import { dropTokens } from '../mail/tokens.ts';
 import { endSessions } from '../sessions/sessions.ts';
-
-// Not 401, by which clients would log themselves out.
-const wrongPassword = (): AppError => invalid('WRONG_PASSWORD', 'The current password is not this one.');
+import { provePassword, wrongPassword } from './current.ts';
 
 /**
  * Sets another password for the caller. Their other sessions end, links to reset the old one die, and a mail tells of it.
@@ -23,8 +20,7 @@ export async function changePassword(
 ): Promise<void> {
   const { act, passwords, mailer } = context;
   const { organizationId, userId } = caller;
-  const before = await findPassword(context.pool, caller);
-  if (!(await passwords.verify(body.currentPassword, before.passwordHash, applicant))) throw wrongPassword();
+  const before = await provePassword(context, caller, body.currentPassword, applicant);
   const passwordHash = await passwords.hash(body.newPassword, applicant);
   await act(organizationId, async (action) => {
     const { client } = action;
@@ -40,19 +36,4 @@ export async function changePassword(
     action.audit(organizationId, source, { action: 'user.password-changed', entityType: 'user', entityId: userId });
   });
   mailer.wake();
-}
-
-async function findPassword(
-  pool: Pool,
-  { organizationId, userId }: Caller,
-): Promise<{ email: string; passwordHash: string }> {
-  const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-    client.query<{ email: string; passwordHash: string }>(
-      `SELECT email, password_hash AS "passwordHash" FROM auth.users
-       WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL`,
-      [organizationId, userId],
-    ),
-  );
-  if (!rows[0]) throw unauthorized();
-  return rows[0];
 }

@@ -1,6 +1,7 @@
 import type { AuditSource } from '@worktide/audit';
 import type { Queryable } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
+import { firstOfAddress } from '../accounts/unverified.ts';
 import type { Act } from '../action.ts';
 
 /** Requests taken in one transaction. */
@@ -30,7 +31,7 @@ interface RequestRow {
 
 /** Makes mails of requests, for active users alone; how many requests it took. Several replicas may do it at once. */
 export function queueRequestedResets(act: Act): Promise<number> {
-  // Begins without a tenant: an address is unique in the system.
+  // Begins without a tenant: an address that is proven is unique in the system.
   return act(null, async ({ client, audit }) => {
     const { rows } = await client.query<RequestRow>(
       `DELETE FROM auth.password_requests
@@ -64,7 +65,7 @@ async function queueReset(
 ): Promise<{ organizationId: string; id: string } | undefined> {
   const { rows } = await client.query<{ organizationId: string; id: string }>(
     `SELECT organization_id AS "organizationId", id FROM auth.users
-     WHERE email = $1 AND status = 'active' AND deleted_at IS NULL`,
+     WHERE email = $1 AND status = 'active' AND deleted_at IS NULL ${firstOfAddress}`,
     [email],
   );
   const user = rows[0];

@@ -1,4 +1,6 @@
 import type { AuditSource } from '@worktide/audit';
+import { proveAddress } from '../accounts/verify.ts';
+import { revokeAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
@@ -6,13 +8,14 @@ import { findToken, invalidToken, spendToken } from '../mail/tokens.ts';
 import { endSessions } from '../sessions/sessions.ts';
 
 /**
- * Sets a password by the token of a mail. All sessions of the user end; agent keys stay, each is revoked by itself.
+ * Sets a password by the token of a mail. All sessions of the user end; agent keys stay unless they are to go as well.
+ * Where this proves the address for the first time, nothing made before it stays.
  * @param sourceOf the audit's source, once it is known whose token it is.
  * @throws 400 `INVALID_TOKEN`, alike for a token unknown, expired or used, or of a user who is not active; 503.
  */
 export async function resetPassword(
   context: AuthContext,
-  body: { token: string; password: string },
+  body: { token: string; password: string; revokeAgentKeys: boolean },
   applicant: Applicant,
   sourceOf: (userId: string) => AuditSource,
 ): Promise<void> {
@@ -23,12 +26,13 @@ export async function resetPassword(
   // Begins without a tenant: the token says whose it is.
   await act(applicant, async (action) => {
     const { client } = action;
-    const { rows } = await client.query<{ email: string }>(
-      `SELECT email FROM auth.users
+    const { rows } = await client.query<{ email: string; verified: boolean }>(
+      `SELECT email, verified_at IS NOT NULL AS verified FROM auth.users
        WHERE organization_id = $1 AND id = $2 AND status = 'active' AND deleted_at IS NULL FOR NO KEY UPDATE`,
       [organizationId, userId],
     );
     if (!rows[0]) throw invalidToken();
+    const { email, verified } = rows[0];
     await spendToken(client, 'password-reset', subject, body.token);
     await client.query('UPDATE auth.users SET password_hash = $3 WHERE organization_id = $1 AND id = $2', [
       organizationId,
@@ -36,11 +40,14 @@ export async function resetPassword(
       passwordHash,
     ]);
     await endSessions(action, { organizationId, userId }, 'all', 'password');
-    await queueMail(client, { organizationId, kind: 'password-changed', subjectId: userId, recipient: rows[0].email });
+    if (!verified) await proveAddress(action, { organizationId, userId }, email);
+    const revoked = !verified || body.revokeAgentKeys ? await revokeAgentKeys(action, organizationId, userId) : 0;
+    await queueMail(client, { organizationId, kind: 'password-changed', subjectId: userId, recipient: email });
     action.audit(organizationId, sourceOf(userId), {
       action: 'user.password-reset',
       entityType: 'user',
       entityId: userId,
+      ...(verified && !body.revokeAgentKeys ? {} : { after: { revokedAgents: revoked, provesAddress: !verified } }),
     });
   });
   mailer.wake();

@@ -1,12 +1,12 @@
 import { auditSource } from '@worktide/audit';
 import { inTurn } from '@worktide/postgres';
-import { type AnyRoute, AppError, route, takeLimit, userSubject } from '@worktide/runtime';
+import { type AnyRoute, route, takeLimit } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
-import { counted } from '../accounts/attempts.ts';
 import { applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { accountSubject } from '../limits.ts';
 import { changePassword } from './change.ts';
+import { countedPassword } from './current.ts';
 import { requestReset } from './forgot.ts';
 import { resetPassword } from './reset.ts';
 
@@ -25,14 +25,13 @@ export function passwordRoutes(context: AuthContext): AnyRoute[] {
         'My other sessions end; this one and agent keys stay. 400 `WRONG_PASSWORD` where the current one is another.',
       tag,
       access: 'session',
+      unverified: true,
       body: schemas.passwordChange,
       responses: { 204: { description: 'Changed.' } },
       handler: async ({ req, res, requestId, caller, body, signal }) => {
         const source = auditSource({ req, requestId }, caller);
         const change = () => changePassword(context, caller, body, applicantOf({ req, signal }, caller), source);
-        const isWrong = (error: unknown) => error instanceof AppError && error.code === 'WRONG_PASSWORD';
-        // A stolen session must not be a way to try passwords.
-        await counted(res, limits.changePassword, userSubject(caller), change, isWrong);
+        await countedPassword(res, limits, caller, change);
         return { status: 204 };
       },
     }),
@@ -61,7 +60,9 @@ export function passwordRoutes(context: AuthContext): AnyRoute[] {
       path: '/api/v1/auth/password/reset',
       operationId: 'resetPassword',
       summary: 'Set a new password by the token of a mail',
-      description: 'Ends all sessions. Agent keys stay. 400 `INVALID_TOKEN` for one that is unknown, expired or used.',
+      description:
+        'Ends all sessions. Agent keys stay, unless `revokeAgentKeys` is true or the address is proven by this for the ' +
+        'first time. 400 `INVALID_TOKEN` for one that is unknown, expired or used.',
       tag,
       access: 'public',
       body: schemas.passwordReset,

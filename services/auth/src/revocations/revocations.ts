@@ -20,7 +20,9 @@ const pushSize = 1_000;
 export async function recordRevocations(client: Queryable, items: readonly Revocation[]): Promise<void> {
   if (items.length === 0) return;
   const states = items.map((item) =>
-    item.kind === 'user' ? { role: item.role, timezone: item.timezone, status: item.status } : null,
+    item.kind === 'user'
+      ? { role: item.role, timezone: item.timezone, status: item.status, unverified: item.unverified }
+      : null,
   );
   await client.query(
     `INSERT INTO auth.revocations (organization_id, kind, subject_id, state, created_at)

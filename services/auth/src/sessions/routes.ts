@@ -1,13 +1,12 @@
 import { type AuditAction, type AuditSource, auditSource } from '@worktide/audit';
 import { inTurn, type Pool, tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, type Caller, notFound, route, unauthorized } from '@worktide/runtime';
+import { type AnyRoute, type Caller, decodeCursor, notFound, pageOf, route, unauthorized } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import type { Request } from 'express';
 import type { z } from 'zod';
 import { signedInReply } from '../accounts/routes.ts';
 import { type Applicant, applicantOf } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
-import { decodeCursor, pageOf } from '../paging.ts';
 import { expiredCookie, refreshTokenOf } from './cookie.ts';
 import { hashOf } from './refresh-tokens.ts';
 import { rotate } from './rotate.ts';
@@ -105,6 +104,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       description: 'Agent keys stay: each is revoked by itself.',
       tag,
       access: 'session',
+      unverified: true,
       responses: { 204: { description: 'Logged out everywhere.' } },
       handler: async ({ req, requestId, caller }) => {
         await end(caller, 'all', 'logout-all', auditSource({ req, requestId }, caller));
@@ -132,6 +132,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       summary: 'Log a device out',
       tag,
       access: 'session',
+      unverified: true,
       params: schemas.idParams,
       responses: { 204: { description: 'Ended.' } },
       handler: async ({ req, requestId, caller, params }) => {
@@ -191,7 +192,8 @@ async function listSessions(
   signal: AbortSignal,
 ): Promise<z.output<typeof schemas.sessionPage>> {
   const { organizationId, userId } = caller;
-  const after = decodeCursor(query.cursor);
+  const list = ['sessions', organizationId, userId];
+  const after = decodeCursor(query.cursor, list);
   const { rows } = await tenantTransaction(
     pool,
     organizationId,
@@ -204,7 +206,7 @@ async function listSessions(
       ),
     { signal },
   );
-  return pageOf(rows, query.limit, (row) => ({
+  const show = (row: SessionRow) => ({
     id: row.id,
     deviceName: row.device_name,
     userAgent: row.user_agent,
@@ -213,5 +215,6 @@ async function listSessions(
     lastUsedAt: row.last_used_at.toISOString(),
     expiresAt: row.expires_at.toISOString(),
     current: row.id === caller.sessionId,
-  }));
+  });
+  return pageOf(rows, query.limit, list, { idOf: ({ id }) => id, show });
 }

@@ -13,6 +13,8 @@ export interface TokenSubject {
   timezone: string;
   sessionId: string;
   deviceName: string | null;
+  /** Whether the address is proven. */
+  verified: boolean;
   /**
    * When role and zone were read, by the database's clock, under a lock on the user: a change of the user is either
    * in them or has a later time in the revocation feed.
@@ -33,6 +35,7 @@ export async function signAccessToken(keys: SigningKeys, subject: TokenSubject):
     tz: subject.timezone,
     // A named device keeps its name over log-ins; an unnamed one is its session.
     dev: subject.deviceName ?? subject.sessionId,
+    ...(subject.verified ? {} : { unv: true as const }),
     iat: issuedAt,
     exp: Math.floor(issuedAt) + accessTokenSeconds,
   };

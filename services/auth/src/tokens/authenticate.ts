@@ -36,6 +36,7 @@ export function createAuthenticate(pool: Pool, signingKeys: SigningKeys, lastSee
       timezone: now.timezone,
       sessionId: claims.sid,
       ...(claims.dev === undefined ? {} : { deviceId: claims.dev }),
+      ...(now.verified ? {} : { unverified: true }),
     };
   };
 }
@@ -43,9 +44,9 @@ export function createAuthenticate(pool: Pool, signingKeys: SigningKeys, lastSee
 async function currentUser(
   pool: Pool,
   claims: AccessTokenClaims,
-): Promise<{ role: Role; timezone: string } | undefined> {
-  const { rows } = await pool.query<{ role: Role; timezone: string }>(
-    `SELECT u.role, u.timezone FROM auth.sessions s
+): Promise<{ role: Role; timezone: string; verified: boolean } | undefined> {
+  const { rows } = await pool.query<{ role: Role; timezone: string; verified: boolean }>(
+    `SELECT u.role, u.timezone, u.verified_at IS NOT NULL AS verified FROM auth.sessions s
      JOIN auth.users u ON u.organization_id = s.organization_id AND u.id = s.user_id
      WHERE s.organization_id = $1 AND s.id = $2 AND s.user_id = $3 AND s.ended_at IS NULL AND u.status = 'active'`,
     [claims.org, claims.sid, claims.sub],

@@ -1,15 +1,14 @@
 import { domainToASCII } from 'node:url';
 import { type AuditAction, type AuditSource, auditChange } from '@worktide/audit';
 import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
-import { type Caller, conflict, forbidden, notFound } from '@worktide/runtime';
+import { type Caller, conflict, decodeCursor, forbidden, notFound, pageOf } from '@worktide/runtime';
 import type * as schemas from '@worktide/schemas';
 import type { User, UserChange, UserStatus } from '@worktide/schemas';
 import type { z } from 'zod';
-import type { Action } from '../action.ts';
+import { revokeAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
 import { dropTokens } from '../mail/tokens.ts';
 import { lockOrganization } from '../organization/plans.ts';
-import { decodeCursor, pageOf } from '../paging.ts';
 import { endSessions } from '../sessions/sessions.ts';
 
 interface UserRow {
@@ -20,11 +19,14 @@ interface UserRow {
   role: User['role'];
   status: UserStatus;
   timezone: string;
+  profile: User['profile'];
+  verified: boolean;
   last_seen_at: Date | null;
   created_at: Date;
 }
 
-const columns = 'organization_id, id, email, name, role, status, timezone, last_seen_at, created_at';
+const columns = `organization_id, id, email, name, role, status, timezone, profile, verified_at IS NOT NULL AS verified,
+  last_seen_at, created_at`;
 
 const toUser = (row: UserRow): User => ({
   id: row.id,
@@ -33,7 +35,9 @@ const toUser = (row: UserRow): User => ({
   name: row.name,
   role: row.role,
   status: row.status,
+  verified: row.verified,
   timezone: row.timezone,
+  profile: row.profile,
   lastSeenAt: row.last_seen_at?.toISOString() ?? null,
   createdAt: row.created_at.toISOString(),
 });
@@ -53,7 +57,8 @@ export async function listUsers(
   query: z.output<typeof schemas.userQuery>,
   signal: AbortSignal,
 ): Promise<z.output<typeof schemas.userPage>> {
-  const after = decodeCursor(query.cursor);
+  const list = ['users', caller.organizationId, query.role, query.status, query.search];
+  const after = decodeCursor(query.cursor, list);
   const search = query.search?.trim().normalize('NFC');
   const rows = await tenantTransaction(
     pool,
@@ -81,7 +86,7 @@ export async function listUsers(
     },
     { signal },
   );
-  return pageOf(rows, query.limit, toUser);
+  return pageOf(rows, query.limit, list, { idOf: ({ id }) => id, show: toUser });
 }
 
 /** Of the caller's organisation. Rejects 404, 403 for an employee who asks for somebody else, 503. */
@@ -168,14 +173,14 @@ export function deleteUser(context: AuthContext, caller: Caller, userId: string,
     const { id, role, timezone, email, name, status } = before;
     const { rows } = await action.client.query<{ at: number }>(
       `UPDATE auth.users
-       SET deleted_at = clock_timestamp(), email = NULL, password_hash = NULL, status = 'inactive'
+       SET deleted_at = clock_timestamp(), email = NULL, password_hash = NULL, profile = '{}', status = 'inactive'
        WHERE organization_id = $1 AND id = $2
        RETURNING floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at`,
       [organizationId, id],
     );
     action.revoke([{ kind: 'user', id, organizationId, at: rows[0]!.at, role, timezone, status: 'inactive' }]);
     await endSessions(action, { organizationId, userId: id }, 'all', 'deleted');
-    await revokeKeys(action, organizationId, id);
+    await revokeAgentKeys(action, organizationId, id);
     await dropTokens(action.client, 'password-reset', { organizationId, subjectId: id });
     action.audit(organizationId, source, {
       action: 'user.deleted',
@@ -185,16 +190,6 @@ export function deleteUser(context: AuthContext, caller: Caller, userId: string,
       after: null,
     });
   });
-}
-
-async function revokeKeys({ client, revoke }: Action, organizationId: string, userId: string): Promise<void> {
-  const { rows } = await client.query<{ id: string; at: number }>(
-    `UPDATE auth.agent_keys SET revoked_at = clock_timestamp()
-     WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL
-     RETURNING id, floor(extract(epoch FROM revoked_at) * 1000)::bigint AS at`,
-    [organizationId, userId],
-  );
-  revoke(rows.map(({ id, at }) => ({ kind: 'agent-key', id, organizationId, at })));
 }
 
 /** The user to be changed, once nobody else changes who is in this organisation and as what. */

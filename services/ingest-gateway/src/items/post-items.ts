@@ -10,6 +10,7 @@ import {
   type Holding,
   type Metrics,
   type RawRoute,
+  requireVerified,
   sendJson,
   type Turns,
   userSubject,
@@ -122,7 +123,11 @@ export function createPostItems(deps: ItemDependencies): PostItems {
 
     return {
       spec: kind.spec,
-      handle: async (req, res, { sender }) => take(req, res, await authenticate(req.headers.authorization, sender)),
+      async handle(req, res, { sender }) {
+        const caller = await authenticate(req.headers.authorization, sender);
+        requireVerified(caller);
+        await take(req, res, caller);
+      },
     };
   };
 }

@@ -15,6 +15,7 @@ import {
   type RawContext,
   type RawRoute,
   type RequestLimit,
+  requireVerified,
   sendJson,
   takeLimit,
   userSubject,
@@ -257,6 +258,7 @@ export function postBatch(deps: BatchDependencies): RawRoute {
 
   async function answer(req: IncomingMessage, res: ServerResponse, { requestId, sender }: RawContext): Promise<void> {
     const caller = await authenticate(req.headers.authorization, sender);
+    requireVerified(caller);
     await takeLimit(res, limit, userSubject(caller));
     const leave = inFlight.enter(userSubject(caller));
     try {

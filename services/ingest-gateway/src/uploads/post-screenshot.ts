@@ -6,6 +6,7 @@ import {
   type RawContext,
   type RawRoute,
   type RequestLimit,
+  requireVerified,
   sendJson,
   takeLimit,
   userSubject,
@@ -67,6 +68,7 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
 
   async function take(req: IncomingMessage, res: ServerResponse, { log, sender }: Pick<RawContext, 'log' | 'sender'>) {
     const caller = await authenticate(req.headers.authorization, sender);
+    requireVerified(caller);
     await takeLimit(res, limit, userSubject(caller));
     await stored.requireScreenshots(caller.organizationId);
     const slot = slots.enter(caller);

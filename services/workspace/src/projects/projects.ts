@@ -1,9 +1,8 @@
 import { auditChange } from '@worktide/audit';
 import { violatedConstraint } from '@worktide/postgres';
-import { conflict, notFound, uuidv7 } from '@worktide/runtime';
+import { conflict, decodeCursor, notFound, pageOf, uuidv7 } from '@worktide/runtime';
 import type { newProject, Project, ProjectPage, projectChange, projectQuery, WorkspaceEvent } from '@worktide/schemas';
 import type { z } from 'zod';
-import { decodeCursor, pageOf } from '../paging.ts';
 import type { Change, Tenant } from '../store/store.ts';
 import { requireVersion } from '../versions.ts';
 

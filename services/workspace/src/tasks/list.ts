@@ -1,6 +1,6 @@
+import { decodeCursor, pageOf } from '@worktide/runtime';
 import type { TaskFilters, TaskStats, taskPage } from '@worktide/schemas';
 import type { z } from 'zod';
-import { decodeCursor, pageOf } from '../paging.ts';
 import type { Sight } from '../policies.ts';
 import type { Tenant } from '../store/store.ts';
 import { columns, showTask, type TaskRow, tasksOfLiveProjects } from './rows.ts';

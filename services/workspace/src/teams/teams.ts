@@ -1,8 +1,7 @@
 import { auditChange } from '@worktide/audit';
-import { conflict, notFound, uuidv7 } from '@worktide/runtime';
+import { conflict, decodeCursor, notFound, pageOf, uuidv7 } from '@worktide/runtime';
 import type { listQuery, newTeam, Team, teamChange, teamMemberPage, teamPage } from '@worktide/schemas';
 import type { z } from 'zod';
-import { decodeCursor, pageOf } from '../paging.ts';
 import { findProject } from '../projects/projects.ts';
 import type { Change, Tenant } from '../store/store.ts';
 import { requireVersion } from '../versions.ts';

@@ -32,7 +32,7 @@ export function unionMs(intervals: readonly Interval[]): number {
 
 const seconds = (ms: number): number => Math.round(ms / 1000);
 
-function secondsBy<K>(entries: readonly Entry[], group: (entry: Entry) => K | null): Map<K, number> {
+function secondsBy<K extends string>(entries: readonly Entry[], group: (entry: Entry) => K | null): Map<K, number> {
   const groups = new Map<K, Entry[]>();
   for (const entry of entries) {
     const key = group(entry);
@@ -41,10 +41,18 @@ function secondsBy<K>(entries: readonly Entry[], group: (entry: Entry) => K | nu
     if (members) members.push(entry);
     else groups.set(key, [entry]);
   }
+  // Whole seconds that add up to their rounded sum (rule Time: shown): the greatest remainders are rounded up, of equal
+  // ones that of the longest, then of the first by its bytes.
+  const parts = [...groups].map(([key, members]) => ({ key, ms: unionMs(members) }));
+  parts.sort((a, b) => b.ms - a.ms || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+  const up = [...parts].sort((a, b) => (b.ms % 1000) - (a.ms % 1000));
+  const floors = parts.reduce((sum, { ms }) => sum + Math.floor(ms / 1000), 0);
+  const missing = seconds(parts.reduce((sum, { ms }) => sum + ms, 0)) - floors;
+  const roundedUp = new Set(up.slice(0, missing));
   const result = new Map<K, number>();
-  for (const [key, members] of groups) {
-    const value = seconds(unionMs(members));
-    if (value > 0) result.set(key, value);
+  for (const part of parts) {
+    const value = Math.floor(part.ms / 1000) + (roundedUp.has(part) ? 1 : 0);
+    if (value > 0) result.set(part.key, value);
   }
   return result;
 }

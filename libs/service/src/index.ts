@@ -1,0 +1,1 @@
+export { type RunnableService, runService } from './run-service.ts';
