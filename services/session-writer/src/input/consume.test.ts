@@ -101,6 +101,7 @@ test('what is bad is put aside by itself', async () => {
     counts(1.5, 1),
     counts(1e12, 1),
     counts(1, 1, { minute: at + 1 }),
+    counts(1, 1, { minute: 60_000 * 1e11 }),
     counts(1, 1, { deviceId: 'a\u0000' }),
     null,
   ];
@@ -119,11 +120,12 @@ test('what is bad is put aside by itself', async () => {
     ...Array(4).fill('BAD_MINUTE'),
     'BAD_RECORD',
     'INVALID_TEXT',
+    'IN_FUTURE',
     'NOT_A_FULL_MINUTE',
     'UNDECODABLE',
   ]);
   const part = letters.find(({ headers }) => headers['worktide-reason-code'] === 'INVALID_TEXT')!;
-  expect(inputMinutesEnvelope.parse(codec.decode(part.value)).minutes).toEqual([bad[4]]);
+  expect(inputMinutesEnvelope.parse(codec.decode(part.value)).minutes).toEqual([bad[5]]);
 });
 
 test('however cut, ordered and repeated: the greater of each count, and a replay writes no row', async () => {

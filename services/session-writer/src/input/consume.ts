@@ -16,6 +16,8 @@ export const inputGroup = 'session-writer-input';
 /** Fleets' minutes trickle in one by one: a few transactions a second instead of one for each. */
 const lingerMs = 250;
 const maxRecords = 10_000;
+/** No clock and no store goes further. */
+const latest = Date.UTC(9999, 11, 31);
 /** Rows of one statement. */
 const rowsAtOnce = 5_000;
 
@@ -110,6 +112,7 @@ function readMinute(value: unknown): InputMinuteEvent | DeadLetterReason {
   const minute = inputMinuteEvent.safeParse(value);
   if (!minute.success) return { code: 'BAD_MINUTE', message: firstIssue(minute.error) };
   if (minute.data.minute % 60_000 !== 0) return { code: 'NOT_A_FULL_MINUTE', message: 'minute has seconds.' };
+  if (minute.data.minute > latest) return { code: 'IN_FUTURE', message: 'An instant is thousands of years ahead.' };
   if (!isStorable(minute.data.deviceId)) {
     return { code: 'INVALID_TEXT', message: 'deviceId holds U+0000 or half of a surrogate pair.' };
   }

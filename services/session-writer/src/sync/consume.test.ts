@@ -311,6 +311,7 @@ describe('what can never succeed', () => {
       event('a', 9, 10),
       { ...event('b', 10, 11), status: 'ASLEEP' },
       event('c', 11, 12, { description: 'a\u0000' }),
+      event('d', 11, 12, { endedAt: 1e15 }),
     ]);
     const producer = writer.eventLog.producer();
     await producer.send('time-entry-syncs', [
@@ -324,21 +325,23 @@ describe('what can never succeed', () => {
       conflicts: [
         { index: 1, reason: 'invalid', code: 'BAD_ENTRY' },
         { index: 2, reason: 'invalid', code: 'INVALID_TEXT' },
+        { index: 3, reason: 'invalid', code: 'IN_FUTURE' },
       ],
     });
-    const letters = await until('four dead letters', async () => {
+    const letters = await until('the dead letters', async () => {
       const found = await writer.eventLog.admin.read('time-entry-syncs.dead', {
         partition: 0,
         fromOffset: 0,
         limit: 10,
       });
-      return found.length === 4 && found;
+      return found.length === 5 && found;
     });
     expect(letters.map(({ headers }) => headers['worktide-reason-code'])).toEqual([
       'UNDECODABLE',
       'BAD_RECORD',
       'BAD_ENTRY',
       'INVALID_TEXT',
+      'IN_FUTURE',
     ]);
     expect(timeEntrySyncEnvelope.parse(codec.decode(letters[2]!.value)).entries).toEqual([mixed.entries[1]]);
   });

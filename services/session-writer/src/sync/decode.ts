@@ -55,12 +55,18 @@ export function readPart(record: StoredRecord, codec: Codec, bad: BadRecord[]): 
   return part;
 }
 
+/** No clock and no store goes further. */
+const latest = Date.UTC(9999, 11, 31);
+
 /** What the gateway refuses comes from nobody, and is refused here as well. */
 export function readEntry(value: unknown): SyncEntryEvent | DeadLetterReason {
   const parsed = syncEntryEvent.safeParse(value);
   if (!parsed.success) return { code: 'BAD_ENTRY', message: firstIssue(parsed.error).slice(0, 500) };
   const entry = parsed.data;
   const { startedAt, endedAt, status, idempotencyKey, description, tags, timezone } = entry;
+  if (Math.max(startedAt, endedAt ?? 0, entry.pausedAt ?? 0) > latest) {
+    return { code: 'IN_FUTURE', message: 'An instant is thousands of years ahead.' };
+  }
   if ((status === 'STOPPED') !== (endedAt !== null) || (endedAt !== null && endedAt <= startedAt)) {
     return { code: 'BAD_ENTRY', message: 'its times do not go with its status' };
   }
