@@ -324,7 +324,13 @@ describe('roles within an organisation', () => {
 
   /** What is the admin's own: an employee sees none of their pictures, and what they recorded offline concerns nobody else. */
   const hiddenFrom = (role: string): Record<string, number> => ({
-    ...(role === 'employee' ? { '/api/v1/screenshots/{id}': 403 } : {}),
+    ...(role === 'employee'
+      ? {
+          '/api/v1/screenshots/{id}': 403,
+          '/api/v1/time-entries/{id}': 403,
+          '/api/v1/time-entries/{id}/history': 403,
+        }
+      : {}),
     ...(role === 'admin' ? {} : { '/api/v1/sync/batches/{id}': 404 }),
   });
 

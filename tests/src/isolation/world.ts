@@ -33,7 +33,10 @@ export interface World {
   /** Of the organisation's people, by role; the admin's is `key`. */
   keys: Record<'admin' | 'manager' | 'employee', AgentKey>;
   session: string;
-  ids: Record<'project' | 'team' | 'task' | 'deletedTask' | 'invitation' | 'screenshot' | 'batch', string>;
+  ids: Record<
+    'project' | 'team' | 'task' | 'deletedTask' | 'invitation' | 'screenshot' | 'batch' | 'timeEntry',
+    string
+  >;
   usage: string[];
   /** What Ada sees of her organisation, without the marks that her own looking leaves. */
   state(): Promise<unknown>;
@@ -80,6 +83,13 @@ export async function startWorld(): Promise<World> {
   expectStatus(await call(url, 'delete', `/api/v1/tasks/${deletedTask}`, { bearer: ada.accessToken }), 204);
   const invitation = await make('/invitations', { email: `guest-${marker}@example.com`, role: 'employee' });
 
+  const noon = yesterdayNoon();
+  const timeEntry = await make('/time-entries/manual', {
+    startTime: new Date(noon - 7_200_000).toISOString(),
+    endTime: new Date(noon - 3_600_000).toISOString(),
+    description: `Work ${marker}`,
+    projectId: project,
+  });
   const { batchId: batch } = await syncBatch(url, key.key, [
     offlineEntry(`offline-${marker}`, { description: marker }),
   ]);
@@ -99,7 +109,7 @@ export async function startWorld(): Promise<World> {
     key,
     keys,
     session: claimsOf(ada.accessToken).sid as string,
-    ids: { project, team, task, deletedTask, invitation, screenshot, batch },
+    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
     async close() {
@@ -129,6 +139,8 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     // Links are signed anew each time.
     screenshots: without((await get('/screenshots')).items, 'url', 'thumbnailUrl'),
     batch: await get(`/sync/batches/${ids.batch}`),
+    timeEntry: await get(`/time-entries/${ids.timeEntry}`),
+    history: await get(`/time-entries/${ids.timeEntry}/history`),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
   };
@@ -151,6 +163,7 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
     ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
     ['/api/v1/sync/batches/{id}', { id: ids.batch }],
+    ['/api/v1/time-entries/{id}', { id: ids.timeEntry }],
     ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];
@@ -188,6 +201,15 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/pings': ping('B', { ...ofAda, deviceId: device, seconds: 3_600 }),
     'post /api/v1/activity': { minute: '2026-01-01T00:00:30.000Z', keyboardClicks: 1, mouseMovements: 1 },
     'post /api/v1/sync/batch': { entries: [{ ...ofAda, ...offlineEntry('b') }] },
+    'post /api/v1/time-entries': { description: 'B', projectId: ids.project },
+    'post /api/v1/time-entries/manual': {
+      startTime: new Date(yesterdayNoon() - 1_800_000).toISOString(),
+      endTime: new Date(yesterdayNoon() - 900_000).toISOString(),
+    },
+    'patch /api/v1/time-entries/{id}': { version: 1, description: 'B' },
+    'put /api/v1/time-entries/{id}/pause': {},
+    'put /api/v1/time-entries/{id}/resume': {},
+    'put /api/v1/time-entries/{id}/stop': {},
     'post /api/v1/sync/screenshots/presign': { contentType: 'image/png', size: 100 },
     'post /api/v1/sync/screenshots/confirm': { screenshotId: ids.screenshot },
     'post /api/v1/projects': { name: 'B' },
