@@ -18,6 +18,8 @@ export interface Action {
   client: PoolClient;
   /** Goes to topic `audit` through the outbox. */
   audit(organizationId: string, source: AuditSource, ...actions: AuditAction[]): void;
+  /** Other events, through the outbox. */
+  publish(...events: OutboxEvent[]): void;
   /** Goes into the revocation feed, and is pushed. */
   revoke(items: readonly Revocation[]): void;
 }
@@ -46,6 +48,7 @@ export function createAct(options: { pool: Pool; outbox: Outbox; audit: Audit; k
       const result = await work({
         client,
         audit: (organization, source, ...actions) => events.push(...audit.events(organization, source, actions)),
+        publish: (...more) => events.push(...more),
         revoke: (items) => revocations.push(...items),
       });
       await recordRevocations(client, revocations);

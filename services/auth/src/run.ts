@@ -3,7 +3,7 @@ import { openEventLog, replicationOf } from '@worktide/event-log';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { type Lifecycle, type Logger, type Metrics, type Service, startUntilDone } from '@worktide/runtime';
-import { openSchemaRegistry } from '@worktide/schemas';
+import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
 import { sweepAddresses } from './accounts/addresses.ts';
 import { createAttempts } from './accounts/attempts.ts';
 import { accountRoutes } from './accounts/routes.ts';
@@ -25,6 +25,7 @@ import { createRequireSeat } from './organization/plans.ts';
 import { organizationRoutes } from './organization/routes.ts';
 import { passwordRoutes } from './password-change/routes.ts';
 import { createPasswords } from './passwords/passwords.ts';
+import { createPeopleTeller } from './people/tell.ts';
 import { pruneRevocations } from './revocations/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
 import { pruneSessions } from './sessions/sessions.ts';
@@ -38,6 +39,8 @@ export const serviceName = 'auth';
 const pruneEveryMs = 600_000;
 /** What has a time of its own is gone soon after it. */
 const removeEveryMs = 60_000;
+/** What others know of people is behind by so much. */
+const tellEveryMs = 1_000;
 const prunings = [pruneRevocations, pruneSessions, pruneTokens, pruneInvitations];
 
 /** Organisations, accounts, sessions and agent keys. Starts also while the database is away. */
@@ -101,9 +104,11 @@ export async function run(
   startUntilDone('one form of addresses', (signal) => sweepAddresses(pool, { log, signal }), { lifecycle, log });
 
   lifecycle.every('auth pruning', { everyMs: pruneEveryMs }, () => Promise.all(prunings.map((prune) => prune(pool))));
+  const people = createPeopleTeller({ act, codec: createCodec(registry, topics.people) });
+  lifecycle.every('people', { everyMs: tellEveryMs }, people.tell);
   lifecycle.every('auth removals', { everyMs: removeEveryMs }, async () => {
     await removeUnverified(act);
-    await deleteDueOrganizations(act);
+    await deleteDueOrganizations(act, people);
   });
 
   return {

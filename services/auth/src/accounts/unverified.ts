@@ -40,7 +40,7 @@ export async function removeUnverified(act: Act): Promise<void> {
       const { rows } = await action.client.query<Unverified>(
         `SELECT ${columns} FROM ${tables}
          WHERE u.verified_at IS NULL AND u.created_at < clock_timestamp() - interval '${unverifiedHours} hours'
-         LIMIT ${batch} FOR UPDATE SKIP LOCKED`,
+         ORDER BY u.organization_id LIMIT ${batch} FOR UPDATE`,
       );
       for (const row of rows) await remove(action, row, 'the address was not proven within a day');
       return rows.length;

@@ -159,7 +159,7 @@ describe('POST /invitations', () => {
             statements.push(text);
             return client.query(text, values);
           };
-          return work({ client: { query } as never, audit() {}, revoke() {} });
+          return work({ client: { query } as never, audit() {}, publish() {}, revoke() {} });
         });
       const context = { act, requireSeat: async () => {}, mailer: { wake() {} } } as unknown as AuthContext;
       const caller = { organizationId: admin.organization.id, userId: admin.user.id, role: 'admin', timezone: 'UTC' };

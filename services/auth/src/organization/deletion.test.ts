@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { SignedIn } from '@worktide/schemas';
+import { openEventLog } from '@worktide/event-log';
+import { createMetrics, silentLogger } from '@worktide/runtime';
+import { peopleRecord, type SignedIn, topics } from '@worktide/schemas';
 import { type Answer, until } from '@worktide/testing';
 import {
   addColleague,
@@ -34,6 +36,21 @@ const path = '/api/v1/organization/deletion';
 const request = (body: unknown = { password }, token = admin.accessToken): Promise<Answer> =>
   auth.call('POST', path, { body, token });
 const revoke = (token = admin.accessToken): Promise<Answer> => auth.call('DELETE', path, { token });
+/** What topic people was told of the organisation itself. */
+async function toldOf({ eventLogUrl }: Running): Promise<{ deleted: boolean }[]> {
+  const log = openEventLog(eventLogUrl, { clientId: 'test', log: silentLogger(), metrics: createMetrics() });
+  try {
+    const partitions = Array.from({ length: topics.people.partitions }, (_, partition) => partition);
+    const pages = await Promise.all(
+      partitions.map((partition) => log.admin.read('people', { partition, fromOffset: 0, limit: 10_000 })),
+    );
+    const records = pages.flat().map(({ value }) => peopleRecord.parse(JSON.parse(value!.subarray(5).toString())));
+    return records.flatMap(({ events }) => events).filter(({ id }) => id === admin.organization.id);
+  } finally {
+    await log.close();
+  }
+}
+
 const deletionAt = async (): Promise<string | null> =>
   (await auth.call('GET', '/api/v1/organization', { token: admin.accessToken })).body.deletionAt;
 
@@ -112,6 +129,7 @@ describe('the deletion of an organisation', () => {
         expect({ table, rows }).toEqual({ table, rows: [] });
       }
       await auditedActions(other, admin.organization.id, 'organization.deleted');
+      await until('others are told to erase', async () => (await toldOf(other)).some(({ deleted }) => deleted));
       expect(
         (await auth.call('POST', '/api/v1/auth/register', { body: newPerson({ email: admin.user.email }) })).status,
       ).toBe(201);

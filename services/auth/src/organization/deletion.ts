@@ -7,6 +7,7 @@ import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
 import { provePassword } from '../password-change/current.ts';
+import type { Deleted, PeopleTeller } from '../people/tell.ts';
 import { type OrganizationRow, organizationColumns, toOrganization } from './organization.ts';
 import { lockOrganization } from './plans.ts';
 
@@ -94,15 +95,15 @@ async function read({ client }: Action, organizationId: string): Promise<Organiz
 }
 
 /** Deletes organisations whose time has come, each in a transaction of its own. Several replicas may do it at once. */
-export async function deleteDueOrganizations(act: Act): Promise<void> {
-  while (await act(null, deleteDue));
+export async function deleteDueOrganizations(act: Act, people: Pick<PeopleTeller, 'deleted'>): Promise<void> {
+  while (await act(null, (action) => deleteDue(action, people)));
 }
 
-async function deleteDue(action: Action): Promise<boolean> {
+async function deleteDue(action: Action, teller: Pick<PeopleTeller, 'deleted'>): Promise<boolean> {
   const { client } = action;
-  const { rows } = await client.query<{ id: string; name: string }>(
-    `SELECT id, name FROM auth.organizations WHERE deletion_at <= clock_timestamp()
-     ORDER BY deletion_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
+  const { rows } = await client.query<Deleted>(
+    `SELECT id, name, timezone, subscription_status AS "subscriptionStatus" FROM auth.organizations WHERE deletion_at <= clock_timestamp()
+     ORDER BY deletion_at LIMIT 1 FOR UPDATE`,
   );
   const [organization] = rows;
   if (!organization) return false;
@@ -115,6 +116,8 @@ async function deleteDue(action: Action): Promise<boolean> {
   );
   action.revoke(people.map((person) => ({ kind: 'user', organizationId, status: 'inactive', ...person })));
   await client.query('DELETE FROM auth.organizations WHERE id = $1', [organizationId]);
+  // Every service erases what it has.
+  action.publish(await teller.deleted(client, organization));
   action.audit(organizationId, systemSource, {
     action: 'organization.deleted',
     entityType: 'organization',
