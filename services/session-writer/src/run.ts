@@ -185,6 +185,8 @@ export async function run(
         codec: entriesCodec,
         identity,
         workspace,
+        // As much as an address has, by which these requests are not counted.
+        limit: limits.window({ name: 'timers', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
         metrics,
         now: Date.now,
       }),
