@@ -4,6 +4,7 @@ export type { EveryOptions, Loop, Pass } from './every.ts';
 export * from './http/index.ts';
 export * from './ids.ts';
 export * from './lifecycle.ts';
+export * from './local-days.ts';
 export * from './log.ts';
 export { type LogSink, openLogSink } from './log-sink.ts';
 export * from './metrics.ts';

@@ -19,6 +19,8 @@ export const configSchema = z.object({
   USAGE_RETENTION_MONTHS: z.coerce.number().int().min(3).max(600).default(25),
   /** Requests of one user to `/sync/*`, all replicas together; of each service by itself. */
   SYNC_LIMIT_PER_MINUTE: z.coerce.number().int().positive().default(60),
+  /** How often idle timers and long days are looked for. */
+  ALERTS_EVERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
   /** Transactions side by side. */
   WRITER_TRANSACTIONS: z.coerce.number().int().min(1).max(16).default(3),
 });

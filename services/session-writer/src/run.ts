@@ -13,6 +13,8 @@ import {
   type Service,
 } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { alertRoutes } from './alerts/routes.ts';
+import { createAlertScan } from './alerts/scan.ts';
 import type { Config } from './config.ts';
 import { consumeInput } from './input/consume.ts';
 import { consumePings } from './pings/consume.ts';
@@ -93,6 +95,7 @@ export async function run(
   const usageCodec = createCodec(registry, topics.usage);
   const entriesCodec = createCodec(registry, topics['time-entries']);
   const workspaceCodec = createCodec(registry, topics['workspace-events']);
+  const alertsCodec = createCodec(registry, topics.alerts);
   const outbox = createOutbox({ schema: 'tracking', pool, producer: eventLog.producer(), log, metrics, lifecycle });
 
   const audit = createAudit({ service: serviceName, registry, log, metrics });
@@ -148,6 +151,11 @@ export async function run(
   lifecycle.onClose('input consumer', () => input.close());
   lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, () => forgetOutcomes(syncPool));
 
+  const alertPool = openPool('-alerts', 1);
+  const alerts = createAlertScan({ pool: alertPool, outbox, codec: alertsCodec, identity, log, metrics });
+  const scanning = { everyMs: config.ALERTS_EVERY_SECONDS * 1_000, retryMs: 5_000 };
+  lifecycle.every('alerts', scanning, async (signal) => void (await alerts.scan(signal)));
+
   const limits = openLimits(config.KEY_VALUE_URL ?? 'memory:', { log, metrics });
   lifecycle.onClose('limits', () => limits.close());
   const syncLimit = limits.window({ name: 'sync-batches', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 });
@@ -160,6 +168,15 @@ export async function run(
     routes: [
       ...usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
       ...syncRoutes({ pool: requestPool, arrivals, limit: syncLimit, waits }),
+      ...alertRoutes({
+        pool: requestPool,
+        turns,
+        outbox,
+        codec: alertsCodec,
+        identity,
+        audit,
+        now: Date.now,
+      }),
       ...timerRoutes({
         pool: requestPool,
         readPool,
@@ -168,6 +185,8 @@ export async function run(
         codec: entriesCodec,
         identity,
         workspace,
+        // As much as an address has, by which these requests are not counted.
+        limit: limits.window({ name: 'timers', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
         metrics,
         now: Date.now,
       }),
@@ -186,7 +205,7 @@ export async function run(
       'input consumer': () => input.check(),
       outbox: outbox.check,
       'schema registry': async () => {
-        const codecs = [pingsCodec, usageCodec, syncCodec, entriesCodec, minutesCodec, workspaceCodec];
+        const codecs = [pingsCodec, usageCodec, syncCodec, entriesCodec, minutesCodec, workspaceCodec, alertsCodec];
         await Promise.all([...codecs.map((codec) => codec.prepare()), audit.check()]);
       },
       auth: identity.check,

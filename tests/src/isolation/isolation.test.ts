@@ -271,7 +271,12 @@ describe('the admin of another organisation', () => {
     const iso = (ms: number): string => new Date(ms).toISOString();
     const range = `from=${iso(noon - 3_600_000)}&to=${iso(noon + 3_600_000)}`;
     await makeAgentKey(url, world.ada, 'second');
-    const lists = [`/api/v1/usage?${range}`, '/api/v1/users?', '/api/v1/auth/agent-keys?'];
+    const lists = [
+      `/api/v1/usage?${range}`,
+      `/api/v1/time-entries?${range}`,
+      '/api/v1/users?',
+      '/api/v1/auth/agent-keys?',
+    ];
     for (const list of lists) {
       const first = await call(url, 'get', `${list}&limit=1`, { bearer: world.ada.accessToken });
       const { nextCursor } = expectStatus(first, 200);
@@ -322,7 +327,7 @@ describe('roles within an organisation', () => {
     }
   });
 
-  /** What is the admin's own: an employee sees none of their pictures, and what they recorded offline concerns nobody else. */
+  /** What is the admin's own: an employee sees no pictures or time of theirs, and what they recorded offline concerns nobody else. */
   const hiddenFrom = (role: string): Record<string, number> => ({
     ...(role === 'employee'
       ? {
@@ -347,15 +352,26 @@ describe('roles within an organisation', () => {
   });
 
   const ingest = ['/api/v1/pings', '/api/v1/activity', '/api/v1/sync/'];
+  /** What agents do besides ingest: they run the timer of their own person. */
+  const timer = [
+    'post /api/v1/time-entries',
+    ...['pause', 'resume', 'stop'].map((step) => `put /api/v1/time-entries/{id}/${step}`),
+  ];
 
   test.each(names)("an agent's key of a %s is for agents: what needs a log-in is 403", async (role) => {
-    const forbidden = secured().filter(({ access, method, route, roles }) => {
-      const writes = method !== 'get' && !ingest.some((prefix) => route.startsWith(prefix));
-      // Whatever the document says of it: nothing but ingest writes, and nothing is a role's.
+    const forbidden = secured().filter(({ name, access, method, route, roles }) => {
+      const ofAgents = ingest.some((prefix) => route.startsWith(prefix)) || timer.includes(name);
+      const writes = method !== 'get' && !ofAgents;
+      // Whatever the document says of it: nothing but ingest and timers writes, and nothing is a role's.
       return access === 'session' || writes || roles !== undefined;
     });
     expect(forbidden.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['delete /api/v1/usage', 'delete /api/v1/screenshots/{id}', 'get /api/v1/users']),
+      expect.arrayContaining([
+        'delete /api/v1/usage',
+        'delete /api/v1/screenshots/{id}',
+        'patch /api/v1/time-entries/{id}',
+        'get /api/v1/users',
+      ]),
     );
     const found = await world.state();
     for (const operation of forbidden) {

@@ -34,7 +34,7 @@ export interface World {
   keys: Record<'admin' | 'manager' | 'employee', AgentKey>;
   session: string;
   ids: Record<
-    'project' | 'team' | 'task' | 'deletedTask' | 'invitation' | 'screenshot' | 'batch' | 'timeEntry',
+    'project' | 'team' | 'task' | 'deletedTask' | 'invitation' | 'screenshot' | 'batch' | 'timeEntry' | 'timer',
     string
   >;
   usage: string[];
@@ -83,16 +83,15 @@ export async function startWorld(): Promise<World> {
   expectStatus(await call(url, 'delete', `/api/v1/tasks/${deletedTask}`, { bearer: ada.accessToken }), 204);
   const invitation = await make('/invitations', { email: `guest-${marker}@example.com`, role: 'employee' });
 
-  const noon = yesterdayNoon();
-  const timeEntry = await make('/time-entries/manual', {
-    startTime: new Date(noon - 7_200_000).toISOString(),
-    endTime: new Date(noon - 3_600_000).toISOString(),
-    description: `Work ${marker}`,
-    projectId: project,
-  });
   const { batchId: batch } = await syncBatch(url, key.key, [
     offlineEntry(`offline-${marker}`, { description: marker }),
   ]);
+
+  const about = { projectId: project, taskId: task, description: `Work ${marker}`, tags: [marker] };
+  // Before the offline entry.
+  const [startTime, endTime] = [-1, 0].map((hours) => new Date(yesterdayNoon() + hours * 3_600_000).toISOString());
+  const timeEntry = await make('/time-entries/manual', { ...about, startTime, endTime });
+  const timer = await make('/time-entries', about);
 
   const screenshot = await uploadScreenshot(url, key.key, marker);
   await until('the screenshot is ready', async () => {
@@ -109,7 +108,7 @@ export async function startWorld(): Promise<World> {
     key,
     keys,
     session: claimsOf(ada.accessToken).sid as string,
-    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry },
+    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
     async close() {
@@ -139,6 +138,7 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     // Links are signed anew each time.
     screenshots: without((await get('/screenshots')).items, 'url', 'thumbnailUrl'),
     batch: await get(`/sync/batches/${ids.batch}`),
+    timer: without([(await get('/time-entries/active')).entry], 'workedSeconds', 'untrackedSeconds'),
     timeEntry: await get(`/time-entries/${ids.timeEntry}`),
     history: await get(`/time-entries/${ids.timeEntry}/history`),
     usage: await usageOf(url, ada.accessToken),
@@ -163,7 +163,7 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
     ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
     ['/api/v1/sync/batches/{id}', { id: ids.batch }],
-    ['/api/v1/time-entries/{id}', { id: ids.timeEntry }],
+    ['/api/v1/time-entries/{id}', { id: operation.method === 'put' ? ids.timer : ids.timeEntry }],
     ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];
@@ -201,10 +201,10 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/pings': ping('B', { ...ofAda, deviceId: device, seconds: 3_600 }),
     'post /api/v1/activity': { minute: '2026-01-01T00:00:30.000Z', keyboardClicks: 1, mouseMovements: 1 },
     'post /api/v1/sync/batch': { entries: [{ ...ofAda, ...offlineEntry('b') }] },
-    'post /api/v1/time-entries': { description: 'B', projectId: ids.project },
+    'post /api/v1/time-entries': { projectId: ids.project },
     'post /api/v1/time-entries/manual': {
-      startTime: new Date(yesterdayNoon() - 1_800_000).toISOString(),
-      endTime: new Date(yesterdayNoon() - 900_000).toISOString(),
+      startTime: '2026-01-01T00:00:00.000Z',
+      endTime: '2026-01-01T01:00:00.000Z',
     },
     'patch /api/v1/time-entries/{id}': { version: 1, description: 'B' },
     'put /api/v1/time-entries/{id}/pause': {},

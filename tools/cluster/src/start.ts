@@ -176,6 +176,7 @@ export async function startCluster(
         { prefix: '/api/v1/usage', targets: targets('session-writer') },
         { prefix: '/api/v1/time-entries', targets: targets('session-writer') },
         { prefix: '/api/v1/alerts', targets: targets('session-writer') },
+        { prefix: '/api/v1/alerts', targets: targets('session-writer') },
         ...['projects', 'teams', 'tasks'].map((name) => ({
           prefix: `/api/v1/${name}`,
           targets: targets('workspace'),

@@ -1,4 +1,4 @@
-import type { LocalDay } from './days.ts';
+import type { LocalDay } from '@worktide/runtime';
 
 /** Which entries: of an organisation, of some of its users, on consecutive local days. */
 export interface IntervalScope {

@@ -1,6 +1,7 @@
 import type { ClickHouse } from '@worktide/clickhouse';
+import { type KnownDays, localDays } from '@worktide/runtime';
 import type { DailyReport, KeyedReport } from '@worktide/schemas';
-import { type KnownDays, localDays } from './days.ts';
+
 import { byKey, byUserAndDay, type IntervalScope } from './intervals.ts';
 import { reportSettings } from './settings.ts';
 

@@ -1,7 +1,6 @@
 import type { Identity } from '@worktide/identity';
-import { type AnyRoute, invalid, type PeopleTurns, route } from '@worktide/runtime';
+import { type AnyRoute, countDays, invalid, type PeopleTurns, route } from '@worktide/runtime';
 import { appsReport, dailyReport, dayReportQuery, domainsReport, rangeReportQuery } from '@worktide/schemas';
-import { countDays } from './days.ts';
 import type { Reports } from './reports.ts';
 import { subjectOf } from './subject.ts';
 

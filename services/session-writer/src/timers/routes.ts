@@ -1,6 +1,15 @@
 import { userAsked } from '@worktide/identity';
 import { tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, conflict, createTurns, invalid, type Metrics, route, type Turns } from '@worktide/runtime';
+import {
+  type AnyRoute,
+  conflict,
+  createTurns,
+  invalid,
+  type Metrics,
+  type RequestLimit,
+  route,
+  type Turns,
+} from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { epochMs, type TimeEntryState } from '@worktide/schemas';
 import {
@@ -30,6 +39,8 @@ const params = schemas.idParams.extend({ id: schemas.id.toLowerCase() });
 export interface TimerRoutesOptions extends TimersContext {
   /** Of people: some lists of one at a time. */
   turns: Turns;
+  /** Of each person, on what agents call: an office of them shares one address. */
+  limit: RequestLimit;
   metrics: Metrics;
 }
 
@@ -46,7 +57,8 @@ const changeTurns = {
 };
 
 export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
-  const { pool, readPool, workspace, identity, turns, now } = context;
+  const { pool, readPool, workspace, identity, turns, limit, now } = context;
+  const ofAgents = { tag, access: 'user', agents: true, userLimit: limit } as const;
   const changes = createTurns({ ...changeTurns, metrics: context.metrics });
   const inTurn = <T>({ caller, signal }: Request, work: () => Promise<T>): Promise<T> =>
     changes.run(caller.userId, work, { signal, cost: 1 });
@@ -100,8 +112,7 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       operationId: `${name}Timer`,
       summary,
       description: 'At `at`, which is not before the last change of state and not in the future; now unless said.',
-      tag,
-      access: 'user',
+      ...ofAgents,
       params,
       body: schemas.timerStep,
       responses: { 200: { description: 'As it is now.', schema: schemas.timeEntry } },
@@ -128,8 +139,7 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       description:
         'A person has one open timer at most. With an `Idempotency-Key` the same request sent again is answered 200 with ' +
         'the entry that the first one made.',
-      tag,
-      access: 'user',
+      ...ofAgents,
       body: schemas.newTimer,
       responses: {
         200: { description: 'The entry that the same request made before.', schema: schemas.timeEntry },
@@ -156,7 +166,7 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       summary: 'Add an entry by hand',
       description: 'Managers and administrators also for others. `Idempotency-Key` as for a timer.',
       tag,
-      access: 'user',
+      access: 'session',
       body: schemas.newManualEntry,
       responses: {
         200: { description: 'The entry that the same request made before.', schema: schemas.timeEntry },
@@ -255,7 +265,7 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
         'Only what is named changes. `version` is that of the state which the change was made from. A new start or end keeps ' +
         'the pauses that still lie inside.',
       tag,
-      access: 'user',
+      access: 'session',
       params,
       body: schemas.timeEntryChange,
       responses: { 200: { description: 'As it is now.', schema: schemas.timeEntry } },
@@ -291,7 +301,7 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       summary: 'Delete an entry',
       description: 'Its history stays.',
       tag,
-      access: 'user',
+      access: 'session',
       params,
       query: schemas.timeEntryDeletion,
       responses: { 204: { description: 'Deleted.' } },

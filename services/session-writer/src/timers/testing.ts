@@ -4,6 +4,7 @@ import {
   type Caller,
   createLifecycle,
   createTurns,
+  type RequestLimit,
   type Role,
   serve,
   silentLogger,
@@ -33,6 +34,10 @@ export interface Timers {
   told(who: Pick<Caller, 'userId'>): Promise<TimeEntriesRecord[]>;
   close(): Promise<void>;
 }
+
+const unlimited: RequestLimit = {
+  take: async () => ({ name: 'timers', limit: 1, remaining: 1, resetSeconds: 1, policySeconds: 1 }),
+};
 
 export async function openTimers(postgresUrl: string): Promise<Timers> {
   const writer = await openWriter(postgresUrl);
@@ -64,6 +69,7 @@ export async function openTimers(postgresUrl: string): Promise<Timers> {
           },
           workspace: { check: (...args) => timers.workspace.check(...args) },
           turns: createTurns({ name: 'lists', places: 100, placesEach: 2, metrics: writer.metrics }),
+          limit: unlimited,
           metrics: writer.metrics,
           now: () => clock.now ?? Date.now(),
         }),

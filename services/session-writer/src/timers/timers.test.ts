@@ -155,6 +155,20 @@ describe('a timer', () => {
   });
 });
 
+test('an agent runs the timer of its own person, whatever the role of that one, and does nothing else', async () => {
+  const boss = timers.person({ organizationId: ada.organizationId, role: 'manager' });
+  const agent = timers.person({ ...boss, sessionId: undefined as never, agentKeyId: randomUUID() });
+  const { id: hers } = (await post('')).body;
+  const { id } = (await post('', {}, agent)).body;
+  expect((await step(id, 'pause', {}, agent)).body).toMatchObject({ userId: boss.userId, status: 'PAUSED' });
+  expect((await step(id, 'resume', {}, agent)).status).toBe(200);
+  expect(refused(await step(hers, 'stop', {}, agent))).toEqual([403, 'FORBIDDEN']);
+  expect((await step(id, 'stop', {}, agent)).status).toBe(200);
+  expect(refused(await manual('09:00:00', '10:00:00', {}, agent))).toEqual([403, 'FORBIDDEN']);
+  expect(refused(await patch(id, { version: 4, billable: true }, agent))).toEqual([403, 'FORBIDDEN']);
+  expect(refused(await timers.call(agent, 'delete', `/${id}`))).toEqual([403, 'FORBIDDEN']);
+});
+
 describe('under force', () => {
   test('of 200 starts at once one is 201, and 199 are 409; the ledger has one line', async () => {
     const answers = await Promise.all(Array.from({ length: 200 }, () => post('')));

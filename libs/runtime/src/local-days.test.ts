@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { countDays, localDays } from './days.ts';
+import { countDays, localDate, localDays } from './local-days.ts';
 
 const hours = (ms: number): number => ms / 3_600_000;
 
@@ -100,4 +100,11 @@ test('days that were worked out before are the same', () => {
     }
   }
   expect(known.size).toBe(3 * 366);
+});
+
+test('the date that a zone shows', () => {
+  const instant = Date.parse('2026-11-21T18:14:59.999Z');
+  expect(localDate(instant, 'Asia/Kathmandu')).toBe('2026-11-21');
+  expect(localDate(instant + 1, 'Asia/Kathmandu')).toBe('2026-11-22');
+  expect(() => localDate(instant, 'Nowhere/Atlantis')).toThrow(RangeError);
 });

@@ -104,3 +104,23 @@ function nextChange(from: number, last: number, offset: (instant: number) => num
   }
   return high;
 }
+
+/** Formats of zones that were asked for before; making one costs a hundred times as much as using it. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+/** As many as there are zones. */
+const maxFormats = 500;
+
+/**
+ * What the calendar of a zone shows at an instant, `2026-11-21`. Where clocks are set back past midnight that is not the day
+ * of `localDays` for an hour.
+ * @throws RangeError for a zone that this runtime does not know.
+ */
+export function localDate(instant: number, zone: string): string {
+  let format = formats.get(zone);
+  if (!format) {
+    format = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' });
+    if (formats.size >= maxFormats) formats.clear();
+    formats.set(zone, format);
+  }
+  return format.format(instant);
+}
