@@ -2,10 +2,12 @@ import { createClickHouse } from '@worktide/clickhouse';
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
+import { followDeletions } from '@worktide/people';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { openSchemaRegistry } from '@worktide/schemas';
 import type { Config } from './config.ts';
 import { startConsumers } from './ingest/consumers.ts';
+import { deletionsInClickHouse, eraseOrganization } from './ingest/erase-organization.ts';
 import { openReports } from './reports/open.ts';
 import { reportRoutes } from './reports/routes.ts';
 
@@ -28,6 +30,16 @@ export async function run(
   lifecycle.onClose('event log', () => eventLog.close());
   const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics });
   lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
+
+  const people = await followDeletions({
+    service: 'analytics',
+    eventLog,
+    registry,
+    deletions: deletionsInClickHouse(clickhouse),
+    erase: (organizationId) => eraseOrganization(clickhouse, organizationId),
+    lifecycle,
+    log,
+  });
 
   const reports = openReports(config.CLICKHOUSE_URL, { places: config.REPORT_CONCURRENCY, log, metrics });
   lifecycle.onClose('clickhouse for reports', () => reports.close());
@@ -54,6 +66,7 @@ export async function run(
       ...Object.fromEntries(
         Object.entries(consumers).map(([topic, consumer]) => [`${topic} into clickhouse`, () => consumer.check()]),
       ),
+      'people consumer': () => people.check(),
       auth: identity.check,
     },
     sideChecks: { 'event log copies': () => eventLog.checkReplication() },

@@ -38,7 +38,7 @@ export const serviceName = 'auth';
 
 const pruneEveryMs = 600_000;
 /** What has a time of its own is gone soon after it. */
-const removeEveryMs = 60_000;
+const removeEveryMs = 10_000;
 /** What others know of people is behind by so much. */
 const tellEveryMs = 1_000;
 const prunings = [pruneRevocations, pruneSessions, pruneTokens, pruneInvitations];

@@ -3,6 +3,7 @@ import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
+import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
@@ -10,6 +11,7 @@ import type { Config } from './config.ts';
 import { openPictures } from './picture/index.ts';
 import { screenshotRoutes } from './screenshots/routes.ts';
 import { createStoredBytes, storedPass } from './stored/stored.ts';
+import { eraseOrganization } from './sweep/rows.ts';
 import { createSweeper } from './sweep/sweeper.ts';
 import { consumeUploads } from './uploads/consume.ts';
 import { workMetrics } from './work/metrics.ts';
@@ -90,6 +92,18 @@ export async function run(
 
   const consumer = await consumeUploads({ pool, eventLog, uploadsCodec, store, onAdded: wake, log, metrics });
   lifecycle.onClose('screenshots consumer', () => consumer.close());
+  const people = await followDeletions({
+    service: serviceName,
+    eventLog,
+    registry,
+    deletions: deletionsInPostgres(pool, 'screenshots'),
+    erase: async (organizationId, signal) => {
+      await eraseOrganization(settling, organizationId, signal);
+      wake();
+    },
+    lifecycle,
+    log,
+  });
   const lag = (): Promise<number> => consumer.lag();
   const sweep = createSweeper({ ...settling, store, identity, lag, onDeleted: wake, log, metrics });
   lifecycle.every('screenshot sweeper', sweeping, sweep);
@@ -104,6 +118,7 @@ export async function run(
     checks: {
       postgres: checkPostgres(pool),
       'screenshots consumer': () => consumer.check(),
+      'people consumer': () => people.check(),
       'object store': () => store.check(),
       'schema registry': async () => {
         await Promise.all([uploadsCodec.prepare(), readyCodec.prepare(), audit.check()]);

@@ -2,6 +2,7 @@ import { createAudit } from '@worktide/audit';
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
+import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
 import {
   backoffMs,
@@ -18,6 +19,7 @@ import { createAlertScan } from './alerts/scan.ts';
 import type { Config } from './config.ts';
 import { consumeInput } from './input/consume.ts';
 import { consumePings } from './pings/consume.ts';
+import { eraseOrganization } from './store/erase-organization.ts';
 import { createEraser, erasePass } from './store/eraser.ts';
 import type { MergeOptions } from './store/merge.ts';
 import { createPartitions } from './store/partitions.ts';
@@ -124,6 +126,15 @@ export async function run(
   const syncPool = openPool('-sync', parallel + 1);
   const follower = await followWorkspace({ eventLog, pool: syncPool, codec: workspaceCodec });
   lifecycle.onClose('workspace follower', () => follower.close());
+  const people = await followDeletions({
+    service: serviceName,
+    eventLog,
+    registry,
+    deletions: deletionsInPostgres(erasePool, 'tracking'),
+    erase: (organizationId, signal) => eraseOrganization(erasePool, organizationId, signal),
+    lifecycle,
+    log,
+  });
   const workspace = createKnownWorkspace({
     pool: syncPool,
     ask: config.WORKSPACE_URL ? askWorkspaceAt(config.WORKSPACE_URL, config.INTERNAL_TOKEN) : undefined,
@@ -201,6 +212,7 @@ export async function run(
         for (const consumer of consumers) consumer.check();
       },
       'workspace follower': () => follower.check(),
+      'people consumer': () => people.check(),
       'sync consumer': () => syncs.check(),
       'input consumer': () => input.check(),
       outbox: outbox.check,

@@ -2,6 +2,7 @@ import { createAudit } from '@worktide/audit';
 import { openEventLog, replicationOf } from '@worktide/event-log';
 import { createIdentity } from '@worktide/identity';
 import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
+import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import {
   describeError,
@@ -17,6 +18,7 @@ import { createTenantCache } from './cache/tenant-cache.ts';
 import type { Config } from './config.ts';
 import { internalRoutes } from './internal/routes.ts';
 import { workspaceRoutes } from './routes.ts';
+import { eraseOrganization } from './store/erase-organization.ts';
 import { createStore } from './store/store.ts';
 import { rewordTasks } from './tasks/reword.ts';
 
@@ -91,6 +93,15 @@ export async function run(
   });
   const follower = await followForCache({ eventLog, codec, invalidate: activeProjects.invalidate });
   lifecycle.onClose('workspace cache follower', () => follower.close());
+  await followDeletions({
+    service: serviceName,
+    eventLog,
+    registry,
+    deletions: deletionsInPostgres(pool, 'workspace'),
+    erase: (organizationId) => eraseOrganization(pool, organizationId),
+    lifecycle,
+    log,
+  });
 
   const agentLimit = limits.window({ name: 'active-projects', points: agentsPerMinute, seconds: 60 });
 

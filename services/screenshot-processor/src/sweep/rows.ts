@@ -87,6 +87,29 @@ export function createRetention(options: RowRulesOptions) {
   };
 }
 
+/** Deletes all that an organisation has, as its own people could: the objects are removed by the workers. */
+export async function eraseOrganization(
+  options: SettleOptions,
+  organizationId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const pageSize = 200;
+  await options.readyCodec.prepare();
+  for (let count = pageSize; count === pageSize; ) {
+    signal.throwIfAborted();
+    count = await change(
+      options,
+      organizationId,
+      `UPDATE screenshots.screenshots SET ${deletion}
+       WHERE organization_id = $1 AND id IN (
+         SELECT id FROM screenshots.screenshots WHERE organization_id = $1 AND deleted_at IS NULL
+         ORDER BY captured_at LIMIT $2 FOR UPDATE)
+       RETURNING ${columns}`,
+      [pageSize],
+    );
+  }
+}
+
 /** Finds ready rows whose picture is gone, and says so; some rows at a time. */
 export function createLossFinder(options: RowRulesOptions) {
   const { pool, store, readyCodec } = options;
