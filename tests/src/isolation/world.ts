@@ -34,7 +34,16 @@ export interface World {
   keys: Record<'admin' | 'manager' | 'employee', AgentKey>;
   session: string;
   ids: Record<
-    'project' | 'team' | 'task' | 'deletedTask' | 'invitation' | 'screenshot' | 'batch' | 'timeEntry' | 'alert' | 'timer',
+    | 'project'
+    | 'team'
+    | 'task'
+    | 'deletedTask'
+    | 'invitation'
+    | 'screenshot'
+    | 'batch'
+    | 'timeEntry'
+    | 'timer'
+    | 'alert',
     string
   >;
   usage: string[];
@@ -84,16 +93,7 @@ export async function startWorld(): Promise<World> {
   expectStatus(await call(url, 'delete', `/api/v1/tasks/${deletedTask}`, { bearer: ada.accessToken }), 204);
   const invitation = await make('/invitations', { email: `guest-${marker}@example.com`, role: 'employee' });
 
-<<<<<<< HEAD
-=======
-  const noon = yesterdayNoon();
-  const timeEntry = await make('/time-entries/manual', {
-    startTime: new Date(noon - 7_200_000).toISOString(),
-    endTime: new Date(noon - 3_600_000).toISOString(),
-    description: `Work ${marker}`,
-    projectId: project,
-  });
-  const longDay = noon - 5 * 86_400_000;
+  const longDay = yesterdayNoon() - 5 * 86_400_000;
   await make('/time-entries/manual', {
     startTime: new Date(longDay - 5 * 3_600_000).toISOString(),
     endTime: new Date(longDay + 5 * 3_600_000).toISOString(),
@@ -103,7 +103,6 @@ export async function startWorld(): Promise<World> {
     const found = await call(url, 'get', '/api/v1/alerts?type=overtime', { bearer: ada.accessToken });
     return expectStatus(found, 200).items[0]?.id as string | undefined;
   });
->>>>>>> 8922429 (Walk the routes of alerts, and say by which rules they come)
   const { batchId: batch } = await syncBatch(url, key.key, [
     offlineEntry(`offline-${marker}`, { description: marker }),
   ]);
@@ -129,16 +128,13 @@ export async function startWorld(): Promise<World> {
     key,
     keys,
     session: claimsOf(ada.accessToken).sid as string,
-<<<<<<< HEAD
-    ids: project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer ,
-=======
-    ids: project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, alert ,
->>>>>>> 8922429 (Walk the routes of alerts, and say by which rules they come)
-    usage: (await usageOf(url, ada.accessToken)).map((id ) => id),
+    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer, alert },
+    usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
-    async close() 
+    async close() {
       await product.process.stop();
-      await folder.remove();,
+      await folder.remove();
+    },
   };
   return world;
 }
@@ -188,12 +184,8 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
     ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
     ['/api/v1/sync/batches/{id}', { id: ids.batch }],
-<<<<<<< HEAD
     ['/api/v1/time-entries/{id}', { id: operation.method === 'put' ? ids.timer : ids.timeEntry }],
-=======
-    ['/api/v1/time-entries/{id}', { id: ids.timeEntry }],
     ['/api/v1/alerts/{id}', { id: ids.alert }],
->>>>>>> 8922429 (Walk the routes of alerts, and say by which rules they come)
     ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];
