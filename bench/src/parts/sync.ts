@@ -18,7 +18,7 @@ export async function sync(context: Context): Promise<void> {
   const gateway = await area.start('ingest-gateway');
   const entries = Math.max(1, Math.min(entriesPerBatch, Math.round(entriesPerBatch * options.scale)));
   const tokens = await area.tokens(options.rounds + 2);
-  await area.postgres.query('CREATE TABLE floor (LIKE tracking.time_entries INCLUDING ALL)');
+  await area.postgres.query('CREATE TABLE floor (LIKE tracking.time_entries INCLUDING ALL EXCLUDING GENERATED)');
 
   const body = batchOf(entries);
   await post(gateway, tokens[options.rounds]!, body);

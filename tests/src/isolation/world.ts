@@ -34,7 +34,16 @@ export interface World {
   keys: Record<'admin' | 'manager' | 'employee', AgentKey>;
   session: string;
   ids: Record<
-    'project' | 'team' | 'task' | 'deletedTask' | 'invitation' | 'screenshot' | 'batch' | 'timeEntry' | 'timer',
+    | 'project'
+    | 'team'
+    | 'task'
+    | 'deletedTask'
+    | 'invitation'
+    | 'screenshot'
+    | 'batch'
+    | 'timeEntry'
+    | 'timer'
+    | 'alert',
     string
   >;
   usage: string[];
@@ -55,6 +64,7 @@ export async function startWorld(): Promise<World> {
     LOGIN_LIMIT_PER_MINUTE: '10000',
     MAIL_LIMIT_PER_MINUTE: '10000',
     SYNC_LIMIT_PER_MINUTE: '10000',
+    ALERTS_EVERY_SECONDS: '1',
   });
   const { url } = product;
   const ada = await register(url, marker);
@@ -83,6 +93,16 @@ export async function startWorld(): Promise<World> {
   expectStatus(await call(url, 'delete', `/api/v1/tasks/${deletedTask}`, { bearer: ada.accessToken }), 204);
   const invitation = await make('/invitations', { email: `guest-${marker}@example.com`, role: 'employee' });
 
+  const longDay = yesterdayNoon() - 5 * 86_400_000;
+  await make('/time-entries/manual', {
+    startTime: new Date(longDay - 5 * 3_600_000).toISOString(),
+    endTime: new Date(longDay + 5 * 3_600_000).toISOString(),
+    timezone: 'UTC',
+  });
+  const alert = await until('the alert of a long day', async () => {
+    const found = await call(url, 'get', '/api/v1/alerts?type=overtime', { bearer: ada.accessToken });
+    return expectStatus(found, 200).items[0]?.id as string | undefined;
+  });
   const { batchId: batch } = await syncBatch(url, key.key, [
     offlineEntry(`offline-${marker}`, { description: marker }),
   ]);
@@ -108,7 +128,7 @@ export async function startWorld(): Promise<World> {
     key,
     keys,
     session: claimsOf(ada.accessToken).sid as string,
-    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer },
+    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer, alert },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
     async close() {
@@ -141,6 +161,7 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     timer: without([(await get('/time-entries/active')).entry], 'workedSeconds', 'untrackedSeconds'),
     timeEntry: await get(`/time-entries/${ids.timeEntry}`),
     history: await get(`/time-entries/${ids.timeEntry}/history`),
+    alerts: await get('/alerts?type=overtime'),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
   };
@@ -164,6 +185,7 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
     ['/api/v1/sync/batches/{id}', { id: ids.batch }],
     ['/api/v1/time-entries/{id}', { id: operation.method === 'put' ? ids.timer : ids.timeEntry }],
+    ['/api/v1/alerts/{id}', { id: ids.alert }],
     ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];

@@ -36,12 +36,20 @@ function parsed(text: string): unknown {
   return Array.isArray(entries) ? entries : 'MISSING_ENTRIES';
 }
 
+/** What has to be told apart: quotes that end a text, and those that do not. */
+const slashed = fc.string({ unit: fc.constantFrom('\\', '"', 'a', ']', '}', ',') });
 const blanks = fc.stringMatching(/^[ \t\r\n]{0,3}$/);
 const cuts = fc.array(fc.nat(), { maxLength: 6 });
 const bodies = fc
   .tuple(
     fc.dictionary(fc.string({ maxLength: 5 }), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 }),
-    fc.oneof({ weight: 8, arbitrary: fc.array(fc.jsonValue({ maxDepth: 3 }), { maxLength: 5 }) }, fc.jsonValue()),
+    fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc.array(fc.oneof(fc.jsonValue({ maxDepth: 3 }), slashed, fc.array(slashed)), { maxLength: 5 }),
+      },
+      fc.jsonValue(),
+    ),
     fc.dictionary(fc.string({ maxLength: 5 }), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 2 }),
     blanks,
   )

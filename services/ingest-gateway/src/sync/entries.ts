@@ -38,8 +38,8 @@ type Place =
 
 /**
  * Reads `{"entries": […]}` as it comes, and keeps no more of it than one entry. It finds where keys and values begin and
- * end by quotes and brackets (UTF-8 has these bytes nowhere else); each is then parsed as what it is. A library's tokenizer
- * would keep a string of any length, and looks at every character by function calls.
+ * end by quotes and brackets (UTF-8 has these bytes nowhere else); each is then parsed as what it is. Tokenizers of libraries
+ * keep a string of any length (decision 0014).
  * @param maxBytes of one entry, or of what else stands beside them; what is larger is passed over unread.
  */
 export function createEntryScanner(maxBytes: number): EntryScanner {
@@ -77,17 +77,35 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
     isScalar = byte !== quote && byte !== openObject && byte !== openList;
   }
 
+  /** Of the string that goes on here; -1 where it is in a later piece. Most of a body is text, and is looked at by the runtime. */
+  function closingQuote(piece: Buffer, from: number): number {
+    // What an escape at the end of the last piece means.
+    let start = escaped ? from + 1 : from;
+    escaped = false;
+    for (;;) {
+      const found = piece.indexOf(quote, start);
+      const end = found < 0 ? piece.length : found;
+      let first = end;
+      while (first > start && piece[first - 1] === backslash) first--;
+      const isEscaped = (end - first) % 2 === 1;
+      if (found < 0) {
+        escaped = isEscaped;
+        return -1;
+      }
+      if (!isEscaped) return found;
+      start = found + 1;
+    }
+  }
+
   /** Behind its last byte; -1 where it goes on in the next piece. */
   function endIn(piece: Buffer, from: number): number {
     for (let at = from; at < piece.length; at++) {
       const byte = piece[at]!;
       if (inString) {
-        if (escaped) escaped = false;
-        else if (byte === backslash) escaped = true;
-        else if (byte === quote) {
-          inString = false;
-          if (depth === 0) return at + 1;
-        }
+        at = closingQuote(piece, at);
+        if (at < 0) return -1;
+        inString = false;
+        if (depth === 0) return at + 1;
       } else if (isScalar) {
         if (byte === comma || isClosing(byte) || isBlank(byte)) return at;
       } else if (byte === quote) inString = true;

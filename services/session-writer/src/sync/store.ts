@@ -5,6 +5,7 @@ import {
   asPairs,
   type EntryRow,
   entryColumns,
+  firstStart,
   insertEntries,
   multirange,
   recordChanges,
@@ -44,12 +45,16 @@ export async function load(
   for (const [condition, value] of [
     ['id = ANY($3::uuid[])', ids],
     ['upper_inf(span) AND $3::text IS NULL', null],
-    ['span && $3::tstzmultirange', multirange(spans)],
+    [
+      `span && $3::tstzmultirange AND starts_at >= ${firstStart('lower($3::tstzmultirange)')}
+         AND starts_at < coalesce(upper($3::tstzmultirange), 'infinity')`,
+      multirange(spans),
+    ],
   ] as const) {
     const { rows } = await client.query<EntryRow>(
       `SELECT ${entryColumns} FROM time_entries
        WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND ${condition}
-       ORDER BY lower(span) LIMIT $4`,
+       ORDER BY starts_at LIMIT $4`,
       [...whose, value, limit + 1],
     );
     for (const row of rows) found.set(row.id, stateOf(row));

@@ -3,7 +3,7 @@ import { type Caller, openIdCursor, openTimedCursor, sealIdCursor, sealTimedCurs
 import type { TimeEntry, TimeEntryStatus, timeEntryHistory } from '@worktide/schemas';
 import type { z } from 'zod';
 import { entryFor, show } from './act.ts';
-import { type EntryRow, entryColumns, stateOf } from './store.ts';
+import { type EntryRow, entryColumns, firstStart, stateOf } from './store.ts';
 
 export interface TimeEntryQuery {
   organizationId: string;
@@ -24,16 +24,12 @@ export interface TimeEntryQuery {
 export const listQuery = `
   SELECT ${entryColumns} FROM time_entries
   WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL
-    AND lower(span) < $4 AND (lower(span), id) < ($5, $6::uuid)
-    AND lower(span) >= coalesce((
-      SELECT lower(span) FROM time_entries
-      WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND lower(span) < $3
-      ORDER BY lower(span) DESC LIMIT 1), $3)
-    AND (upper(span) > $3 OR upper_inf(span))
+    AND starts_at < $4 AND (starts_at, id) < ($5, $6::uuid)
+    AND starts_at >= ${firstStart('$3')} AND (ends_at > $3 OR ends_at IS NULL)
     AND ($7::uuid IS NULL OR project_id = $7)
-    AND ($8::text IS NULL OR $8 = CASE WHEN NOT upper_inf(span) THEN 'STOPPED'
+    AND ($8::text IS NULL OR $8 = CASE WHEN ends_at IS NOT NULL THEN 'STOPPED'
       WHEN NOT isempty(range_merge(pauses)) AND upper_inf(range_merge(pauses)) THEN 'PAUSED' ELSE 'RUNNING' END)
-  ORDER BY lower(span) DESC, id DESC LIMIT $9`;
+  ORDER BY starts_at DESC, id DESC LIMIT $9`;
 
 /** A page of one user's entries that touch [from, to), newest first. @throws 400 `INVALID_CURSOR`, 503. */
 export async function listEntries(

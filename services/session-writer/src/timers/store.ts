@@ -116,18 +116,34 @@ export async function findOpen(
   return rows[0] && stateOf(rows[0]);
 }
 
+/**
+ * SQL: where the entries of a user ($1, $2) begin that can reach beyond an instant. They are disjoint, so of those that
+ * begin before it only the last one can. One value for the whole query: a bare COALESCE is no bound of an index for tenants.
+ */
+export const firstStart = (instant: string): string => `(SELECT coalesce((
+      SELECT starts_at FROM time_entries
+      WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND starts_at < ${instant}
+      ORDER BY starts_at DESC LIMIT 1), ${instant}))`;
+
+export const overlapQuery = `
+  SELECT ${entryColumns} FROM time_entries
+  WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND id <> $3
+    AND starts_at >= ${firstStart('$4')} AND starts_at < $5 AND (ends_at > $4 OR ends_at IS NULL)
+  ORDER BY starts_at LIMIT 1`;
+
 /** The first other entry that shares time with [startedAt, endedAt). */
 export async function findOverlapping(
   client: Queryable,
   { organizationId, userId }: Pick<Author, 'organizationId' | 'userId'>,
   { id, startedAt, endedAt }: Pick<TimeEntryState, 'id' | 'startedAt' | 'endedAt'>,
 ): Promise<TimeEntryState | undefined> {
-  const { rows } = await client.query<EntryRow>(
-    `SELECT ${entryColumns} FROM time_entries
-     WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND id <> $3 AND span && $4::tstzrange
-     ORDER BY lower(span) LIMIT 1`,
-    [organizationId, userId, id, range(startedAt, endedAt)],
-  );
+  const { rows } = await client.query<EntryRow>(overlapQuery, [
+    organizationId,
+    userId,
+    id,
+    new Date(startedAt).toISOString(),
+    endedAt === null ? 'infinity' : new Date(endedAt).toISOString(),
+  ]);
   return rows[0] && stateOf(rows[0]);
 }
 

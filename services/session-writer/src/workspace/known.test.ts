@@ -76,6 +76,7 @@ describe('whether time may go to a project or task', () => {
     expect(await codeOf(active.id, here.id)).toBe('taken');
     expect(await known().check(organizationId, { projectId: null, taskId: here.id })).toBe(active.id);
     expect(await codeOf(archived.id)).toBe('PROJECT_ARCHIVED');
+    await expect(known().check(organizationId, { projectId: archived.id, taskId: null })).rejects.toThrow('archived');
     expect(await codeOf(gone.id)).toBe('PROJECT_UNKNOWN');
     expect(await codeOf(active.id, removed.id)).toBe('TASK_UNKNOWN');
     expect(await codeOf(archived.id, here.id)).toBe('TASK_UNKNOWN');

@@ -1,5 +1,5 @@
 import type { Pool, Queryable } from '@worktide/postgres';
-import { type AppError, invalid, type Metrics, unavailable } from '@worktide/runtime';
+import { type AppError, createTurns, invalid, type Metrics, unavailable } from '@worktide/runtime';
 import {
   type ConflictReason,
   foundObjects,
@@ -19,6 +19,8 @@ export interface Place {
   /** That of the task, where a task alone was named. */
   projectId: string | null;
   problem: ConflictReason | undefined;
+  /** Of the project, where it is known. */
+  status?: string | undefined;
 }
 
 export interface KnownWorkspace {
@@ -56,6 +58,8 @@ export function createKnownWorkspace(options: {
   metrics: Metrics;
 }): KnownWorkspace {
   const { pool, ask } = options;
+  // An office that names what nobody has keeps neither workspace nor other offices busy.
+  const turns = createTurns({ name: 'asking workspace', places: 8, placesEach: 2, metrics: options.metrics });
   const asks = options.metrics.counter(
     'worktide_writer_workspace_asked_total',
     'Projects and tasks asked of workspace, being newer than what the log had told',
@@ -71,14 +75,13 @@ export function createKnownWorkspace(options: {
     const unknown = { projects: missing(more, objects.projects), tasks: missing(taskIds, objects.tasks) };
     if (!ask || unknown.projects.size + unknown.tasks.size === 0) return objects;
     for (let [projects, tasks] = [[...unknown.projects], [...unknown.tasks]]; projects.length + tasks.length > 0; ) {
-      const found = await ask(
-        organizationId,
-        projects.slice(0, maxAskedObjects),
-        tasks.slice(0, maxAskedObjects),
-      ).catch((error: unknown) => {
-        asks.inc({ outcome: 'failed' });
-        throw error;
-      });
+      const some = [projects.slice(0, maxAskedObjects), tasks.slice(0, maxAskedObjects)] as const;
+      const found = await turns
+        .run(organizationId, () => ask(organizationId, ...some))
+        .catch((error: unknown) => {
+          asks.inc({ outcome: 'failed' });
+          throw error;
+        });
       asks.inc({ outcome: 'answered' });
       await keep(pool, organizationId, found);
       for (const project of found.projects) objects.projects.set(project.id, project);
@@ -97,17 +100,19 @@ export function createKnownWorkspace(options: {
     const [projectIds, taskIds] = [ids('projectId'), ids('taskId')];
     if (projectIds.size + taskIds.size === 0) return asked.map(() => ({ projectId: null, problem: undefined }));
     const objects = await find(organizationId, projectIds, taskIds);
-    return asked.map((one) => ({
-      projectId: one.projectId ?? (one.taskId === null ? null : (objects.tasks.get(one.taskId)?.projectId ?? null)),
-      problem: problemOf(one, objects),
-    }));
+    return asked.map((one) => {
+      const task = one.taskId === null ? undefined : objects.tasks.get(one.taskId);
+      const projectId = one.projectId ?? task?.projectId ?? null;
+      const status = projectId === null ? undefined : objects.projects.get(projectId)?.status;
+      return { projectId, problem: problemOf(one, objects), status };
+    });
   }
 
   return {
     placesOf,
     async check(organizationId, asked) {
       const [place] = await placesOf(organizationId, [asked]);
-      if (place!.problem) throw errorOf(place!.problem);
+      if (place!.problem) throw errorOf(place!.problem, place!.status);
       return place!.projectId;
     },
   };
@@ -125,9 +130,11 @@ function problemOf({ projectId, taskId }: Asked, { projects, tasks }: Objects): 
   return project.status === 'active' ? undefined : 'project_archived';
 }
 
-function errorOf(problem: ConflictReason): AppError {
+function errorOf(problem: ConflictReason, status: string | undefined): AppError {
   if (problem === 'task_unknown') return invalid('TASK_UNKNOWN', 'There is no such task in this project.');
-  if (problem === 'project_archived') return invalid('PROJECT_ARCHIVED', 'This project is not active.');
+  if (problem === 'project_archived') {
+    return invalid('PROJECT_ARCHIVED', `This project is not active, but ${status?.replace('_', ' ')}.`);
+  }
   return invalid('PROJECT_UNKNOWN', 'There is no such project.');
 }
 
