@@ -1,6 +1,6 @@
-import type { Consumer, EventLog, StoredRecord } from '@worktide/event-log';
-import { AppError, type Lifecycle, type Logger } from '@worktide/runtime';
-import { createCodec, peopleRecord, type SchemaRegistry, topics } from '@worktide/schemas';
+import type { Consumer, EventLog } from '@worktide/event-log';
+import type { Lifecycle, Logger } from '@worktide/runtime';
+import { createCodec, peopleRecord, readRecord, type SchemaRegistry, topics } from '@worktide/schemas';
 import type { Deletions } from './deletions.ts';
 
 export interface FollowDeletionsOptions {
@@ -43,10 +43,12 @@ export async function followDeletions(options: FollowDeletionsOptions): Promise<
     handle: async (batch, context) => {
       const deleted: string[] = [];
       for (const record of batch) {
-        const told = read(record);
-        if ('code' in told) context.deadLetter(record, told);
+        const read = readRecord(codec, record.value, peopleRecord);
+        if ('unusable' in read) context.deadLetter(record, read.unusable);
         else {
-          for (const event of told.events) if (event.type === 'organization' && event.deleted) deleted.push(event.id);
+          for (const event of read.data.events) {
+            if (event.type === 'organization' && event.deleted) deleted.push(event.id);
+          }
         }
       }
       if (deleted.length === 0) return;
@@ -56,18 +58,4 @@ export async function followDeletions(options: FollowDeletionsOptions): Promise<
   });
   lifecycle.onClose(`${service} people`, () => consumer.close());
   return consumer;
-
-  function read(record: StoredRecord) {
-    let value: unknown;
-    try {
-      value = codec.decode(record.value);
-    } catch (error) {
-      if (!(error instanceof AppError) || error.statusCode === 503) throw error;
-      return { code: error.code, message: error.message };
-    }
-    const parsed = peopleRecord.safeParse(value);
-    if (parsed.success) return parsed.data;
-    const issue = parsed.error.issues[0]!;
-    return { code: 'BAD_RECORD', message: `${issue.path.join('.') || 'value'}: ${issue.message}` };
-  }
 }

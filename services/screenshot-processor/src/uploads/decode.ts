@@ -1,6 +1,6 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
-import { AppError, isStorable } from '@worktide/runtime';
-import { type Codec, type ScreenshotRecord, screenshotRecord, uploadKey } from '@worktide/schemas';
+import { isStorable } from '@worktide/runtime';
+import { type Codec, readRecord, type ScreenshotRecord, screenshotRecord, uploadKey } from '@worktide/schemas';
 
 export interface BadRecord {
   record: StoredRecord;
@@ -29,19 +29,9 @@ export function decodeUploads(
 }
 
 function readUpload(record: StoredRecord, codec: Codec): ScreenshotRecord | DeadLetterReason {
-  let value: unknown;
-  try {
-    value = codec.decode(record.value);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.statusCode === 503) throw error;
-    return { code: error.code, message: error.message };
-  }
-  const parsed = screenshotRecord.safeParse(value);
-  if (!parsed.success) {
-    const { path, message } = parsed.error.issues[0]!;
-    return { code: 'BAD_RECORD', message: `${path.join('.') || 'value'}: ${message}` };
-  }
-  const upload = parsed.data;
+  const read = readRecord(codec, record.value, screenshotRecord);
+  if ('unusable' in read) return read.unusable;
+  const upload = read.data;
   if (Math.max(upload.capturedAt, upload.receivedAt) > latestMs) {
     return { code: 'IN_FUTURE', message: 'An instant is thousands of years ahead.' };
   }

@@ -1,11 +1,13 @@
 import type { BatchContext, Consumer, DeadLetterReason, EventLog, StoredRecord } from '@worktide/event-log';
 import { checkPostgres, type Pool, transaction } from '@worktide/postgres';
-import { AppError, isStorable, type Metrics } from '@worktide/runtime';
+import { isStorable, type Metrics } from '@worktide/runtime';
 import {
   type Codec,
+  firstIssue,
   type InputMinuteEvent,
   inputMinuteEvent,
   inputMinutesEnvelope,
+  readRecord,
   splitBy,
   topics,
 } from '@worktide/schemas';
@@ -61,11 +63,12 @@ export function createInputHandler({ pool, codec, metrics }: Omit<InputOptions, 
       refused.inc({ code: reason.code });
     };
     for (const record of batch) {
-      const envelope = readEnvelope(record, codec);
-      if ('code' in envelope) {
-        refuse(record, envelope);
+      const read = readRecord(codec, record.value, inputMinutesEnvelope);
+      if ('unusable' in read) {
+        refuse(record, read.unusable);
         continue;
       }
+      const envelope = read.data;
       // Hex digits come in two cases.
       const organizationId = envelope.organizationId.toLowerCase();
       const userId = envelope.userId.toLowerCase();
@@ -96,18 +99,6 @@ function raise(minutes: Map<string, CountedMinute>, minute: CountedMinute): void
   known.mouseMovements = Math.max(known.mouseMovements, minute.mouseMovements);
 }
 
-function readEnvelope(record: StoredRecord, codec: Codec) {
-  let value: unknown;
-  try {
-    value = codec.decode(record.value);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.statusCode === 503) throw error;
-    return { code: error.code, message: error.message };
-  }
-  const envelope = inputMinutesEnvelope.safeParse(value);
-  return envelope.success ? envelope.data : { code: 'BAD_RECORD', message: firstIssue(envelope.error) };
-}
-
 function readMinute(value: unknown): InputMinuteEvent | DeadLetterReason {
   const minute = inputMinuteEvent.safeParse(value);
   if (!minute.success) return { code: 'BAD_MINUTE', message: firstIssue(minute.error) };
@@ -118,8 +109,3 @@ function readMinute(value: unknown): InputMinuteEvent | DeadLetterReason {
   }
   return minute.data;
 }
-
-const firstIssue = (error: { issues: { path: PropertyKey[]; message: string }[] }): string => {
-  const { path, message } = error.issues[0]!;
-  return `${path.join('.') || 'value'}: ${message}`;
-};

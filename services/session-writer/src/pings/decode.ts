@@ -1,6 +1,15 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
-import { AppError, isStorable } from '@worktide/runtime';
-import { type Codec, isPingEvent, type PingEvent, pingEvent, pingEventBounds, pingsEnvelope } from '@worktide/schemas';
+import { isStorable } from '@worktide/runtime';
+import {
+  type Codec,
+  firstIssue,
+  isPingEvent,
+  type PingEvent,
+  pingEvent,
+  pingEventBounds,
+  pingsEnvelope,
+  readRecord,
+} from '@worktide/schemas';
 import type { KeySpan, UsageKey } from '../merge/index.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 
@@ -72,17 +81,9 @@ export function decodeRecords(records: readonly StoredRecord[], { codec, horizon
 }
 
 function readEnvelope(record: StoredRecord, codec: Codec, bad: BadRecord[]) {
-  let value: unknown;
-  try {
-    value = codec.decode(record.value);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.statusCode === 503) throw error;
-    bad.push({ record, reason: { code: error.code, message: error.message } });
-    return undefined;
-  }
-  const envelope = pingsEnvelope.safeParse(value);
-  if (envelope.success) return envelope.data;
-  bad.push({ record, reason: { code: 'BAD_RECORD', message: firstIssue(envelope.error) } });
+  const read = readRecord(codec, record.value, pingsEnvelope);
+  if ('data' in read) return read.data;
+  bad.push({ record, reason: read.unusable });
   return undefined;
 }
 
@@ -103,11 +104,6 @@ function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLet
 }
 
 const refuse = (code: string, message: string) => ({ reason: { code, message } });
-
-const firstIssue = (error: { issues: { path: PropertyKey[]; message: string }[] }): string => {
-  const { path, message } = error.issues[0]!;
-  return `${path.join('.') || 'value'}: ${message}`;
-};
 
 /** An instant covers one millisecond. A run of one key shares one object, which makes comparing cheap. */
 function spanOf({ startedAt, endedAt, app, host, state }: PingEvent, before: UsageKey | undefined): KeySpan {

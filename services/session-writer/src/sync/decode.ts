@@ -1,6 +1,13 @@
 import type { DeadLetterReason, StoredRecord } from '@worktide/event-log';
-import { AppError, isStorable } from '@worktide/runtime';
-import { type Codec, type SyncEntryEvent, syncEntryEvent, timeEntrySyncEnvelope } from '@worktide/schemas';
+import { isStorable } from '@worktide/runtime';
+import {
+  type Codec,
+  firstIssue,
+  readRecord,
+  type SyncEntryEvent,
+  syncEntryEvent,
+  timeEntrySyncEnvelope,
+} from '@worktide/schemas';
 import type { Part } from './apply.ts';
 
 /** What can never succeed, for the dead-letter topic. */
@@ -16,21 +23,13 @@ export interface BadRecord {
  * @returns undefined where all of it is bad. @throws 503 where the schema registry must be asked and cannot; nothing else.
  */
 export function readPart(record: StoredRecord, codec: Codec, bad: BadRecord[]): Part | undefined {
-  let value: unknown;
-  try {
-    value = codec.decode(record.value);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.statusCode === 503) throw error;
-    bad.push({ record, reason: { code: error.code, message: error.message } });
+  const read = readRecord(codec, record.value, timeEntrySyncEnvelope);
+  if ('unusable' in read || read.data.part >= read.data.parts) {
+    const reason = 'unusable' in read ? read.unusable : { code: 'BAD_RECORD', message: 'part is none of parts' };
+    bad.push({ record, reason });
     return undefined;
   }
-  const parsed = timeEntrySyncEnvelope.safeParse(value);
-  if (!parsed.success || parsed.data.part >= parsed.data.parts) {
-    const message = parsed.success ? 'part is none of parts' : firstIssue(parsed.error);
-    bad.push({ record, reason: { code: 'BAD_RECORD', message } });
-    return undefined;
-  }
-  const { entries, refused, ...envelope } = parsed.data;
+  const { entries, refused, ...envelope } = read.data;
   const part: Part = {
     ...envelope,
     // Hex digits come in two cases.
@@ -46,7 +45,7 @@ export function readPart(record: StoredRecord, codec: Codec, bad: BadRecord[]): 
       part.entries.push(entry);
       continue;
     }
-    bad.push({ record, reason: entry, value: () => codec.encode({ ...parsed.data, refused: [], entries: [given] }) });
+    bad.push({ record, reason: entry, value: () => codec.encode({ ...read.data, refused: [], entries: [given] }) });
     const index = (given as { index?: unknown } | null)?.index;
     if (Number.isSafeInteger(index)) {
       part.refused.push({ index: index as number, idempotencyKey: null, reason: 'invalid', ...entry });
@@ -75,8 +74,3 @@ export function readEntry(value: unknown): SyncEntryEvent | DeadLetterReason {
   }
   return { ...entry, projectId: entry.projectId?.toLowerCase() ?? null, taskId: entry.taskId?.toLowerCase() ?? null };
 }
-
-const firstIssue = (error: { issues: { path: PropertyKey[]; message: string }[] }): string => {
-  const { path, message } = error.issues[0]!;
-  return `${path.join('.') || 'value'}: ${message}`;
-};

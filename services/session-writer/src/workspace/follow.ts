@@ -1,7 +1,7 @@
-import type { Consumer, EventLog, StoredRecord } from '@worktide/event-log';
+import type { Consumer, EventLog } from '@worktide/event-log';
 import { checkPostgres, type Pool } from '@worktide/postgres';
-import { AppError } from '@worktide/runtime';
-import { type Codec, type KnownProject, type KnownTask, topics, workspaceRecord } from '@worktide/schemas';
+
+import { type Codec, type KnownProject, type KnownTask, readRecord, topics, workspaceRecord } from '@worktide/schemas';
 import { keep } from './known.ts';
 
 export const workspaceGroup = 'session-writer-workspace';
@@ -21,11 +21,12 @@ export function followWorkspace(options: {
     handle: async (batch, context) => {
       const organizations = new Map<string, { projects: Map<string, KnownProject>; tasks: Map<string, KnownTask> }>();
       for (const record of batch) {
-        const told = read(record, codec);
-        if ('code' in told) {
-          context.deadLetter(record, told);
+        const read = readRecord(codec, record.value, workspaceRecord);
+        if ('unusable' in read) {
+          context.deadLetter(record, read.unusable);
           continue;
         }
+        const told = read.data;
         const of = organizations.get(told.organizationId) ?? { projects: new Map(), tasks: new Map() };
         organizations.set(told.organizationId, of);
         for (const event of told.events) {
@@ -44,18 +45,4 @@ export function followWorkspace(options: {
 function newest<T extends { id: string; version: number }>(kept: Map<string, T>, event: T): void {
   const before = kept.get(event.id);
   if (!before || before.version < event.version) kept.set(event.id, event);
-}
-
-function read(record: StoredRecord, codec: Codec) {
-  let value: unknown;
-  try {
-    value = codec.decode(record.value);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.statusCode === 503) throw error;
-    return { code: error.code, message: error.message };
-  }
-  const parsed = workspaceRecord.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  return { code: 'BAD_RECORD', message: `${issue.path.join('.') || 'value'}: ${issue.message}` };
 }

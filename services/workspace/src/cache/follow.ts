@@ -1,6 +1,5 @@
-import type { BatchContext, Consumer, EventLog, StoredRecord } from '@worktide/event-log';
-import { AppError } from '@worktide/runtime';
-import { type Codec, topics, type WorkspaceEvent, workspaceRecord } from '@worktide/schemas';
+import type { Consumer, EventLog } from '@worktide/event-log';
+import { type Codec, readRecord, topics, type WorkspaceEvent, workspaceRecord } from '@worktide/schemas';
 
 export const group = 'workspace-cache';
 
@@ -20,26 +19,15 @@ export function followForCache(options: {
 }): Promise<Consumer> {
   const { eventLog, codec, invalidate } = options;
 
-  function read(record: StoredRecord, context: BatchContext) {
-    try {
-      const parsed = workspaceRecord.safeParse(codec.decode(record.value));
-      if (parsed.success) return parsed.data;
-      context.deadLetter(record, { code: 'BAD_RECORD', message: parsed.error.issues[0]!.message });
-    } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'UNDECODABLE') throw error;
-      context.deadLetter(record, { code: error.code, message: error.message });
-    }
-    return undefined;
-  }
-
   return eventLog.consume({
     group,
     topics: [topics['workspace-events'].name],
     async handle(batch, context) {
       const organizations = new Set<string>();
       for (const record of batch) {
-        const change = read(record, context);
-        if (change && concernsProjects(change.events)) organizations.add(change.organizationId);
+        const read = readRecord(codec, record.value, workspaceRecord);
+        if ('unusable' in read) context.deadLetter(record, read.unusable);
+        else if (concernsProjects(read.data.events)) organizations.add(read.data.organizationId);
       }
       for (const organizationId of organizations) await invalidate(organizationId);
     },
