@@ -36,7 +36,8 @@ export async function secondsOf(
   const pieces = worked.flatMap((spans, entry) =>
     spans.flatMap(({ start, end }) => monthsOf(start, end).map((month) => ({ entry, month, start, end }))),
   );
-  const { rows } = await client.query<Used>(
+  // A timer that was started now.
+  const { rows } = pieces.length === 0 ? { rows: [] } : await client.query<Used>(
     `SELECT entry, active_ms, covered_ms, last_activity_at
      FROM usage_within($1, $2::int[], $3::date[], $4::bigint[], $5::bigint[])`,
     [
