@@ -15,6 +15,7 @@ import { reports } from './parts/reports.ts';
 import { shares } from './parts/shares.ts';
 import { sync } from './parts/sync.ts';
 import { tasks } from './parts/tasks.ts';
+import { timers } from './parts/timers.ts';
 import { uploads } from './parts/uploads.ts';
 import { writer } from './parts/writer.ts';
 import { createReport, table } from './report.ts';
@@ -31,6 +32,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   tasks,
   pictures,
   uploads,
+  timers,
   sync,
   shares,
 };

@@ -12,6 +12,7 @@ export const partNames = [
   'tasks',
   'pictures',
   'uploads',
+  'timers',
   'sync',
   'shares',
 ] as const;

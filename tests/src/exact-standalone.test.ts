@@ -28,6 +28,8 @@ test('duplicates, shuffles, late uploads and hostile agents: usage and reports a
   // The ledger itself has seen something of everything.
   expect(result.verification.entries).toBeGreaterThan(500);
   expect(result.stats.rejected.size).toBeGreaterThan(5);
+  expect(result.times!.verification).toMatchObject({ longDays: expect.any(Number) });
+  expect(result.times!.verification.entries).toBeGreaterThan(30);
 }, 120_000);
 
 test('kill -9 of the whole, twice in the middle of a run', async () => {

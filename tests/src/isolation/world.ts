@@ -64,7 +64,6 @@ export async function startWorld(): Promise<World> {
     LOGIN_LIMIT_PER_MINUTE: '10000',
     MAIL_LIMIT_PER_MINUTE: '10000',
     SYNC_LIMIT_PER_MINUTE: '10000',
-    ALERTS_EVERY_SECONDS: '1',
   });
   const { url } = product;
   const ada = await register(url, marker);

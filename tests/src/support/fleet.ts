@@ -2,21 +2,30 @@ import { type FleetOptions, type FleetResult, runFleet } from '@worktide/fleet';
 import { until } from '@worktide/testing';
 import { metric } from './http.ts';
 
-/** What a run must come to: usage and reports as the ledger has them, no wrong answer, no ping of unknown fate. */
-export const exactly = { differences: [], complaints: {}, unknownPings: 0 };
+/**
+ * What a run must come to: usage, reports, time entries and alerts as the ledger has them, no wrong answer, nothing of
+ * unknown fate.
+ */
+export const exactly = { differences: [], timeDifferences: [], complaints: {}, unknownPings: 0, unknownTimes: 0 };
 
 /** A result so that a failing assertion shows what differs. */
 export function verdictOf(result: FleetResult): typeof exactly | object {
   return {
     differences: result.verification.differences,
+    timeDifferences: result.times?.verification.differences ?? [],
     complaints: Object.fromEntries(result.complaints),
     unknownPings: [...result.unknown.values()].reduce((a, b) => a + b, 0),
+    unknownTimes: result.times?.unknown ?? 0,
   };
 }
 
 /** Compares an earlier run once more. */
 export const stillEqual = async (result: FleetResult): Promise<typeof exactly | object> =>
-  verdictOf({ ...result, verification: await result.verify({ settle: 60 }) });
+  verdictOf({
+    ...result,
+    verification: await result.verify({ settle: 60 }),
+    times: await result.verifyTimes({ settle: 60 }),
+  });
 
 /** A short run of `agents` × `pingsPerAgent` pings. */
 export const shortRun = (url: string, options: Partial<FleetOptions> = {}): FleetOptions => ({
@@ -29,6 +38,7 @@ export const shortRun = (url: string, options: Partial<FleetOptions> = {}): Flee
   seconds: 120,
   rate: 600,
   days: 2,
+  timers: 8,
   settle: 60,
   requestTimeoutMs: 15_000,
   ...options,

@@ -44,6 +44,8 @@ export async function startProduct(dir: string, env: Record<string, string> = {}
       WORKTIDE_PORT: String(port),
       WORKTIDE_DATA: data,
       METRICS_TOKEN: metricsToken,
+      // What the fleet knows of alerts is to be seen before its patience ends.
+      ALERTS_EVERY_SECONDS: '1',
       ...env,
     },
     dir,

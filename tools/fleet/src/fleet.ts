@@ -16,11 +16,12 @@ import { type ShotResult, startShots } from './screenshots/run.ts';
 import { attackersNeeded } from './siege/attacks.ts';
 import { bystandersOf } from './siege/bystanders.ts';
 import { type SiegeResult, startSiege } from './siege/siege.ts';
+import { startTimers, type TimeResult } from './timers/run.ts';
 import { createReader, type Reader } from './verify/read.ts';
 import { type Verification, verify } from './verify/verify.ts';
 
 export interface FleetResult {
-  /** Usage, reports and screenshots are what they must be, no answer was wrong, and the fate of all that was sent is known. */
+  /** Usage, reports, screenshots and time entries are what they must be, no answer was wrong, and the fate of all that was sent is known. */
   equal: boolean;
   verification: Verification;
   stats: Stats;
@@ -32,6 +33,8 @@ export interface FleetResult {
   unknown: ReadonlyMap<string, number>;
   /** Undefined where none were sent. */
   screenshots: ShotResult | undefined;
+  /** Undefined where nobody keeps their time. */
+  times: TimeResult | undefined;
   /** What the attackers were answered, and what others waited; with `pings`, what agents waited. Undefined without a siege. */
   siege: (SiegeResult & { pings: { calm: Latency; besieged: Latency } }) | undefined;
   seed: number;
@@ -39,6 +42,8 @@ export interface FleetResult {
   now: number;
   /** Compares once more with the same ledger, e.g. after kills or a replay. */
   verify(options?: { settle?: number; signal?: AbortSignal }): Promise<Verification>;
+  /** The same of time entries; undefined where nobody keeps their time. */
+  verifyTimes(options?: { settle?: number }): Promise<TimeResult | undefined>;
   /** Ends the kept connections. */
   close(): void;
 }
@@ -216,6 +221,20 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
           complain,
         })
       : undefined;
+  const keepers =
+    (options.timers ?? 0) > 0
+      ? startTimers({
+          client,
+          origins,
+          accounts,
+          perUser: options.timers!,
+          now,
+          days,
+          seed,
+          runId,
+          complain: (what) => complain(`time: ${what}`),
+        })
+      : undefined;
   const ticker = setInterval(() => print(line(driver.pending())), 1000);
   const waits = { calm: createLatency(), besieged: createLatency() };
   const stranger = attackers.at(-1);
@@ -238,10 +257,12 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     await Promise.all([
       driver.drain({ deadline: Date.now() + settle * 1000, rest }),
       photographer?.finish({ settleSeconds: settle, rest }),
+      keepers?.finish({ settleSeconds: settle, rest }),
     ]);
   } finally {
     await siege?.end();
     photographer?.stop();
+    keepers?.stop();
     clearInterval(ticker);
   }
   print(line(driver.pending()));
@@ -259,10 +280,20 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const verification = await check(settle);
   if (photographer) print('comparing screenshots');
   const shots = await photographer?.verify({ reader, accounts: everyone, settleSeconds: settle });
+  if (keepers) print('comparing time entries and alerts');
+  const checkTimes = async (seconds: number): Promise<TimeResult | undefined> =>
+    keepers?.verify({ reader, usage: ledger, accounts, settleSeconds: seconds });
+  const times = await checkTimes(settle);
   const unknown = driver.unknown();
   return {
-    equal: verification.equal && complaints.size === 0 && unknown.size === 0 && (shots?.equal ?? true),
+    equal:
+      verification.equal &&
+      complaints.size === 0 &&
+      unknown.size === 0 &&
+      (shots?.equal ?? true) &&
+      (times?.equal ?? true),
     screenshots: shots,
+    times,
     siege: siegeResult && { ...siegeResult, pings: waits },
     verification,
     stats,
@@ -274,6 +305,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     runId,
     now,
     verify: (again = {}) => check(again.settle ?? settle, again.signal),
+    verifyTimes: (again = {}) => checkTimes(again.settle ?? settle),
     close: () => client.close(),
   };
 }

@@ -35,6 +35,8 @@ export interface FleetOptions {
   siege?: boolean;
   /** Screenshots that each agent sends, broken ones where it is hostile; 0 unless said. */
   screenshots?: number;
+  /** Time entries that each user keeps, by timer, by hand and offline, with input counts; 0 unless said. */
+  timers?: number;
   /** Days back that the agents' work lies in; 3 unless said. At most 80. */
   days?: number;
   seed?: number;
@@ -65,6 +67,7 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --hostile <n>           agents that send what must be refused (0); with them comes a siege
   --no-siege              hostile agents alone, nobody who tries to take what belongs to all
   --screenshots <n>       screenshots of each agent, hostile ones send broken files (0)
+  --timers <n>            time entries of each user, with input counts and alerts (0)
   --days <n>              days of work back from now (3)
   --seed <n>              the same seed makes the same agents (1)
   --run-id <text>         part of addresses and ids (random)
@@ -134,6 +137,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         rate: text,
         hostile: text,
         screenshots: text,
+        timers: text,
         days: text,
         seed: text,
         'run-id': text,
@@ -190,6 +194,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         rate: number('rate', 1, 10_000_000),
         hostile: number('hostile', 0, 10_000),
         screenshots: number('screenshots', 0, 10_000),
+        timers: number('timers', 0, 1_000),
         days: number('days', 1, 80),
         seed: number('seed', 0, Number.MAX_SAFE_INTEGER),
         runId,

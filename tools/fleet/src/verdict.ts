@@ -1,6 +1,7 @@
 import type { FleetResult } from './fleet.ts';
 import { type Latency, sumOf } from './progress.ts';
 import type { ShotResult } from './screenshots/run.ts';
+import type { TimeResult } from './timers/run.ts';
 
 const usersShown = 10;
 const complaintsShown = 20;
@@ -28,6 +29,15 @@ function screenshotRows({ stats, acknowledged, unknown, verification }: ShotResu
     ['looking at them took', `${verification.tookSeconds.toFixed(1)} s`],
   ];
 }
+
+const timeRows = ({ stats, unknown, verification }: TimeResult): [string, string][] => [
+  ['requests about time', grouped(stats.requests)],
+  ['those retried', withCounts(stats.retried)],
+  ['those never answered', grouped(unknown)],
+  ['time entries expected', grouped(verification.entries)],
+  ['days of overtime', grouped(verification.longDays)],
+  ['comparing them took', `${verification.tookSeconds.toFixed(1)} s`],
+];
 
 const waited = (latency: Latency): string =>
   `p50 ${latency.quantile(0.5).toFixed(1)} ms, p99 ${latency.quantile(0.99).toFixed(1)} ms`;
@@ -61,6 +71,7 @@ export function verdictLines(result: FleetResult): string[] {
     ['comparing took', `${verification.tookSeconds.toFixed(1)} s`],
   ];
   if (result.screenshots) rows.push(...screenshotRows(result.screenshots));
+  if (result.times) rows.push(...timeRows(result.times));
   if (result.siege) rows.push(...siegeRows(result.siege));
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = ['', ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`), ''];
@@ -74,6 +85,10 @@ export function verdictLines(result: FleetResult): string[] {
   if (more > 0) lines.push(`  and ${grouped(more)} more users`);
   for (const user of result.screenshots?.verification.differences.slice(0, usersShown) ?? []) {
     lines.push(`  screenshots of user ${user.userId}: ${grouped(user.count)} differences`);
+    for (const difference of user.first) lines.push(`    ${difference}`);
+  }
+  for (const user of result.times?.verification.differences.slice(0, usersShown) ?? []) {
+    lines.push(`  time of user ${user.userId}: ${grouped(user.count)} differences`);
     for (const difference of user.first) lines.push(`    ${difference}`);
   }
   for (const [userId, n] of [...unknown].slice(0, usersShown)) {
@@ -107,6 +122,7 @@ export function summaryOf(result: FleetResult): object {
     wrongAnswers: Object.fromEntries(result.complaints),
     verification,
     ...(result.screenshots ? { screenshots: screenshotSummary(result.screenshots) } : {}),
+    ...(result.times ? { times: timeSummary(result.times) } : {}),
     ...(result.siege ? { siege: siegeSummary(result.siege) } : {}),
   };
 }
@@ -117,6 +133,13 @@ const screenshotSummary = ({ stats, acknowledged, unknown, verification }: ShotR
   again: stats.again,
   acknowledged,
   refused: Object.fromEntries(stats.refused),
+  retried: Object.fromEntries(stats.retried),
+  unknown,
+  verification,
+});
+
+const timeSummary = ({ stats, unknown, verification }: TimeResult): object => ({
+  requests: stats.requests,
   retried: Object.fromEntries(stats.retried),
   unknown,
   verification,

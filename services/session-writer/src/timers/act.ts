@@ -140,7 +140,7 @@ export async function show(
   entries: readonly TimeEntryState[],
   nowMs: number,
 ): Promise<TimeEntry[]> {
-  const seconds = await secondsOf(client, whose, entries, nowMs);
+  const seconds = await secondsOf(client, whose.userId, entries, nowMs);
   const iso = (ms: number): string => new Date(ms).toISOString();
   return entries.map((entry, i) => ({
     id: entry.id,

@@ -1,7 +1,7 @@
 import type { Queryable } from '@worktide/postgres';
 import type { TimeEntry, TimeEntryState } from '@worktide/schemas';
 import { monthsOf } from '../merge/index.ts';
-import { byIndex } from '../store/plans.ts';
+import { plainArray } from '../store/arrays.ts';
 
 type Seconds = Pick<
   TimeEntry,
@@ -22,80 +22,52 @@ export function workedOf(entry: TimeEntryState, nowMs: number): { start: number;
 }
 
 /**
- * Usage of a user within the time of some entries. Of each stream and month the entries that begin within it, and the last
- * one before, which alone may reach into it: they are disjoint, and nothing crosses a month.
- */
-const activityQuery = `
-  WITH windows AS (
-    SELECT * FROM unnest($3::int[], $4::date[], $5::bigint[], $6::bigint[]) AS w(entry, month, start_at, end_at)
-  ), used AS (
-    SELECT w.entry, u.during, u.state FROM windows w CROSS JOIN streams s CROSS JOIN LATERAL (
-      (SELECT during, state, ended_at FROM usage_entries
-       WHERE month = w.month AND stream_id = s.id AND started_at < w.start_at ORDER BY started_at DESC LIMIT 1)
-      UNION ALL
-      SELECT during, state, ended_at FROM usage_entries
-      WHERE month = w.month AND stream_id = s.id AND started_at >= w.start_at AND started_at < w.end_at
-    ) u
-    WHERE s.organization_id = $1 AND s.user_id = $2 AND u.ended_at > w.start_at
-  ), united AS (
-    SELECT entry, range_agg(during) AS covered, range_agg(during) FILTER (WHERE state = 'active') AS active
-    FROM used GROUP BY entry
-  )
-  SELECT entry, length_of(worked * active) AS "activeMs", length_of(worked * covered) AS "coveredMs",
-    upper(worked * active) AS "lastActivityAt"
-  FROM (
-    SELECT u.entry, u.covered, coalesce(u.active, '{}') AS active, w.worked::int8multirange AS worked
-    FROM united u JOIN unnest($7::int[], $8::text[]) AS w(entry, worked) USING (entry)
-  ) each`;
-
-/**
  * How much of some entries of one user was worked, active, idle and neither; derived from usage at every asking, so that
  * nothing late or repeated can make it wrong. Active wins where devices disagree; shown by rule Time: shown.
+ * @param client of a tenant's transaction.
  */
 export async function secondsOf(
   client: Queryable,
-  { organizationId, userId }: { organizationId: string; userId: string },
+  userId: string,
   entries: readonly TimeEntryState[],
   nowMs: number,
 ): Promise<Seconds[]> {
   const worked = entries.map((entry) => workedOf(entry, nowMs));
-  const windows = entries.flatMap((entry, i) => {
-    const last = worked[i]!.at(-1);
-    if (!last) return [];
-    return monthsOf(entry.startedAt, last.end).map((month) => ({ i, month, start: entry.startedAt, end: last.end }));
-  });
-  const found = new Map<number, { activeMs: number; coveredMs: number; lastActivityAt: number | null }>();
-  if (windows.length > 0) {
-    await byIndex(client);
-    const { rows } = await client.query<{
-      entry: number;
-      activeMs: number;
-      coveredMs: number;
-      lastActivityAt: number | null;
-    }>(activityQuery, [
-      organizationId,
+  const pieces = worked.flatMap((spans, entry) =>
+    spans.flatMap(({ start, end }) => monthsOf(start, end).map((month) => ({ entry, month, start, end }))),
+  );
+  // A timer that was started now.
+  const { rows } = pieces.length === 0 ? { rows: [] } : await client.query<Used>(
+    `SELECT entry, active_ms, covered_ms, last_activity_at
+     FROM usage_within($1, $2::int[], $3::date[], $4::bigint[], $5::bigint[])`,
+    [
       userId,
-      windows.map(({ i }) => i),
-      windows.map(({ month }) => month),
-      windows.map(({ start }) => start),
-      windows.map(({ end }) => end),
-      worked.map((_, i) => i),
-      worked.map((pieces) => `{${pieces.map(({ start, end }) => `[${start},${end})`).join(',')}}`),
-    ]);
-    for (const { entry, ...sums } of rows) found.set(entry, sums);
-  }
+      plainArray(pieces.map(({ entry }) => entry)),
+      pieces.map(({ month }) => month),
+      plainArray(pieces.map(({ start }) => start)),
+      plainArray(pieces.map(({ end }) => end)),
+    ],
+  );
+  const used = new Map(rows.map((row) => [row.entry, row]));
   const seconds = (ms: number): number => Math.round(ms / 1000);
-  return worked.map((pieces, i) => {
-    const { activeMs = 0, coveredMs = 0, lastActivityAt = null } = found.get(i) ?? {};
-    const workedSeconds = seconds(pieces.reduce((sum, { start, end }) => sum + end - start, 0));
-    const activeSeconds = seconds(activeMs);
-    const idleSeconds = seconds(coveredMs) - activeSeconds;
+  return worked.map((spans, i) => {
+    const { active_ms = 0, covered_ms = 0, last_activity_at = null } = used.get(i) ?? {};
+    const workedSeconds = seconds(spans.reduce((sum, { start, end }) => sum + end - start, 0));
+    const activeSeconds = seconds(active_ms);
+    const idleSeconds = seconds(covered_ms) - activeSeconds;
     return {
       workedSeconds,
       activeSeconds,
       idleSeconds,
       untrackedSeconds: workedSeconds - activeSeconds - idleSeconds,
-      lastActivityAt: lastActivityAt === null ? null : new Date(lastActivityAt).toISOString(),
+      lastActivityAt: last_activity_at === null ? null : new Date(last_activity_at).toISOString(),
     };
   });
+}
+
+interface Used {
+  entry: number;
+  active_ms: number;
+  covered_ms: number;
+  last_activity_at: number | null;
 }

@@ -31,6 +31,37 @@ export interface DailyItem {
   activeSeconds: number;
   idleSeconds: number;
   productivityScore: number | null;
+  keyboardClicks: number;
+  mouseMovements: number;
+}
+
+/** As `GET /time-entries` lists. */
+export interface TimeEntryItem {
+  id: string;
+  userId: string;
+  kind: string;
+  status: string;
+  description: string | null;
+  startTime: string;
+  endTime: string | null;
+  workedSeconds: number;
+  activeSeconds: number;
+  idleSeconds: number;
+  untrackedSeconds: number;
+  lastActivityAt: string | null;
+  version: number;
+}
+
+/** As `GET /alerts` lists. */
+export interface AlertItem {
+  id: string;
+  userId: string;
+  type: string;
+  date: string;
+  timeEntryId: string | null;
+  message: string;
+  resolvedAt: string | null;
+  resolvedBy: string | null;
 }
 
 /** As `GET /screenshots` lists. */
@@ -55,6 +86,10 @@ export interface Reader {
   hasUsage(account: Account, from: number, to: number): Promise<boolean>;
   share(account: Account, report: 'apps' | 'domains', query: Record<string, string>): Promise<ShareReport>;
   daily(account: Account, query: Record<string, string>): Promise<DailyItem[]>;
+  /** Those that touch [from, to), in the order of the list. */
+  timeEntries(account: Account, from: number, to: number): Promise<TimeEntryItem[]>;
+  /** All of one user, in the order of the list. */
+  alerts(account: Account): Promise<AlertItem[]>;
   /** All of one user, in the order of the list. */
   screenshots(account: Account): Promise<ScreenshotItem[]>;
   /** What a signed link delivers. */
@@ -65,6 +100,7 @@ export interface Reader {
 const pageSize = 500;
 /** Small, so that lists of a few have pages too. */
 const screenshotsPageSize = 10;
+const timesPageSize = 7;
 const pictureTimeoutMs = 30_000;
 /** Past this many pages a list does not end. */
 const maxPages = 10_000;
@@ -114,6 +150,13 @@ export function createReader(client: HttpClient, origins: Origins): Reader {
     },
     usage: (account, from, to) =>
       allPages<UsageItem>(account, origins.usage, '/api/v1/usage', rangeOf(from, to, pageSize)),
+    timeEntries: (account, from, to) =>
+      allPages<TimeEntryItem>(account, origins.usage, '/api/v1/time-entries', rangeOf(from, to, timesPageSize)),
+    alerts: (account) =>
+      allPages<AlertItem>(account, origins.usage, '/api/v1/alerts', {
+        userId: account.userId,
+        limit: String(timesPageSize),
+      }),
     screenshots(account) {
       const query = { userId: account.userId, limit: String(screenshotsPageSize) };
       return allPages<ScreenshotItem>(account, origins.screenshots, '/api/v1/screenshots', query);
