@@ -1,1 +1,2 @@
+export { openIdentity, openShared, type Shared, type SharedConfig, type SharedDeps } from './open.ts';
 export { type RunnableService, runService } from './run-service.ts';

@@ -1,10 +1,7 @@
 import { createClickHouse } from '@worktide/clickhouse';
-import { openEventLog, replicationOf } from '@worktide/event-log';
-import { createIdentity } from '@worktide/identity';
-import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { followDeletions } from '@worktide/people';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
-import { openSchemaRegistry } from '@worktide/schemas';
+import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
 import { startConsumers } from './ingest/consumers.ts';
 import { deletionsInClickHouse, eraseOrganization } from './ingest/erase-organization.ts';
@@ -17,17 +14,11 @@ export async function run(
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
 ): Promise<Service> {
   const { lifecycle, log, metrics } = deps;
+  const shared = openShared('analytics', config, deps);
+  const { eventLog, registry } = shared;
 
   const clickhouse = createClickHouse(config.CLICKHOUSE_URL, { log, application: 'worktide-analytics' });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
-  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
-  const eventLog = openEventLog(config.EVENT_LOG_URL, {
-    clientId: 'analytics',
-    log,
-    metrics,
-    replication: replicationOf(config),
-  });
-  lifecycle.onClose('event log', () => eventLog.close());
   const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics });
   lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
 
@@ -44,18 +35,7 @@ export async function run(
   const reports = openReports(config.CLICKHOUSE_URL, { places: config.REPORT_CONCURRENCY, log, metrics });
   lifecycle.onClose('clickhouse for reports', () => reports.close());
 
-  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('key-value', () => keyValue.close());
-  const identity = createIdentity({
-    authUrl: config.AUTH_URL,
-    internalToken: config.INTERNAL_TOKEN,
-    keyValue,
-    lifecycle,
-    log,
-    metrics,
-  });
-  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('limits', () => limits.close());
+  const identity = openIdentity(config, shared, deps);
 
   return {
     name: 'analytics',
@@ -69,8 +49,8 @@ export async function run(
       'people consumer': () => people.check(),
       auth: identity.check,
     },
-    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
+    sideChecks: shared.sideChecks,
     authenticate: identity.authenticate,
-    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: shared.ipLimit,
   };
 }

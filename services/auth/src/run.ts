@@ -1,9 +1,8 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog, replicationOf } from '@worktide/event-log';
-import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { type Lifecycle, type Logger, type Metrics, type Service, startUntilDone } from '@worktide/runtime';
-import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { createCodec, topics } from '@worktide/schemas';
+import { openShared } from '@worktide/service';
 import { sweepAddresses } from './accounts/addresses.ts';
 import { createAttempts } from './accounts/attempts.ts';
 import { accountRoutes } from './accounts/routes.ts';
@@ -49,24 +48,13 @@ export async function run(
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
 ): Promise<Service> {
   const { lifecycle, log, metrics } = deps;
+  const shared = openShared(serviceName, config, deps);
+  const { eventLog, registry, keyValue, limits } = shared;
 
   const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
   lifecycle.onClose('auth postgres', () => pool.end());
 
-  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('auth key-value', () => keyValue.close());
-  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('auth limits', () => limits.close());
-
-  const eventLog = openEventLog(config.EVENT_LOG_URL, {
-    clientId: serviceName,
-    log,
-    metrics,
-    replication: replicationOf(config),
-  });
-  lifecycle.onClose('auth event log', () => eventLog.close());
   const producer = eventLog.producer();
-  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const audit = createAudit({ service: serviceName, registry, producer, log, metrics });
   const outbox = createOutbox({ schema: 'auth', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
 
@@ -133,9 +121,9 @@ export async function run(
         await signingKeys.current();
       },
     },
-    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
+    sideChecks: shared.sideChecks,
     authenticate: context.authenticate,
     internalToken: config.INTERNAL_TOKEN,
-    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: shared.ipLimit,
   };
 }

@@ -1,9 +1,7 @@
-import { openEventLog, replicationOf } from '@worktide/event-log';
-import { createIdentity } from '@worktide/identity';
-import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
-import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { createCodec, topics } from '@worktide/schemas';
+import { openIdentity, openShared } from '@worktide/service';
 import { activityItems } from './activity/post-activity.ts';
 import { type Config, storageQuotas } from './config.ts';
 import { createPostItems } from './items/post-items.ts';
@@ -28,18 +26,12 @@ export async function run(
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
 ): Promise<Service> {
   const { lifecycle, log, metrics } = deps;
+  const shared = openShared('ingest-gateway', config, deps);
+  const { eventLog, registry, keyValue, limits } = shared;
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, {
-    clientId: 'ingest-gateway',
-    log,
-    metrics,
-    replication: replicationOf(config),
-  });
-  lifecycle.onClose('event log', () => eventLog.close());
   const producer = eventLog.producer({ maxQueuedBytes: config.QUEUE_MAX_BYTES });
   lifecycle.onClose('producer', () => producer.close());
 
-  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const codec = createCodec(registry, topics.pings);
   // So that the first request need not; where the registry is away, readiness says so and requests ask again.
   codec.prepare().catch(() => {});
@@ -48,19 +40,8 @@ export async function run(
   const syncCodec = createCodec(registry, topics['time-entry-syncs']);
   syncCodec.prepare().catch(() => {});
 
-  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('key-value', () => keyValue.close());
-  const identity = createIdentity({
-    authUrl: config.AUTH_URL,
-    internalToken: config.INTERNAL_TOKEN,
-    keyValue,
-    lifecycle,
-    log,
-    metrics,
-  });
+  const identity = openIdentity(config, shared, deps);
 
-  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('limits', () => limits.close());
   const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
   const quotas = { free, trial, pro, enterprise };
   const quota = createPingQuota({ limits, quotas, planOf: identity.planOf, metrics });
@@ -146,8 +127,8 @@ export async function run(
       auth: identity.check,
     },
     // Without it no screenshot is taken (503), but pings are: a gateway out of rotation would take neither.
-    sideChecks: { 'event log copies': () => eventLog.checkReplication(), 'object store': () => store.check() },
+    sideChecks: { ...shared.sideChecks, 'object store': () => store.check() },
     authenticate,
-    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: shared.ipLimit,
   };
 }

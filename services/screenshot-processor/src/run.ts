@@ -1,12 +1,10 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog, replicationOf } from '@worktide/event-log';
-import { createIdentity } from '@worktide/identity';
-import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
-import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { createCodec, topics } from '@worktide/schemas';
+import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
 import { openPictures } from './picture/index.ts';
 import { screenshotRoutes } from './screenshots/routes.ts';
@@ -39,6 +37,8 @@ export async function run(
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
 ): Promise<Service> {
   const { lifecycle, log, metrics } = deps;
+  const shared = openShared(serviceName, config, deps);
+  const { eventLog, registry, keyValue } = shared;
   const concurrency = config.SCREENSHOT_CONCURRENCY;
 
   /** Of the work on pictures, and of requests, so that neither waits for the other's. */
@@ -49,10 +49,6 @@ export async function run(
   };
   const pool = openPool('', concurrency + 3);
   const requestPool = openPool('-requests', requestConnections);
-  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('screenshots key-value', () => keyValue.close());
-  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('screenshots limits', () => limits.close());
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
     metrics,
@@ -61,28 +57,13 @@ export async function run(
   });
   lifecycle.onClose('screenshots object store', () => store.close());
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, {
-    clientId: serviceName,
-    log,
-    metrics,
-    replication: replicationOf(config),
-  });
-  lifecycle.onClose('screenshots event log', () => eventLog.close());
-  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const uploadsCodec = createCodec(registry, topics.screenshots);
   const readyCodec = createCodec(registry, topics['screenshots-ready']);
   const audit = createAudit({ service: serviceName, registry, log, metrics });
   const producer = eventLog.producer();
   const outbox = createOutbox({ schema: 'screenshots', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
 
-  const identity = createIdentity({
-    authUrl: config.AUTH_URL,
-    internalToken: config.INTERNAL_TOKEN,
-    keyValue,
-    lifecycle,
-    log,
-    metrics,
-  });
+  const identity = openIdentity(config, shared, deps);
 
   const settling = { pool, outbox, readyCodec };
   const observe = workMetrics(metrics);
@@ -125,8 +106,8 @@ export async function run(
       },
       auth: identity.check,
     },
-    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
+    sideChecks: shared.sideChecks,
     authenticate: identity.authenticate,
-    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: shared.ipLimit,
   };
 }

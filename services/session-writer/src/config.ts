@@ -10,7 +10,7 @@ export const configSchema = z.object({
   POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
-  KEY_VALUE_URL: z.string().optional(),
+  KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url({ protocol: /^https?$/ }),
   /** Asked about a project or task that the log has not told of yet; without it such a one is unknown. */
   WORKSPACE_URL: z.url({ protocol: /^https?$/ }).optional(),

@@ -1,7 +1,4 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog, replicationOf } from '@worktide/event-log';
-import { createIdentity } from '@worktide/identity';
-import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
 import {
@@ -13,7 +10,8 @@ import {
   type Metrics,
   type Service,
 } from '@worktide/runtime';
-import { createCodec, openSchemaRegistry, topics } from '@worktide/schemas';
+import { createCodec, topics } from '@worktide/schemas';
+import { openIdentity, openShared } from '@worktide/service';
 import { alertRoutes } from './alerts/routes.ts';
 import { createAlertScan } from './alerts/scan.ts';
 import type { Config } from './config.ts';
@@ -69,6 +67,8 @@ export async function run(
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
 ): Promise<Service> {
   const { lifecycle, log, metrics } = deps;
+  const shared = openShared(serviceName, config, deps);
+  const { eventLog, registry, limits } = shared;
   const parallel = config.WRITER_TRANSACTIONS;
 
   /** Of each kind of work its own, so that none waits for another's. */
@@ -85,14 +85,6 @@ export async function run(
     : requestPool;
   const partitions = createPartitions({ pool, retentionMonths: config.USAGE_RETENTION_MONTHS, log });
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, {
-    clientId: serviceName,
-    log,
-    metrics,
-    replication: replicationOf(config),
-  });
-  lifecycle.onClose('event log', () => eventLog.close());
-  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const pingsCodec = createCodec(registry, topics.pings);
   const usageCodec = createCodec(registry, topics.usage);
   const entriesCodec = createCodec(registry, topics['time-entries']);
@@ -102,16 +94,7 @@ export async function run(
 
   const audit = createAudit({ service: serviceName, registry, log, metrics });
 
-  const keyValue = config.KEY_VALUE_URL ? openKeyValue(config.KEY_VALUE_URL, { log, metrics }) : undefined;
-  if (keyValue) lifecycle.onClose('key-value', () => keyValue.close());
-  const identity = createIdentity({
-    authUrl: config.AUTH_URL,
-    internalToken: config.INTERNAL_TOKEN,
-    log,
-    metrics,
-    lifecycle,
-    ...(keyValue ? { keyValue } : {}),
-  });
+  const identity = openIdentity(config, shared, deps);
 
   const merge: MergeOptions = { pool, partitions, outbox, usageCodec };
   lifecycle.every('maintenance', maintenance, async () => {
@@ -167,8 +150,6 @@ export async function run(
   const scanning = { everyMs: config.ALERTS_EVERY_SECONDS * 1_000, retryMs: 5_000 };
   lifecycle.every('alerts', scanning, async (signal) => void (await alerts.scan(signal)));
 
-  const limits = openLimits(config.KEY_VALUE_URL ?? 'memory:', { log, metrics });
-  lifecycle.onClose('limits', () => limits.close());
   const syncLimit = limits.window({ name: 'sync-batches', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 });
   const waits = createBudget({ name: 'waits', total: maxWaits, metrics });
 
@@ -222,8 +203,8 @@ export async function run(
       },
       auth: identity.check,
     },
-    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
+    sideChecks: shared.sideChecks,
     authenticate: identity.authenticate,
-    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: shared.ipLimit,
   };
 }

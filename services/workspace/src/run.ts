@@ -1,7 +1,4 @@
 import { createAudit } from '@worktide/audit';
-import { openEventLog, replicationOf } from '@worktide/event-log';
-import { createIdentity } from '@worktide/identity';
-import { addressWindow, openKeyValue, openLimits } from '@worktide/key-value';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import {
@@ -12,7 +9,8 @@ import {
   type Service,
   startUntilDone,
 } from '@worktide/runtime';
-import { createCodec, openSchemaRegistry, projectPage, topics } from '@worktide/schemas';
+import { createCodec, projectPage, topics } from '@worktide/schemas';
+import { openIdentity, openShared } from '@worktide/service';
 import { concernsProjects, followForCache } from './cache/follow.ts';
 import { createTenantCache } from './cache/tenant-cache.ts';
 import type { Config } from './config.ts';
@@ -38,22 +36,12 @@ export async function run(
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
 ): Promise<Service> {
   const { lifecycle, log, metrics } = deps;
+  const shared = openShared(serviceName, config, deps);
+  const { eventLog, registry, keyValue, limits } = shared;
 
   const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
   lifecycle.onClose('workspace postgres', () => pool.end());
-  const keyValue = openKeyValue(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('workspace key-value', () => keyValue.close());
-  const limits = openLimits(config.KEY_VALUE_URL, { log, metrics });
-  lifecycle.onClose('workspace limits', () => limits.close());
 
-  const eventLog = openEventLog(config.EVENT_LOG_URL, {
-    clientId: serviceName,
-    log,
-    metrics,
-    replication: replicationOf(config),
-  });
-  lifecycle.onClose('workspace event log', () => eventLog.close());
-  const registry = openSchemaRegistry(config.SCHEMA_REGISTRY_URL);
   const codec = createCodec(registry, topics['workspace-events']);
   const audit = createAudit({ service: serviceName, registry, log, metrics });
   const producer = eventLog.producer();
@@ -68,14 +56,7 @@ export async function run(
     { lifecycle, log },
   );
 
-  const identity = createIdentity({
-    authUrl: config.AUTH_URL,
-    internalToken: config.INTERNAL_TOKEN,
-    keyValue,
-    lifecycle,
-    log,
-    metrics,
-  });
+  const identity = openIdentity(config, shared, deps);
 
   const activeProjects = createTenantCache({ name: 'projects', schema: projectPage, keyValue, log, metrics });
   const store = createStore({
@@ -127,8 +108,8 @@ export async function run(
       },
       auth: identity.check,
     },
-    sideChecks: { 'event log copies': () => eventLog.checkReplication() },
+    sideChecks: shared.sideChecks,
     authenticate: identity.authenticate,
-    ipLimit: addressWindow(limits, { name: 'ip', points: config.IP_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: shared.ipLimit,
   };
 }
