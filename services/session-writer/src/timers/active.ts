@@ -37,17 +37,20 @@ export async function secondsOf(
     spans.flatMap(({ start, end }) => monthsOf(start, end).map((month) => ({ entry, month, start, end }))),
   );
   // A timer that was started now.
-  const { rows } = pieces.length === 0 ? { rows: [] } : await client.query<Used>(
-    `SELECT entry, active_ms, covered_ms, last_activity_at
+  const { rows } =
+    pieces.length === 0
+      ? { rows: [] }
+      : await client.query<Used>(
+          `SELECT entry, active_ms, covered_ms, last_activity_at
      FROM usage_within($1, $2::int[], $3::date[], $4::bigint[], $5::bigint[])`,
-    [
-      userId,
-      plainArray(pieces.map(({ entry }) => entry)),
-      pieces.map(({ month }) => month),
-      plainArray(pieces.map(({ start }) => start)),
-      plainArray(pieces.map(({ end }) => end)),
-    ],
-  );
+          [
+            userId,
+            plainArray(pieces.map(({ entry }) => entry)),
+            pieces.map(({ month }) => month),
+            plainArray(pieces.map(({ start }) => start)),
+            plainArray(pieces.map(({ end }) => end)),
+          ],
+        );
   const used = new Map(rows.map((row) => [row.entry, row]));
   const seconds = (ms: number): number => Math.round(ms / 1000);
   return worked.map((spans, i) => {
