@@ -167,6 +167,27 @@ describe('tenantTransaction', () => {
     await strict.end();
   });
 
+  test('with a lock, one after the other, and each sees what the one before has committed', async () => {
+    const shared = open({ max: 4 });
+    const seen: string[][] = [];
+    const add = (lock: string, name: string) =>
+      tenantTransaction(
+        shared,
+        one,
+        async (client) => {
+          seen.push(await names(client));
+          await client.query('INSERT INTO things VALUES ($1, $2)', [one, name]);
+        },
+        { own: true, lock },
+      );
+    const lock = "it's \\ one";
+    await Promise.all(['x', 'x', 'x'].map((name) => add(lock, name)));
+    expect(seen.map((found) => found.length)).toEqual([2, 3, 4]);
+    // Held to the end, and not beyond it.
+    await add(lock, 'x');
+    await shared.end();
+  });
+
   test('a deadlock or serialization failure is run again, as the same tenant', async () => {
     let runs = 0;
     const result = await tenantTransaction(pool, one, async (client) => {

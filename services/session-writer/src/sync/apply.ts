@@ -1,6 +1,6 @@
 import { type Outbox, type OutboxTicket, type Pool, type PoolClient, tenantTransaction } from '@worktide/postgres';
 import type { Codec, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
-import { type Author, lockUser, recordsOf } from '../timers/store.ts';
+import { type Author, lockOf, recordsOf } from '../timers/store.ts';
 import type { KnownWorkspace } from '../workspace/known.ts';
 import { applyAll } from './book.ts';
 import { maxMet } from './decide.ts';
@@ -54,7 +54,6 @@ export async function applyPart(
   const who: Author = { organizationId, userId, actorId: userId, requestId };
 
   const work = async (client: PoolClient) => {
-    await lockUser(client, who);
     if (await isApplied(client, part)) return undefined;
     const outcome: PartOutcome = refusedOnes(part);
     const changed = new Map<string, TimeEntryState>();
@@ -78,7 +77,7 @@ export async function applyPart(
     const ticket: OutboxTicket = await outbox.write(client, events);
     return { outcome, ticket };
   };
-  const applied = await tenantTransaction(pool, organizationId, work, { own: true });
+  const applied = await tenantTransaction(pool, organizationId, work, { own: true, lock: lockOf(who) });
   return applied && { outcome: applied.outcome, published: outbox.committed(applied.ticket) };
 }
 

@@ -6,16 +6,7 @@ import type { Codec, TimeEntry, TimeEntryState } from '@worktide/schemas';
 import type { KnownWorkspace } from '../workspace/known.ts';
 import { secondsOf } from './active.ts';
 import { keyReused } from './requests.ts';
-import {
-  type Author,
-  type Change,
-  findEntry,
-  insertEntries,
-  lockUser,
-  recordChanges,
-  recordsOf,
-  updateEntry,
-} from './store.ts';
+import { type Author, type Change, findEntry, lockOf, recordsOf, writeChange } from './store.ts';
 
 export interface TimersContext {
   /** Of requests. */
@@ -63,7 +54,6 @@ export async function change<T>(
   await codec.prepare();
   const who: Author = { organizationId, userId, actorId: caller.userId, requestId };
   const attempt = async (client: Queryable) => {
-    await lockUser(client, who);
     const changed: TimeEntryState[] = [];
     // After the lock: what waited for it is later.
     const nowMs = context.now();
@@ -72,23 +62,22 @@ export async function change<T>(
       who,
       nowMs,
       async write(one) {
-        if (one.before === null) await insertEntries(client, who, [one.after]);
-        else await updateEntry(client, who, one.after);
-        await recordChanges(client, who, [one]);
+        await writeChange(client, who, one);
         changed.push(one.after);
       },
     });
     return { result, ticket: await outbox.write(client, recordsOf(who, changed, codec), 'leave') };
   };
-  const { result, ticket } = await tenantTransaction(pool, organizationId, attempt, { signal }).catch(
-    (error: unknown) => {
-      // Somebody wrote without the lock: it is as if they had been first.
-      if (violatedConstraint(error) === 'time_entries_no_overlap') throw overlap(undefined);
-      // One key at once for two people.
-      if (violatedConstraint(error) === 'timer_requests_pkey') throw keyReused();
-      throw error;
-    },
-  );
+  const { result, ticket } = await tenantTransaction(pool, organizationId, attempt, {
+    signal,
+    lock: lockOf(who),
+  }).catch((error: unknown) => {
+    // Somebody wrote without the lock: it is as if they had been first.
+    if (violatedConstraint(error) === 'time_entries_no_overlap') throw overlap(undefined);
+    // One key at once for two people.
+    if (violatedConstraint(error) === 'timer_requests_pkey') throw keyReused();
+    throw error;
+  });
   // Not awaited: the row waits for the sweep.
   outbox.committed(ticket).catch(() => {});
   return result;
@@ -110,13 +99,36 @@ export async function entryFor(
   return found;
 }
 
-/** The entry before the lock of its user is taken, under which it is read again. */
-export const findFor = (
+/**
+ * Changes an entry. Whose it is only a look at it tells, and nobody looks without the lock of its user: so it is taken for
+ * the caller's at first, which it mostly is.
+ * Rejects 404, 403, 503, and as `work` does.
+ */
+export async function changeEntry<T>(
+  context: TimersContext,
+  request: Request,
+  id: string,
+  work: (book: Book, entry: TimeEntryState) => Promise<T>,
+): Promise<T> {
+  const { caller } = request;
+  for (let userId = caller.userId; ; ) {
+    const done = await change(context, request, userId, async (book) => {
+      const found = await entryFor(book.client, caller, id);
+      return found.userId === userId ? { result: await work(book, found.entry) } : { owner: found.userId };
+    });
+    if ('result' in done) return done.result;
+    userId = done.owner;
+  }
+}
+
+/** An entry as it is, before it is changed. */
+export const findFor = async (
   context: TimersContext,
   { caller, signal }: Request,
   id: string,
-): Promise<{ userId: string; entry: TimeEntryState }> =>
-  tenantTransaction(context.pool, caller.organizationId, (client) => entryFor(client, caller, id), { signal });
+): Promise<TimeEntryState> =>
+  (await tenantTransaction(context.pool, caller.organizationId, (client) => entryFor(client, caller, id), { signal }))
+    .entry;
 
 export const overlap = (other: TimeEntryState | undefined): AppError =>
   conflict(

@@ -16,6 +16,7 @@ import {
   alreadyOpen,
   type Book,
   change,
+  changeEntry,
   entryFor,
   findFor,
   overlap,
@@ -85,11 +86,12 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
         return { status: 200, body: await answer(book, before!.entry) };
       }
       const entry = build(book.nowMs);
-      if (entry.endedAt === null) {
-        const open = await findOpen(client, who);
+      const other = await findOverlapping(client, who, entry);
+      if (other && entry.endedAt === null) {
+        // Whatever has no end meets whatever has none.
+        const open = other.endedAt === null ? other : await findOpen(client, who);
         if (open) throw alreadyOpen(open);
       }
-      const other = await findOverlapping(client, who, entry);
       if (other) throw overlap(other);
       await book.write({ action, before: null, after: entry });
       if (keyed) await rememberRequest(client, who, keyed, entry.id);
@@ -119,10 +121,8 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       alsoAnswers: { 409: conflicts },
       handler: (request) =>
         inTurn(request, async () => {
-          const { params: named, body, caller } = request;
-          const { userId } = await findFor(context, request, named.id);
-          return change(context, request, userId, async (book) => {
-            const { entry } = await entryFor(book.client, caller, named.id);
+          const { params: named, body } = request;
+          return changeEntry(context, request, named.id, async (book, entry) => {
             const after = apply(entry, body?.at === undefined ? book.nowMs : epochMs(body.at), book.nowMs);
             await book.write({ action, before: entry, after });
             return { status: 200, body: await answer(book, after) };
@@ -274,11 +274,9 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
         inTurn(request, async () => {
           const { params: named, body, caller } = request;
           const { version, reason, startTime, endTime, ...given } = body;
-          const { userId, entry: now } = await findFor(context, request, named.id);
-          const about = await checked(caller.organizationId, given, now);
-          return change(context, request, userId, async (book) => {
+          const about = await checked(caller.organizationId, given, () => findFor(context, request, named.id));
+          return changeEntry(context, request, named.id, async (book, entry) => {
             const { client, who, nowMs } = book;
-            const { entry } = await entryFor(client, caller, named.id);
             if (entry.version !== version) {
               throw conflict('STALE_VERSION', `The entry has changed: it is at version ${entry.version} now.`);
             }
@@ -307,10 +305,8 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       responses: { 204: { description: 'Deleted.' } },
       handler: (request) =>
         inTurn(request, async () => {
-          const { params: named, query, caller } = request;
-          const { userId } = await findFor(context, request, named.id);
-          await change(context, request, userId, async (book) => {
-            const { entry } = await entryFor(book.client, caller, named.id);
+          const { params: named, query } = request;
+          await changeEntry(context, request, named.id, async (book, entry) => {
             const after = remove(entry, book.nowMs);
             await book.write({ action: 'deleted', before: entry, after, reason: query.reason ?? null });
           });
@@ -341,12 +337,13 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
   /**
    * What is said about an entry, once project and task are known to be there, and the task to be the project's. A task
    * alone brings its project along.
-   * @param now the entry that it is said of; what is not said of it stays.
+   * @param find the entry that it is said of; what is not said of it stays.
    */
-  async function checked(organizationId: string, body: About, now?: TimeEntryState): Promise<About> {
+  async function checked(organizationId: string, body: About, find?: () => Promise<TimeEntryState>): Promise<About> {
     const { projectId, taskId, description, tags, billable, timezone } = body;
     const about: About = said({ projectId, taskId, description, tags, billable, timezone });
     if (projectId === undefined && taskId === undefined) return about;
+    const now = await find?.();
     const asked = {
       projectId: projectId === undefined ? (taskId ? null : (now?.projectId ?? null)) : projectId,
       taskId: taskId === undefined ? (now?.taskId ?? null) : taskId,

@@ -33,14 +33,9 @@ export interface Change {
 /** Of a record of topic `time-entries`: smaller than the log's own bound, so that one with long texts fits as well. */
 const recordBytes = 256 * 1024;
 
-/** One at a time for a user, whoever changes entries of theirs, to the end of the transaction. */
-export async function lockUser(
-  client: Queryable,
-  { organizationId, userId }: Pick<Author, 'organizationId' | 'userId'>,
-): Promise<void> {
-  const name = `time entries ${organizationId}/${userId}`;
-  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
-}
+/** The lock under which entries of a user are changed, whoever does it: one at a time, to the end of the transaction. */
+export const lockOf = ({ organizationId, userId }: Pick<Author, 'organizationId' | 'userId'>): string =>
+  `time entries ${organizationId}/${userId}`;
 
 export interface EntryRow {
   id: string;
@@ -156,18 +151,18 @@ export const multirange = (spans: readonly { start: number; end: number | null }
 const pausesOf = ({ pauses }: TimeEntryState): string =>
   multirange(pauses.map(({ from, to }) => ({ start: from, end: to })));
 
-/** Writes a state over the one before it. Lock the user first. */
-export async function updateEntry(
-  client: Queryable,
-  { organizationId, userId }: Author,
-  entry: TimeEntryState,
-): Promise<void> {
-  const { rowCount } = await client.query(
-    `UPDATE time_entries SET version = $4, project_id = $5, task_id = $6, description = $7, tags = $8, billable = $9,
+interface Statement {
+  text: string;
+  values: unknown[];
+}
+
+function updating({ organizationId, userId }: Author, entry: TimeEntryState): Statement {
+  return {
+    text: `UPDATE time_entries SET version = $4, project_id = $5, task_id = $6, description = $7, tags = $8, billable = $9,
        timezone = $10, span = $11, pauses = $12, updated_at = $13,
        deleted_at = CASE WHEN $14::boolean THEN $13::timestamptz END
      WHERE organization_id = $1 AND user_id = $2 AND id = $3 AND version < $4 AND deleted_at IS NULL`,
-    [
+    values: [
       organizationId,
       userId,
       entry.id,
@@ -183,21 +178,10 @@ export async function updateEntry(
       new Date(entry.updatedAt).toISOString(),
       entry.deleted,
     ],
-  );
-  // It was read under the user's lock: somebody writes without it.
-  if (rowCount !== 1) {
-    throw new AppError('INTERNAL', 'Something went wrong on our side.', {
-      cause: new Error(`entry ${entry.id} has changed`),
-    });
-  }
+  };
 }
 
-export async function insertEntries(
-  client: Queryable,
-  { organizationId, userId }: Author,
-  entries: readonly TimeEntryState[],
-): Promise<void> {
-  if (entries.length === 0) return;
+function inserting({ organizationId, userId }: Author, entries: readonly TimeEntryState[]): Statement {
   const rows = entries.map((entry) => ({
     id: entry.id,
     kind: entry.kind,
@@ -214,19 +198,18 @@ export async function insertEntries(
     updated_at: new Date(entry.updatedAt).toISOString(),
     deleted_at: entry.deleted ? new Date(entry.updatedAt).toISOString() : null,
   }));
-  await client.query(
-    `INSERT INTO time_entries (organization_id, user_id, id, kind, project_id, task_id, description, tags, billable, timezone,
+  return {
+    text: `INSERT INTO time_entries (organization_id, user_id, id, kind, project_id, task_id, description, tags, billable, timezone,
        span, pauses, version, created_at, updated_at, deleted_at)
      SELECT $1, $2, * FROM json_to_recordset($3) AS t (id uuid, kind text, project_id uuid, task_id uuid, description text,
        tags text[], billable boolean, timezone text, span tstzrange, pauses tstzmultirange, version bigint,
        created_at timestamptz, updated_at timestamptz, deleted_at timestamptz)`,
-    [organizationId, userId, JSON.stringify(rows)],
-  );
+    values: [organizationId, userId, JSON.stringify(rows)],
+  };
 }
 
-/** Writes into the ledger what has changed, in this order. */
-export async function recordChanges(client: Queryable, who: Author, changes: readonly Change[]): Promise<void> {
-  if (changes.length === 0) return;
+/** Its values come after those of another statement of the same author, whose first two are organisation and user. */
+function recording(who: Author, changes: readonly Change[], others: number): Statement {
   const rows = changes.map(({ action, before, after, reason }) => ({
     entry_id: after.id,
     action,
@@ -235,12 +218,47 @@ export async function recordChanges(client: Queryable, who: Author, changes: rea
     after,
     reason: reason ?? null,
   }));
-  await client.query(
-    `INSERT INTO time_entry_changes (organization_id, user_id, actor_id, request_id, entry_id, action, at, before, after, reason)
-     SELECT $1, $2, $3, $4, * FROM json_to_recordset($5)
+  return {
+    text: `INSERT INTO time_entry_changes (organization_id, user_id, actor_id, request_id, entry_id, action, at, before, after, reason)
+     SELECT $1, $2, $${others + 1}, $${others + 2}, t.* FROM json_to_recordset($${others + 3})
        AS t (entry_id uuid, action text, at timestamptz, before jsonb, after jsonb, reason text)`,
-    [who.organizationId, who.userId, who.actorId, who.requestId, JSON.stringify(rows)],
-  );
+    values: [who.actorId, who.requestId, JSON.stringify(rows)],
+  };
+}
+
+/** It was read under the user's lock: somebody writes without it. */
+const hasChanged = ({ id }: TimeEntryState): AppError =>
+  new AppError('INTERNAL', 'Something went wrong on our side.', { cause: new Error(`entry ${id} has changed`) });
+
+/** Writes a state over the one before it. Hold the user's lock. */
+export async function updateEntry(client: Queryable, who: Author, entry: TimeEntryState): Promise<void> {
+  const { text, values } = updating(who, entry);
+  const { rowCount } = await client.query(text, values);
+  if (rowCount !== 1) throw hasChanged(entry);
+}
+
+export async function insertEntries(client: Queryable, who: Author, entries: readonly TimeEntryState[]): Promise<void> {
+  if (entries.length === 0) return;
+  const { text, values } = inserting(who, entries);
+  await client.query(text, values);
+}
+
+/** Writes into the ledger what has changed, in this order. */
+export async function recordChanges(client: Queryable, who: Author, changes: readonly Change[]): Promise<void> {
+  if (changes.length === 0) return;
+  const { text, values } = recording(who, changes, 2);
+  await client.query(text, [who.organizationId, who.userId, ...values]);
+}
+
+/** Writes what has become of an entry, and its line in the ledger, in one message. Hold the user's lock. */
+export async function writeChange(client: Queryable, who: Author, change: Change): Promise<void> {
+  const { text, values } = change.before === null ? inserting(who, [change.after]) : updating(who, change.after);
+  const ledger = recording(who, [change], values.length);
+  const { rowCount } = await client.query(`WITH written AS (${text} RETURNING id) ${ledger.text} CROSS JOIN written`, [
+    ...values,
+    ...ledger.values,
+  ]);
+  if (rowCount !== 1) throw hasChanged(change.after);
 }
 
 /** What others learn of it: whole states, in records of topic `time-entries`. */
