@@ -58,8 +58,11 @@ CREATE INDEX time_entry_changes_entry ON time_entry_changes (organization_id, en
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  -- What is stored of an organisation that is deleted goes as a whole, and in no other way.
-  IF TG_OP = 'DELETE' AND OLD.organization_id::text = current_setting('worktide.deleted_organization', true) THEN
+  -- What is stored of an organisation that is deleted goes as a whole, what its retention lets go of with its entry, and
+  -- nothing in any other way.
+  IF TG_OP = 'DELETE' AND OLD.organization_id::text IN (
+    current_setting('worktide.deleted_organization', true), current_setting('worktide.retention_of', true)
+  ) THEN
     RETURN OLD;
   END IF;
   RAISE EXCEPTION 'time_entry_changes is never changed';

@@ -26,6 +26,7 @@ import { consumeSyncs } from './sync/consume.ts';
 import { forgetOutcomes } from './sync/outcomes.ts';
 import { syncRoutes } from './sync/routes.ts';
 import { pruneRequests } from './timers/requests.ts';
+import { createRetention } from './timers/retention.ts';
 import { timerRoutes } from './timers/routes.ts';
 import { usageRoutes } from './usage/routes.ts';
 import { followWorkspace } from './workspace/follow.ts';
@@ -143,6 +144,8 @@ export async function run(
   const minutesCodec = createCodec(registry, topics['input-minutes']);
   const input = await consumeInput({ eventLog, pool: syncPool, codec: minutesCodec, metrics });
   lifecycle.onClose('input consumer', () => input.close());
+  const forgetEntries = createRetention({ pool: syncPool, outbox, codec: entriesCodec, identity, metrics });
+  lifecycle.every('time entry retention', { everyMs: 6 * 3_600_000, retryMs: maintenance.everyMs }, forgetEntries);
   lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, () => forgetOutcomes(syncPool));
 
   const alertPool = openPool('-alerts', 1);

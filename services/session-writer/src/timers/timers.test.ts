@@ -110,8 +110,24 @@ describe('a timer', () => {
       timers.clock.now = at('09:00:00');
       const { id } = (await post('', {}, person)).body;
       timers.clock.now = at('09:10:00');
-      await timers.writer.pool.query(`SET TIME ZONE '${timezone}'`);
       expect((await get('/active', person)).body.entry).toMatchObject({ id, workedSeconds: 600, timezone });
+      // The same by a database that takes this zone for its own.
+      const { rows } = await database.admin.query('SELECT current_database() AS name');
+      await database.admin.query(`ALTER DATABASE ${rows[0].name} SET timezone TO '${timezone}'`);
+      const there = await openTimers(database.url);
+      try {
+        expect((await there.writer.pool.query('SHOW timezone')).rows).toEqual([{ TimeZone: timezone }]);
+        there.clock.now = timers.clock.now;
+        there.person(person);
+        const { body } = await there.call(person, 'get', '/active');
+        expect(body.entry).toMatchObject({ id, workedSeconds: 600, startTime: iso('09:00:00') });
+        const stopped = await there.call(person, 'put', `/${id}/stop`, { body: {} });
+        expect(stopped.body).toMatchObject({ workedSeconds: 600, endTime: iso('09:10:00') });
+      } finally {
+        await there.close();
+        await database.admin.query(`ALTER DATABASE ${rows[0].name} RESET timezone`);
+      }
+      expect((await get(`/${id}`, person)).body).toMatchObject({ workedSeconds: 600, endTime: iso('09:10:00') });
     },
   );
 

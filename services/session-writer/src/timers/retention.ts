@@ -1,0 +1,125 @@
+import type { Identity } from '@worktide/identity';
+import { type Outbox, type OutboxTicket, type Pool, transaction } from '@worktide/postgres';
+import type { Metrics } from '@worktide/runtime';
+import type { Codec, TimeEntryState } from '@worktide/schemas';
+import { type Author, type EntryRow, entryColumns, lockOf, recordsOf, stateOf } from './store.ts';
+
+const dayMs = 86_400_000;
+/** Entries of one transaction, which are of one person. */
+const atOnce = 200;
+
+export interface RetentionOptions {
+  pool: Pool;
+  outbox: Outbox;
+  /** Of topic `time-entries`. */
+  codec: Codec;
+  identity: Pick<Identity, 'organization'>;
+  metrics: Metrics;
+  now?: () => number;
+}
+
+/**
+ * Lets go of entries that ended longer ago than their organisation keeps them, with their history, deleted ones too. Any number of
+ * replicas may do so at once. What an offline key stands for stays known, or else an agent would bring the entry back.
+ * @returns a pass over all organisations. It rejects 503; what was let go by then stays so.
+ */
+export function createRetention(options: RetentionOptions): (signal: AbortSignal) => Promise<void> {
+  const { pool, identity, codec, now = Date.now } = options;
+  const forgotten = options.metrics.counter(
+    'worktide_writer_time_entries_forgotten_total',
+    'Time entries let go by the retention of their organisation',
+  );
+
+  return async (signal) => {
+    await codec.prepare();
+    for await (const organizationId of organizations(pool)) {
+      const days = (await identity.organization(organizationId))?.settings.timeEntryRetentionDays ?? null;
+      if (days === null) continue;
+      const before = new Date(now() - days * dayMs).toISOString();
+      for (let more = true; more; ) {
+        signal.throwIfAborted();
+        const ids = await nextEntries(pool, organizationId, before);
+        for (const [userId, theirs] of ids) {
+          forgotten.inc(await forget(options, { organizationId, userId }, theirs, before));
+        }
+        more = ids.size > 0;
+      }
+    }
+  };
+}
+
+/** Those that have entries, one look-up each. */
+async function* organizations(pool: Pool): AsyncGenerator<string> {
+  for (let last = '00000000-0000-0000-0000-000000000000'; ; ) {
+    const { rows } = await pool.query<{ organization_id: string }>(
+      `SELECT organization_id FROM tracking.time_entries WHERE organization_id > $1 ORDER BY organization_id LIMIT 1`,
+      [last],
+    );
+    if (!rows[0]) return;
+    last = rows[0].organization_id;
+    yield last;
+  }
+}
+
+/** Ids of entries of some people, by whose they are. */
+async function nextEntries(pool: Pool, organizationId: string, before: string): Promise<Map<string, string[]>> {
+  const { rows } = await pool.query<{ user_id: string; id: string }>(
+    `SELECT user_id, id FROM tracking.time_entries WHERE organization_id = $1 AND ${isDue('$2')} LIMIT ${atOnce}`,
+    [organizationId, before],
+  );
+  const ids = new Map<string, string[]>();
+  for (const { user_id, id } of rows) ids.set(user_id, [...(ids.get(user_id) ?? []), id]);
+  return ids;
+}
+
+/** What was deleted while it was open has no end. */
+const isDue = (before: string): string => `coalesce(ends_at, deleted_at) < ${before}`;
+
+/** @returns how many there were. */
+async function forget(
+  { pool, outbox, codec, now = Date.now }: RetentionOptions,
+  whose: { organizationId: string; userId: string },
+  ids: readonly string[],
+  before: string,
+): Promise<number> {
+  const { organizationId, userId } = whose;
+  const who: Author = { ...whose, actorId: null, requestId: null };
+  let ticket: OutboxTicket | undefined;
+  const count = await transaction(pool, async (client) => {
+    await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lockOf(who)]);
+    // The ledger is let go of with its entry, and in no other way.
+    await client.query("SELECT set_config('worktide.retention_of', $1, true)", [organizationId]);
+    const { rows } = await client.query<EntryRow>(
+      `DELETE FROM tracking.time_entries
+       WHERE organization_id = $1 AND user_id = $2 AND id = ANY($3::uuid[]) AND ${isDue('$4')} RETURNING ${entryColumns}`,
+      [organizationId, userId, ids, before],
+    );
+    const gone = [organizationId, rows.map(({ id }) => id)];
+    await client.query(
+      'DELETE FROM tracking.time_entry_changes WHERE organization_id = $1 AND entry_id = ANY($2::uuid[])',
+      gone,
+    );
+    // Whoever sends the request again makes it anew.
+    await client.query(
+      'DELETE FROM tracking.timer_requests WHERE organization_id = $1 AND entry_id = ANY($2::uuid[])',
+      gone,
+    );
+    const events = recordsOf(who, rows.map(stateOf).map(tombstone(now())), codec);
+    ticket = await outbox.write(client, events, 'leave');
+    return rows.length;
+  });
+  if (ticket) outbox.committed(ticket).catch(() => {});
+  return count;
+}
+
+/** Others keep tombstones: of what was said there is nothing in these. */
+const tombstone =
+  (nowMs: number) =>
+  (entry: TimeEntryState): TimeEntryState => ({
+    ...entry,
+    description: null,
+    tags: [],
+    deleted: true,
+    version: entry.version + 1,
+    updatedAt: nowMs,
+  });
