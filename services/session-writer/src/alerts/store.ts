@@ -133,12 +133,12 @@ export async function entriesToWatch(
   people: readonly Person[],
   since: number,
 ): Promise<OwnedEntry[]> {
-  const of = (table: string): string => `${table} e JOIN ${given} USING (organization_id, user_id)`;
+  const those = (table: string): string => `${table} e JOIN ${given} USING (organization_id, user_id)`;
   const { rows } = await client.query<OwnedRow>(
     `SELECT organization_id, ${entryColumns} FROM time_entries WHERE (organization_id, id) IN (
-       SELECT organization_id, id FROM ${of('time_entries')} WHERE upper_inf(span) AND deleted_at IS NULL
-       UNION SELECT organization_id, time_entry_id FROM ${of('alerts')} WHERE type = 'idle' AND idle_until IS NULL
-       UNION SELECT organization_id, id FROM ${of('time_entries')}
+       SELECT organization_id, id FROM ${those('time_entries')} WHERE upper_inf(span) AND deleted_at IS NULL
+       UNION SELECT organization_id, time_entry_id FROM ${those('alerts')} WHERE type = 'idle' AND idle_until IS NULL
+       UNION SELECT organization_id, id FROM ${those('time_entries')}
          WHERE updated_at >= $3 AND upper(span) >= $3 AND kind = 'timer' AND deleted_at IS NULL)`,
     [...idsOf(people), iso(since)],
   );
@@ -263,6 +263,8 @@ export interface NewAlert extends Person {
   message: string;
 }
 
+const of = (table: string, columns: string): string => columns.replace(/\w+/g, `${table}.$&`);
+
 /**
  * Stores what is not there yet. One that had resolved itself and holds again, as where an edit was taken back, is open
  * again; what somebody has resolved stays so.
@@ -271,8 +273,8 @@ export interface NewAlert extends Person {
 export async function raise(client: Queryable, alerts: readonly NewAlert[], now: number): Promise<AlertRow[]> {
   const changed: AlertRow[] = [];
   for (const [type, identity] of [
-    ['idle', `(organization_id, time_entry_id, idle_from) WHERE type = 'idle'`],
-    ['overtime', `(organization_id, user_id, date) WHERE type = 'overtime'`],
+    ['idle', 'organization_id, time_entry_id, idle_from'],
+    ['overtime', 'organization_id, user_id, date'],
   ] as const) {
     const rows = alerts
       .filter((alert) => alert.type === type)
@@ -294,8 +296,12 @@ export async function raise(client: Queryable, alerts: readonly NewAlert[], now:
        SELECT organization_id, id, user_id, $2, date, time_entry_id, idle_from, idle_until, message, $3, resolved_at, 1
        FROM json_to_recordset($1) AS t (organization_id uuid, id uuid, user_id uuid, date date, time_entry_id uuid,
          idle_from timestamptz, idle_until timestamptz, message text, resolved_at timestamptz)
+       -- Those that are there already are not even locked: they are found again with each scan.
+       WHERE NOT EXISTS (
+         SELECT FROM alerts there WHERE there.type = '${type}' AND (${of('there', identity)}) = (${of('t', identity)})
+           AND (there.resolved_at IS NULL OR there.resolved_by IS NOT NULL OR t.resolved_at IS NOT NULL))
        ORDER BY organization_id, user_id, time_entry_id, idle_from, date
-       ON CONFLICT ${identity} DO UPDATE
+       ON CONFLICT (${identity}) WHERE type = '${type}' DO UPDATE
          SET resolved_at = NULL, idle_until = excluded.idle_until, version = stored.version + 1
          WHERE stored.resolved_at IS NOT NULL AND stored.resolved_by IS NULL AND excluded.resolved_at IS NULL
        RETURNING ${alertColumns}`,
