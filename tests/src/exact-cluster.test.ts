@@ -399,7 +399,10 @@ test('10,000 offline entries, each sent three times through kills of gateway, wr
   for (const [group, topic] of Object.entries(topicsOfGroups)) {
     await until(`${group} has all`, async () => (await log.admin.lag(group, [topic]))[topic] === 0, { seconds: 120 });
   }
-  const stored = await syncRows(cluster.engines.postgres.url);
+  const stored = await syncRows(
+    cluster.engines.postgres.url,
+    people.map(({ organizationId }) => organizationId),
+  );
   const all = people.length * batches * each;
   expect(stored).toMatchObject({
     time_entries: { rows: all },

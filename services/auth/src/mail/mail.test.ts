@@ -313,17 +313,22 @@ describe('the queue of mails', () => {
     }
     const queue = (organization: keyof typeof organizations, kind: MailKind, recipient: string): Promise<void> =>
       queueMail(client, { organizationId: organizations[organization], kind, subjectId: uuidv7(), recipient });
+    const startedAt = performance.now();
     for (let i = 0; i < 30; i++) await queue('greedy', 'invitation', `greedy-${i}`);
     await queue('small', 'invitation', 'small-0');
     await queue('small', 'invitation', 'small-1');
     await queue('other', 'invitation', 'other-0');
     await queue('other', 'password-changed', 'person');
+    // Mails of an organisation stand a second apart: so many of the greedy one's may be before those that came later.
+    const before = 1 + Math.ceil((performance.now() - startedAt) / 1_000);
     const order: string[] = [];
     for (let claimed = await claimMails(client, 1); claimed.length > 0; claimed = await claimMails(client, 1)) {
       order.push(claimed[0]!.recipient);
     }
-    expect(order.slice(0, 4)).toEqual(['person', 'greedy-0', 'small-0', 'other-0']);
-    expect(order.indexOf('small-1')).toBeLessThan(8);
+    expect(order.slice(0, 2)).toEqual(['person', 'greedy-0']);
+    for (const recipient of ['small-0', 'other-0', 'small-1']) {
+      expect(order.indexOf(recipient)).toBeLessThan(before + 6);
+    }
     expect(order).toHaveLength(34);
     // Within an organisation as they came.
     const greedy = order.filter((recipient) => recipient.startsWith('greedy'));
