@@ -3,7 +3,7 @@ import { type FleetResult, runFleet } from '@worktide/fleet';
 import { accepted, exactly, fleetDuring, retried, shortRun, stillEqual, verdictOf } from './support/fleet.ts';
 import { type Product, postgresUrlOf, startProduct, temporaryFolder } from './support/product.ts';
 import { replayAll } from './support/replay.ts';
-import { usageRows } from './support/rows.ts';
+import { syncRows, usageRows } from './support/rows.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let product: Product;
@@ -50,10 +50,12 @@ test('kill -9 of the whole, twice in the middle of a run', async () => {
 test('every record from the first one on once more, into the same stores: equal, and no row is written', async () => {
   const before = await usageRows(await postgresUrlOf(product));
   expect(before.rows).toBeGreaterThan(500);
+  const beforeOfSyncs = await syncRows(await postgresUrlOf(product));
   await product.process.stop();
   const readAgain = await replayAll(`lmdb:${product.data}/log`);
   await product.process.restart();
   await readAgain(() => [product.url]);
   expect(await usageRows(await postgresUrlOf(product))).toEqual(before);
+  expect(await syncRows(await postgresUrlOf(product))).toEqual(beforeOfSyncs);
   for (const run of runs) expect(await stillEqual(run)).toEqual(exactly);
 }, 120_000);

@@ -33,10 +33,12 @@ export async function startTestCluster(): Promise<TestCluster> {
   lifecycle.onClose('data', () => folder.remove());
   const internalToken = randomBytes(24).toString('hex');
   const replicasOfEach = { gateways: 2, writers: 2, analytics: 1 };
+  // What the fleet knows of alerts is to be seen before its patience ends.
+  const env = { INTERNAL_TOKEN: internalToken, ALERTS_EVERY_SECONDS: '1' };
   let cluster: Cluster;
   try {
     cluster = await startCluster(
-      { dir: path.join(folder.dir, 'cluster'), port: 0, ...replicasOfEach, env: { INTERNAL_TOKEN: internalToken } },
+      { dir: path.join(folder.dir, 'cluster'), port: 0, ...replicasOfEach, env },
       { lifecycle, log: silentLogger() },
     );
   } catch (error) {
