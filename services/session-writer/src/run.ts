@@ -149,7 +149,16 @@ export async function run(
   lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, () => forgetOutcomes(syncPool));
 
   const alertPool = openPool('-alerts', 1);
-  const alerts = createAlertScan({ pool: alertPool, outbox, codec: alertsCodec, identity, log, metrics });
+  const sees = async (): Promise<boolean> => {
+    try {
+      await eventLog.check();
+      for (const consumer of consumers) consumer.check();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const alerts = createAlertScan({ pool: alertPool, outbox, codec: alertsCodec, identity, sees, log, metrics });
   const scanning = { everyMs: config.ALERTS_EVERY_SECONDS * 1_000, retryMs: 5_000 };
   lifecycle.every('alerts', scanning, async (signal) => void (await alerts.scan(signal)));
 

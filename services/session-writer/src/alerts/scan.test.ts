@@ -15,7 +15,7 @@ import { metricOf } from '@worktide/testing';
 import { mergeStreams } from '../store/merge.ts';
 import { key, newStream, openWriter, seen, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
 import { insertEntries, updateEntry } from '../timers/store.ts';
-import { type AlertScan, createAlertScan } from './scan.ts';
+import { type AlertScan, type AlertScanOptions, createAlertScan } from './scan.ts';
 import type { Person } from './store.ts';
 
 const minute = 60_000;
@@ -49,20 +49,20 @@ afterEach(async () => {
   await database.drop();
 });
 
-const scanner = (of: TestWriter = writer): AlertScan =>
-  createAlertScan({
-    ...of,
-    codec,
-    log: silentLogger(),
-    now: () => now,
-    identity: {
-      organization: async (id) => {
-        if (authAway) throw unavailable('auth');
-        const known = organizationSettings.parse(settings.get(id) ?? {});
-        return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings: known };
-      },
+const scanOptions = (of: TestWriter): AlertScanOptions => ({
+  ...of,
+  codec,
+  log: silentLogger(),
+  now: () => now,
+  identity: {
+    organization: async (id) => {
+      if (authAway) throw unavailable('auth');
+      const known = organizationSettings.parse(settings.get(id) ?? {});
+      return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings: known };
     },
-  });
+  },
+});
+const scanner = (of: TestWriter = writer): AlertScan => createAlertScan(scanOptions(of));
 const scanAt = async (at: number): Promise<void> => {
   now = at;
   expect(await scanner().scan()).toBe(true);
@@ -438,6 +438,33 @@ describe('scans', () => {
     await scanAt(now + hour);
     expect(await alertsOf(first)).toHaveLength(1);
     expect(await alertsOf(later)).toHaveLength(1);
+  });
+
+  test('while no activity can come in raise no alarm, nor before it has come; what proves to have been so is told', async () => {
+    const who = somebody();
+    let log = true;
+    const one = createAlertScan({ ...scanOptions(writer), sees: async () => log });
+    const at = async (ms: number): Promise<Stored[]> => {
+      now = today + ms;
+      await one.scan();
+      return alertsOf(who);
+    };
+    await write(who, today);
+    await at(minute);
+    log = false;
+    for (const minutes of [2, 4, 6, 60]) expect(await at(minutes * minute)).toEqual([]);
+    log = true;
+    expect(await at(61 * minute)).toEqual([]);
+    // It was busy from the third to the thirtieth minute, and away again.
+    await use(who, today + 3 * minute, today + 30 * minute);
+    expect(await at(64 * minute)).toEqual([]);
+    expect(await at(65 * minute)).toMatchObject([{ from: today + 30 * minute, resolved: false }]);
+    // A blink of the log is nothing.
+    await use(who, today + 66 * minute, today + 67 * minute);
+    log = false;
+    await at(68 * minute);
+    log = true;
+    expect(await at(72 * minute)).toMatchObject([{ resolved: true }, { from: today + 67 * minute, resolved: false }]);
   });
 
   test('that fail leave nothing, and the next does it', async () => {

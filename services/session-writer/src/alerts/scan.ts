@@ -35,6 +35,8 @@ export interface AlertScanOptions {
   /** Of topic `alerts`. */
   codec: Codec;
   identity: Pick<Identity, 'organization'>;
+  /** Whether activity comes in; always unless said. */
+  sees?: () => Promise<boolean>;
   log: Logger;
   metrics: Metrics;
   now?: () => number;
@@ -71,7 +73,7 @@ type Thresholds = Pick<OrganizationSettings, 'idleAlertAfterSeconds' | 'overtime
  * in the database, so a scan that is missed, repeated or done by two changes nothing.
  */
 export function createAlertScan(options: AlertScanOptions): AlertScan {
-  const { pool, outbox, codec, identity, log, metrics, now: clock = Date.now } = options;
+  const { pool, outbox, codec, identity, log, metrics, sees = async () => true, now: clock = Date.now } = options;
   const changed = metrics.counter('worktide_alerts_total', 'Alerts raised and resolved by scans', ['type', 'what']);
   const seconds = metrics.histogram(
     'worktide_alert_scan_seconds',
@@ -83,13 +85,17 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
     'People whom a scan left for the next: the thresholds of their organisation cannot be known',
   );
   const knownDays: KnownDays = new Map();
+  /** The last time in which no activity came in. */
+  let blind = { from: Number.NEGATIVE_INFINITY, until: Number.NEGATIVE_INFINITY, isOver: true };
 
   async function scan(signal?: AbortSignal): Promise<boolean> {
     const end = seconds.startTimer();
     const now = clock();
     // Before the first scan there is nothing to be told of.
     const until = (await scannedUntil(pool)) ?? (await scannedNow(pool, now - lateMs));
-    const pass: Pass = { now, seenUntil: until, since: Math.max(until - lateMs, now - farBack) };
+    if (await sees()) blind = { ...blind, isOver: true };
+    else blind = { from: blind.isOver ? now : blind.from, until: now, isOver: false };
+    const pass: Pass = { now, blind, seenUntil: until, since: Math.max(until - lateMs, now - farBack) };
     const thresholds = thresholdsOf();
     let isWhole = true;
     for (let after: Person | undefined = nobody; after; ) {
@@ -203,7 +209,11 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
 
     return {
       ended: found.flatMap(({ ended }, i) => (ended ? [{ organizationId: entries[i]!.organizationId, ...ended }] : [])),
-      raised: found.flatMap(({ raised }, i) => raised.map((stretch) => idleAlert(entries[i]!, stretch))),
+      raised: found.flatMap(({ raised }, i) =>
+        raised
+          .filter(({ until }) => until !== null || !mayBeBusy(pass, first[i]!.watched.thresholdMs))
+          .map((stretch) => idleAlert(entries[i]!, stretch)),
+      ),
     };
   }
 
@@ -282,11 +292,20 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
 
 interface Pass {
   now: number;
+  /** When no activity came in. */
+  blind: { from: number; until: number };
   /** Up to when the last scan saw. */
   seenUntil: number;
   /** Entries changed since are looked at. */
   since: number;
 }
+
+/**
+ * Whether who seems to do nothing may only be unheard: the log was away for a good part of the threshold, and what waited
+ * for it may still be on its way.
+ */
+const mayBeBusy = ({ now, blind: { from, until } }: Pass, thresholdMs: number): boolean =>
+  until - from >= thresholdMs / 2 && now - until < thresholdMs;
 
 interface Watching {
   owned: OwnedEntry;
