@@ -4,7 +4,19 @@ import { median } from './statistics.ts';
 export interface Figure {
   part: string;
   what: string;
-  unit: 'pings/s' | 'pairs/s' | 'ms' | 's' | 'MiB' | 'µs/ping' | 'µs/entry' | 'entries/s' | 'MB/s' | '1/s' | '';
+  unit:
+    | 'pings/s'
+    | 'pairs/s'
+    | 'ms'
+    | 's'
+    | 'MiB'
+    | 'µs/ping'
+    | 'µs/entry'
+    | 'µs/pair'
+    | 'entries/s'
+    | 'MB/s'
+    | '1/s'
+    | '';
   ours: number;
   floor?: number;
   /** Ours to the floor's. */

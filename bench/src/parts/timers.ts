@@ -2,7 +2,8 @@ import { createPool, type Pool } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
 import { type Area, openArea, type Service } from '../area.ts';
 import type { Context } from '../context.ts';
-import { createHistogram } from '../statistics.ts';
+import { startMeter } from '../meter.ts';
+import { createHistogram, median } from '../statistics.ts';
 
 /** One person each, of organisations of their own: nobody waits for a turn. */
 const clients = 4;
@@ -33,16 +34,21 @@ export async function timers(context: Context): Promise<void> {
   const bare = createPool(floorUrl.href, { applicationName: 'bench floor', log: context.log, max: clients });
 
   const rates: Record<'ours' | 'floor', number[]> = { ours: [], floor: [] };
+  const cpu: number[] = [];
   const [ours, floor] = [startAndStop(writer, tokens), insertAndUpdate(bare)];
   await rateOf(1, ours);
   for (let round = 0; round < options.rounds; round++) {
+    const spent = await startMeter({ writer: writer.pid });
     rates.ours.push(await rateOf(options.seconds, ours));
+    cpu.push((await spent()).writer! / (rates.ours.at(-1)! * options.seconds));
     rates.floor.push(await rateOf(options.seconds, floor));
     say(`  ours ${Math.round(rates.ours.at(-1)!)}, floor ${Math.round(rates.floor.at(-1)!)} pairs/s`);
   }
   await bare.end();
   const pairs = { part: 'timers', what: `started and stopped, ${clients} clients`, unit: 'pairs/s' } as const;
   report.addPairs({ ...pairs, goal: '≥ 0.5' }, rates.ours, rates.floor);
+
+  report.add({ part: 'timers', what: 'CPU of the writer', unit: 'µs/pair', ours: median(cpu) });
 
   const usage = Math.max(pageSize, Math.round(usageInAll * options.scale));
   const days = pageSize / 2;

@@ -174,7 +174,7 @@ export async function show(
   }));
 }
 
-/** As `userAsked` of usage, for who writes: the person must be there, and active. */
+/** As `userAsked`, for who writes; and in which zone that person is. @throws 404, 403, 503. */
 export async function personFor(context: TimersContext, caller: Caller, given: string | undefined) {
   const userId = given ?? caller.userId;
   if (userId === caller.userId) return { userId, timezone: caller.timezone };
