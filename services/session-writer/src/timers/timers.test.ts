@@ -570,3 +570,48 @@ describe('projects and tasks', () => {
     expect((await post('', { taskId })).body).toMatchObject({ projectId, taskId });
   });
 });
+
+describe('while something is away', () => {
+  const tenant = 'worktide_session_writer_tenant';
+
+  test('the ledger: 503, and nothing of a start is left; later it succeeds under the same key', async () => {
+    const headers = { 'idempotency-key': 'again' };
+    await database.admin.query(`REVOKE INSERT ON tracking.time_entry_changes FROM ${tenant}`);
+    try {
+      const answer = await post('', {}, ada, headers);
+      expect(refused(answer)).toEqual([503, 'DEPENDENCY_UNAVAILABLE']);
+      expect(answer.headers.get('retry-after')).not.toBeNull();
+    } finally {
+      await database.admin.query(`GRANT INSERT ON tracking.time_entry_changes TO ${tenant}`);
+    }
+    expect((await get('/active')).body).toEqual({ entry: null });
+    expect((await post('', {}, ada, headers)).status).toBe(201);
+    await until('one start is told', async () => (await timers.told(ada)).length === 1);
+  });
+
+  test('the log: timers go on, and what is to be told waits in the outbox; an operator sees how much', async () => {
+    const there = await openTimers(database.url);
+    try {
+      there.person(ada);
+      await there.writer.eventLog.close();
+      const { status, body } = await there.call(ada, 'post', '', { body: {} });
+      expect(status).toBe(201);
+      expect((await there.call(ada, 'put', `/${body.id}/stop`, { body: {} })).status).toBe(200);
+      const { rows } = await database.admin.query(
+        'SELECT count(*)::int AS n FROM tracking.outbox WHERE due_at > now()',
+      );
+      expect(rows[0].n).toBeGreaterThanOrEqual(2);
+      const unpublished = /worktide_outbox_unpublished\S*\{schema="tracking"\} [1-9]/;
+      expect((await there.writer.metrics.render()).text).toMatch(unpublished);
+      const isReady = async () => there.writer.outbox.check();
+      await until('readiness says so', () =>
+        isReady().then(
+          () => false,
+          () => true,
+        ),
+      );
+    } finally {
+      await there.close();
+    }
+  });
+});
