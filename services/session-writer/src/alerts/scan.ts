@@ -178,7 +178,8 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
     known: Map<string, Thresholds>,
     pass: Pass,
   ): Promise<{ raised: NewAlert[]; ended: { organizationId: string; id: string; until: number }[] }> {
-    const alerts = await idleAlerts(client, entries);
+    // Nobody looks further back for what is new than the longest threshold.
+    const alerts = await idleAlerts(client, entries, pass.since - 2 * day);
     const watch = (owned: OwnedEntry, back: number): Watching => {
       const { idleAlertAfterSeconds } = known.get(owned.organizationId)!;
       return watchOf(owned, alerts.get(owned.entry.id) ?? [], idleAlertAfterSeconds * 1_000, pass, back);

@@ -239,16 +239,18 @@ export interface StoredIdleAlert extends IdleAlert {
   createdAt: number;
 }
 
-/** Idle alerts of entries, by entry. */
+/** Idle alerts of entries, by entry: those whose time lasts, or ended after `since`. */
 export async function idleAlerts(
   client: Queryable,
   entries: readonly OwnedEntry[],
+  since: number,
 ): Promise<Map<string, StoredIdleAlert[]>> {
   const { rows } = await client.query<StoredIdleAlert & { entryId: string }>(
     `SELECT id, time_entry_id AS "entryId", epoch_ms(idle_from) AS "from", epoch_ms(idle_until) AS until,
        epoch_ms(created_at) AS "createdAt"
-     FROM alerts WHERE type = 'idle' AND (organization_id, time_entry_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))`,
-    [entries.map(({ organizationId }) => organizationId), entries.map(({ entry }) => entry.id)],
+     FROM alerts WHERE type = 'idle' AND (organization_id, time_entry_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
+       AND (idle_until IS NULL OR idle_until > $3)`,
+    [entries.map(({ organizationId }) => organizationId), entries.map(({ entry }) => entry.id), iso(since)],
   );
   return Map.groupBy(rows, ({ entryId }) => entryId);
 }
