@@ -11,7 +11,7 @@ import {
   type TimeEntryState,
   topics,
 } from '@worktide/schemas';
-import { metricOf } from '@worktide/testing';
+import { metricOf, until } from '@worktide/testing';
 import { mergeStreams } from '../store/merge.ts';
 import { key, newStream, openWriter, seen, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
 import { insertEntries, updateEntry } from '../timers/store.ts';
@@ -126,8 +126,13 @@ async function alertsOf({ organizationId, userId }: Person): Promise<Stored[]> {
   );
   return rows;
 }
-/** What was told of somebody, in order. */
-async function told({ userId }: Person): Promise<AlertState[]> {
+/** What was told of somebody, in order, once it is so much: it leaves after the commit. */
+const told = (who: Person, count: number): Promise<AlertState[]> =>
+  until(`${count} events`, async () => {
+    const events = await toldOf(who);
+    return events.length >= count && events;
+  });
+async function toldOf({ userId }: Person): Promise<AlertState[]> {
   const records = [];
   for (let partition = 0; partition < topics.alerts.partitions; partition++) {
     records.push(...(await writer.eventLog.admin.read('alerts', { partition, fromOffset: 0, limit: 10_000 })));
@@ -155,7 +160,7 @@ describe('a timer on an empty chair', () => {
     await scanAt(now);
     await scanAt(now + 4 * minute);
     expect(await alertsOf(who)).toEqual([{ ...open, date: dateOf(today), until: morning, resolved: true, version: 2 }]);
-    const events = await told(who);
+    const events = await told(who, 2);
     expect(events).toMatchObject([
       { type: 'idle', timeEntryId: entry.id, date: dateOf(today), createdAt: evening + 5 * minute, resolvedAt: null },
       { resolvedAt: morning + minute, resolvedBy: null, version: 2 },
@@ -179,7 +184,7 @@ describe('a timer on an empty chair', () => {
     await scanAt(morning + 3 * minute);
     await scanAt(morning + 4 * minute);
     expect(await alertsOf(who)).toMatchObject([{ from: evening, until: morning, resolved: true, version: 1 }]);
-    expect(await told(who)).toHaveLength(1);
+    expect(await told(who, 1)).toHaveLength(1);
   });
 
   test('no timer, or a paused one, or one that was never left alone: no alert', async () => {
@@ -253,7 +258,7 @@ describe('a timer on an empty chair', () => {
     expect(await alertsOf(who)).toMatchObject([
       { from: today, until: today + 31 * minute, resolved: true, by: manager, version: 2 },
     ]);
-    expect(await told(who)).toHaveLength(1);
+    expect(await told(who, 1)).toHaveLength(1);
     await scanAt(today + 37 * minute);
     expect(await alertsOf(who)).toHaveLength(2);
   });
@@ -338,7 +343,9 @@ describe('a day that got too long', () => {
         entry: null,
       },
     ]);
-    expect(await told(shift)).toMatchObject([{ type: 'overtime', date: dateOf(today), timeEntryId: null, version: 1 }]);
+    expect(await told(shift, 1)).toMatchObject([
+      { type: 'overtime', date: dateOf(today), timeEntryId: null, version: 1 },
+    ]);
   });
 
   test('while a timer runs: once it is longer than nine hours, without its pauses, with what was before', async () => {
@@ -387,7 +394,7 @@ describe('a day that got too long', () => {
     await change(who, entry, { endedAt: today + 20 * hour });
     await scanAt(now);
     expect(await alertsOf(who)).toMatchObject([{ resolved: true, by: who.userId }]);
-    expect((await told(who)).map(({ version, resolvedAt }) => [version, resolvedAt === null])).toEqual([
+    expect((await told(who, 3)).map(({ version, resolvedAt }) => [version, resolvedAt === null])).toEqual([
       [1, true],
       [2, false],
       [3, true],
