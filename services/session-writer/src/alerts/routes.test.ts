@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createAudit } from '@worktide/audit';
+import { tenantTransaction } from '@worktide/postgres';
 import {
   type Caller,
   createLifecycle,
@@ -247,6 +248,19 @@ test('nobody else does: not whose it is, not an agent, not somebody elsewhere', 
     nowhere.body.message,
   ]);
   expect(await listed(manager, '?state=open')).toEqual([id]);
+});
+
+test('a query that forgets to ask whose they are sees one organisation, and can do no more than resolve', async () => {
+  const { employee } = office();
+  const [id] = await raised([alertOf(employee)]);
+  await raised([alertOf(person('admin'))]);
+  const asTenant = (sql: string) =>
+    tenantTransaction(writer.pool, employee.organizationId, async (client) => (await client.query(sql)).rows);
+  expect(await asTenant('SELECT id FROM alerts')).toEqual([{ id }]);
+  expect(await asTenant('UPDATE alerts SET resolved_at = now() RETURNING id')).toEqual([{ id }]);
+  for (const sql of ['DELETE FROM alerts', "UPDATE alerts SET message = ''", 'SELECT FROM alert_scans']) {
+    await expect(asTenant(sql)).rejects.toMatchObject({ cause: { code: '42501' } });
+  }
 });
 
 test('the database away is 503', async () => {

@@ -42,6 +42,8 @@ export interface Timers {
 
 /** Between two requests of one person, at most. */
 const longestPauseMs = 400;
+/** Alerts are looked for so often, where the product is not told otherwise. */
+const scanSeconds = 60;
 /** How long the timer that is left has run already: longer than what is an alert. */
 const leftMs = 20 * 60_000;
 
@@ -104,7 +106,8 @@ export function startTimers(options: TimersOptions): Timers {
       }
     },
     async verify(how) {
-      const verification = await verifyTimes({ ...how, ledger });
+      const settleSeconds = how.settleSeconds + scanSeconds;
+      const verification = await verifyTimes({ ...how, settleSeconds, ledger });
       return { equal: verification.equal && unknown === 0, stats, unknown, verification };
     },
   };
