@@ -34,10 +34,12 @@ class Paper {
   step(act: 'pause' | 'resume' | 'stop', at: number): boolean {
     if (this.state === 'STOPPED' || (act === 'pause' && this.state !== 'RUNNING')) return false;
     if (act === 'resume' && this.state !== 'PAUSED') return false;
-    if (this.state === 'PAUSED') for (let ms = this.last; ms < at; ms++) this.paused.add(ms);
+    // Some length it has, and what is stopped while it is paused was paused to its end.
+    const until = act === 'stop' ? Math.max(at, this.from + 1) : at;
+    if (this.state === 'PAUSED') for (let ms = this.last; ms < until; ms++) this.paused.add(ms);
     this.last = at;
     this.state = act === 'pause' ? 'PAUSED' : act === 'resume' ? 'RUNNING' : 'STOPPED';
-    if (act === 'stop') this.to = Math.max(at, this.from + 1);
+    if (act === 'stop') this.to = until;
     return true;
   }
 
