@@ -120,7 +120,7 @@ test.each([
     const { key } = await makeAgentKey(url, ada);
     await post(url, key, ping('Before'));
     const tryOne = () => call(url, 'post', '/api/v1/pings', { bearer: key, body: ping('Before') });
-    const result = await fleetDuring(shortRun(url), async () => {
+    const result = await fleetDuring(shortRun(url, { timers: 0 }), async () => {
       await accepted([url], 2_000);
       await disk.fill();
       await until('it is full', async () => full(await tryOne()), { seconds: 60 });

@@ -10,6 +10,7 @@ import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { backend, type Engine, startS3 } from '@worktide/backends';
 import { createLogger, createMetrics, describeError, silentLogger } from '@worktide/runtime';
+import { until } from '@worktide/testing';
 import { type ObjectStore, openObjectStore } from './index.ts';
 
 const png = { contentType: 'image/png' };
@@ -127,8 +128,10 @@ describe('what is wrong with S3', () => {
     await failsEverywhere();
     expect((await metrics.render()).text).toMatch(/worktide_object_store_failures_total\{operation="put"\} 2/);
     await engine.restart();
-    await store.check();
-    expect((await buffer((await store.get('kept'))!.body)).toString()).toBe('kept');
+    // Just started it may take longer for its first answers than this store waits.
+    await until('it is back', () => store.check().then(() => true));
+    const kept = await until('the object', () => store.get('kept'));
+    expect((await buffer(kept.body)).toString()).toBe('kept');
   });
 
   test('silent: the same, after a bounded time', async () => {
