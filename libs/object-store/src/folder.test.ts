@@ -136,7 +136,7 @@ describe('links of a folder', () => {
       log,
       metrics: createMetrics(),
       signingSecret: 's',
-      readGraceMs: 200,
+      readGraceMs: 2_000,
     });
     lifecycle.onClose('store', () => impatient.close());
     const service = { name: 'objects', routes: [], rawRoutes: [...impatient.routes], checks: {} };
