@@ -132,34 +132,39 @@ describe('links of a folder', () => {
     // More than the buffers of both sides take.
     const body = randomBytes(48_000_000);
     await store.put('x', body, png);
-    const impatient = openObjectStore(`file:${folder}`, {
-      log,
-      metrics: createMetrics(),
-      signingSecret: 's',
-      readGraceMs: 2_000,
-    });
-    lifecycle.onClose('store', () => impatient.close());
-    const service = { name: 'objects', routes: [], rawRoutes: [...impatient.routes], checks: {} };
-    const { port: other } = await serve({
-      services: [service],
-      lifecycle,
-      log,
-      metrics: createMetrics(),
-      host: '127.0.0.1',
-      port: 0,
-    });
-    const link = await impatient.signedGet('x', minute);
-    const stopped = connect(other, '127.0.0.1');
-    stopped.write(`GET ${link} HTTP/1.1\r\nhost: x\r\n\r\n`);
+    const openWith = async (readGraceMs: number) => {
+      const opened = openObjectStore(`file:${folder}`, {
+        log,
+        metrics: createMetrics(),
+        signingSecret: 's',
+        readGraceMs,
+      });
+      lifecycle.onClose('store', () => opened.close());
+      const service = { name: 'objects', routes: [], rawRoutes: [...opened.routes], checks: {} };
+      const { port: other } = await serve({
+        services: [service],
+        lifecycle,
+        log,
+        metrics: createMetrics(),
+        host: '127.0.0.1',
+        port: 0,
+      });
+      return { port: other, link: await opened.signedGet('x', minute) };
+    };
+    // On a busy machine one that reads may stand still for some tenths of a second.
+    const [impatient, patient] = [await openWith(200), await openWith(5_000)];
+    const stopped = connect(impatient.port, '127.0.0.1');
+    stopped.write(`GET ${impatient.link} HTTP/1.1\r\nhost: x\r\n\r\n`);
     await new Promise((resolve) => stopped.once('readable', resolve));
     // Only what waits in buffers still comes when it reads on.
-    const slow = await fetch(`http://127.0.0.1:${other}${link}`);
+    const slow = await fetch(`http://127.0.0.1:${patient.port}${patient.link}`);
     let read = 0;
     for await (const part of slow.body!) {
       read += part.length;
       if (read % 7 === 0) await wait(5);
     }
     expect(read).toBe(body.length);
+    await wait(1_000);
     let came = 0;
     stopped.on('data', (part) => {
       came += part.length;
