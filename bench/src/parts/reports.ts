@@ -43,8 +43,8 @@ export async function reports(context: Context): Promise<void> {
     await fill(versions);
     const stored = versions === 1 ? 'each stored once' : 'each stored twice';
     const size = `${(entries / 1e6).toLocaleString('en')} M entries of ${userCount.toLocaleString('en')} users, ${stored}`;
-    const whole = await timed(() => userDays({ organizationId, timezone }, from, to));
-    const rows = await userDays({ organizationId, timezone }, from, to);
+    const whole = await timed(() => userDays({ organizationId, timezone }, { from, to }));
+    const rows = await userDays({ organizationId, timezone }, { from, to });
     if (rows.length !== userCount * days) throw new Error(`the month has ${rows.length} user days`);
     const day = await timed((i) =>
       apps({ organizationId, userId: userId(i * 13), timezone }, isoDate(month + i * 86_400_000)),

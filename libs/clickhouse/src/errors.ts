@@ -45,6 +45,16 @@ const late = new Map([
   [160, 'TOO_SLOW'],
 ]);
 
+const memoryLimitExceeded = 241;
+
+/** Whether a statement ended because it asked for more memory or time than it may have: the same again would, too. */
+export function isTooExpensive(error: unknown): boolean {
+  const cause = error instanceof AppError ? error.cause : error;
+  if (!(cause instanceof ClickHouseError)) return false;
+  const code = Number(cause.code);
+  return code === memoryLimitExceeded || late.has(code);
+}
+
 /**
  * What a failed call of the client means: an AppError 503 `STORAGE_FULL` where its disk is full; an AppError 503 with the
  * original as its cause where another try later may succeed (away, overloaded, out of memory, not migrated yet;

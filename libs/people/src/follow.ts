@@ -1,6 +1,13 @@
 import type { Consumer, EventLog } from '@worktide/event-log';
 import type { Lifecycle, Logger } from '@worktide/runtime';
-import { createCodec, peopleRecord, readRecord, type SchemaRegistry, topics } from '@worktide/schemas';
+import {
+  createCodec,
+  type PeopleRecord,
+  peopleRecord,
+  readRecord,
+  type SchemaRegistry,
+  topics,
+} from '@worktide/schemas';
 import type { Deletions } from './deletions.ts';
 
 export interface FollowDeletionsOptions {
@@ -13,6 +20,8 @@ export interface FollowDeletionsOptions {
   erase: (organizationId: string, signal: AbortSignal) => Promise<void>;
   lifecycle: Lifecycle;
   log: Logger;
+  /** Keeps what was told of people and organisations; its failure has the batch come again. */
+  store?: (records: readonly PeopleRecord[]) => Promise<void>;
 }
 
 const everyMs = 60_000;
@@ -22,7 +31,7 @@ const everyMs = 60_000;
  * lifecycle.
  */
 export async function followDeletions(options: FollowDeletionsOptions): Promise<Consumer> {
-  const { service, eventLog, registry, deletions, erase, lifecycle, log } = options;
+  const { service, eventLog, registry, deletions, erase, lifecycle, log, store } = options;
   const codec = createCodec(registry, topics.people);
   const { wake } = lifecycle.every(
     `${service} erasing`,
@@ -42,15 +51,18 @@ export async function followDeletions(options: FollowDeletionsOptions): Promise<
     ready: () => codec.prepare(),
     handle: async (batch, context) => {
       const deleted: string[] = [];
+      const records: PeopleRecord[] = [];
       for (const record of batch) {
         const read = readRecord(codec, record.value, peopleRecord);
         if ('unusable' in read) context.deadLetter(record, read.unusable);
         else {
+          records.push(read.data);
           for (const event of read.data.events) {
             if (event.type === 'organization' && event.deleted) deleted.push(event.id);
           }
         }
       }
+      if (records.length > 0) await store?.(records);
       if (deleted.length === 0) return;
       await deletions.add(deleted);
       wake();

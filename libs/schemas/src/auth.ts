@@ -113,6 +113,9 @@ export const user = z
   .meta({ id: 'User' });
 export type User = z.output<typeof user>;
 
+export const weekStart = z.enum(['monday', 'saturday', 'sunday']);
+export type WeekStart = z.output<typeof weekStart>;
+
 /** Stored as far as they were changed; what is absent has the default, so that a new setting needs no migration. */
 export const organizationSettings = z
   .object({
@@ -123,7 +126,7 @@ export const organizationSettings = z
     overtimeAfterSeconds: z.int().min(3_600).max(86_400).default(32_400),
     overlapPolicy: z.enum(['reject', 'merge']).default('reject'),
     minimumBlurLevel: z.int().min(0).max(3).default(0),
-    weekStart: z.enum(['monday', 'saturday', 'sunday']).default('monday'),
+    weekStart: weekStart.default('monday'),
     /** Older screenshots are deleted. */
     screenshotRetentionDays: z.int().min(1).max(3_650).default(90),
     /** Time entries that ended longer ago are deleted; null: never. */

@@ -89,36 +89,47 @@ ENGINE = ReplacingMergeTree(version)
 ORDER BY (organization_id, user_id, id);
 
 -- Sums of one day of one person in a zone, by the same query as the live reports: the row with the highest version, which
--- is the instant (µs) at which the query began; read it with FINAL. Apps and hosts stand in the row, longest first, so
--- that a day is replaced as a whole and an app that is gone leaves nothing behind.
+-- is the instant (µs) at which the query began; read it with FINAL. Whole seconds, so that all larger sums are sums of
+-- these. Apps and hosts stand in the row, longest first: a day is replaced as a whole, and an app that is gone leaves
+-- nothing behind.
 CREATE TABLE IF NOT EXISTS days
 (
     organization_id UUID,
     user_id UUID,
     date Date32,
     timezone LowCardinality(String),
-    work_ms UInt64,
-    active_ms UInt64,
+    work_seconds UInt32,
+    active_seconds UInt32,
+    hosted_seconds UInt32 COMMENT 'Active time with any host',
     keyboard_clicks UInt64,
     mouse_movements UInt64,
     apps Array(String),
-    app_ms Array(UInt64),
+    app_seconds Array(UInt32),
     hosts Array(String),
-    host_ms Array(UInt64),
+    host_seconds Array(UInt32),
     version UInt64
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(date)
 ORDER BY (organization_id, user_id, date, timezone);
 
--- When something of a person's UTC day was stored last. A sum that was begun before that is stale.
+-- When something of a person's UTC day was stored last. Sums that were begun before that are stale, and read live.
 CREATE TABLE IF NOT EXISTS day_changes
 (
     organization_id UUID,
     user_id UUID,
     utc_date Date32,
-    changed_at SimpleAggregateFunction(max, UInt64) COMMENT 'µs, by the clock of this server'
+    changed_at SimpleAggregateFunction(max, UInt64) DEFAULT toUnixTimestamp64Micro(now64(6))
+        COMMENT 'µs, by the clock of this server, after what was stored'
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(utc_date)
 ORDER BY (organization_id, user_id, utc_date);
+
+-- Of what is there already.
+INSERT INTO day_changes (organization_id, user_id, utc_date)
+SELECT DISTINCT organization_id, user_id,
+    toDate32(arrayJoin(range(toUInt32(toDate(started_at)), toUInt32(toDate(ended_at)) + 1)))
+FROM usage;
+INSERT INTO day_changes (organization_id, user_id, utc_date)
+SELECT DISTINCT organization_id, user_id, toDate32(minute) FROM input_minutes;

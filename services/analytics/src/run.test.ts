@@ -21,11 +21,16 @@ test('starts without its dependencies, says which are missing, and closes', asyn
     '/api/v1/reports/apps',
     '/api/v1/reports/daily',
     '/api/v1/reports/domains',
+    '/api/v1/reports/organization',
+    '/api/v1/reports/team',
+    '/api/v1/reports/timesheet',
+    '/api/v1/reports/user/:id',
   ]);
   for (const name of ['clickhouse', 'auth']) {
     await expect((async () => service.checks[name]!())()).rejects.toMatchObject({ statusCode: 503 });
   }
-  for (const topic of ['pings', 'usage', 'input-minutes', 'time-entries', 'alerts', 'audit']) {
+  const topics = 'pings usage input-minutes time-entries alerts audit workspace-events screenshots-ready'.split(' ');
+  for (const topic of topics) {
     expect(Object.keys(service.checks)).toContain(`${topic} into clickhouse`);
   }
   await expect((async () => service.checks['event log']!())()).resolves.toBeUndefined();

@@ -5,8 +5,10 @@ import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
 import { startConsumers } from './ingest/consumers.ts';
 import { deletionsInClickHouse, eraseOrganization } from './ingest/erase-organization.ts';
+import { addPeople, type Rows, storeStates } from './ingest/states.ts';
 import { openReports } from './reports/open.ts';
 import { reportRoutes } from './reports/routes.ts';
+import { startSummaries } from './summaries/start.ts';
 
 /** Builds the service top to bottom; what is built first is closed last. */
 export async function run(
@@ -19,7 +21,9 @@ export async function run(
 
   const clickhouse = createClickHouse(config.CLICKHOUSE_URL, { log, application: 'worktide-analytics' });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
-  const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics });
+  const summaries = startSummaries({ clickhouse, lifecycle, log, metrics });
+  const { changed: onChanges } = summaries;
+  const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics, onChanges });
   lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
 
   const people = await followDeletions({
@@ -30,6 +34,12 @@ export async function run(
     erase: (organizationId) => eraseOrganization(clickhouse, organizationId),
     lifecycle,
     log,
+    async store(records) {
+      const rows: Rows = new Map();
+      for (const record of records) addPeople(rows, record);
+      await storeStates(clickhouse, rows);
+      summaries.peopleChanged();
+    },
   });
 
   const reports = openReports(config.CLICKHOUSE_URL, { places: config.REPORT_CONCURRENCY, log, metrics });
@@ -39,7 +49,7 @@ export async function run(
 
   return {
     name: 'analytics',
-    routes: reportRoutes({ ...reports, findUser: identity.findUser }),
+    routes: reportRoutes({ ...reports, findUser: identity.findUser, organization: identity.organization }),
     checks: {
       clickhouse: () => clickhouse.check(),
       'event log': () => eventLog.check(),

@@ -1,8 +1,19 @@
 import type { ClickHouse } from '@worktide/clickhouse';
 import type { ConsumeOptions, Consumer, EventLog } from '@worktide/event-log';
 import type { Metrics } from '@worktide/runtime';
-import { createCodec, type SchemaRegistry, splitBy, type TopicName, topics } from '@worktide/schemas';
+import {
+  createCodec,
+  type SchemaRegistry,
+  screenshotReadyRecord,
+  splitBy,
+  type TopicName,
+  topics,
+  workspaceRecord,
+} from '@worktide/schemas';
+import type { z } from 'zod';
+import type { DayChanges } from './changes.ts';
 import { tableHandler } from './handler.ts';
+import { addScreenshot, addWorkspace, type Rows, statesHandler } from './states.ts';
 import {
   alertsTable,
   auditTable,
@@ -18,12 +29,18 @@ export interface ConsumerDeps {
   registry: SchemaRegistry;
   clickhouse: ClickHouse;
   metrics: Metrics;
+  /** Told of the days of people that something new was stored of. */
+  onChanges?: (changes: DayChanges) => void;
 }
 
 const mib = 1024 * 1024;
+const few = { maxRecords: 10_000, maxBytes: 16 * mib } as const;
 
 /** By the topic that each reads. */
-export type Consumers = Record<'pings' | 'usage' | 'input-minutes' | 'time-entries' | 'alerts' | 'audit', Consumer>;
+export type Consumers = Record<
+  'pings' | 'usage' | 'input-minutes' | 'time-entries' | 'alerts' | 'audit' | 'workspace-events' | 'screenshots-ready',
+  Consumer
+>;
 
 /**
  * A group for each topic, so that a backlog of raw pings holds up no report and no audit trail. ClickHouse wants few and
@@ -35,7 +52,7 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
     topic: TopicName,
     options: Pick<ConsumeOptions, 'maxRecords' | 'maxBytes' | 'lingerMs'>,
   ): Promise<Consumer> => {
-    const { eventLog, registry, clickhouse, metrics } = deps;
+    const { eventLog, registry, clickhouse, metrics, onChanges } = deps;
     const codec = createCodec(registry, topics[topic]);
     return eventLog.consume({
       group: `analytics-${topic}`,
@@ -43,11 +60,27 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
       ...options,
       ready: () => codec.prepare(),
       answers: () => clickhouse.check(),
-      handle: tableHandler(spec, { clickhouse, codec, metrics }),
+      handle: tableHandler(spec, { clickhouse, codec, metrics, ...(onChanges ? { onChanges } : {}) }),
       split: splitBy(spec.items),
     });
   };
-  const few = { maxRecords: 10_000, maxBytes: 16 * mib } as const;
+  const states = <S extends z.ZodType>(
+    topic: TopicName,
+    schema: S,
+    add: (rows: Rows, record: z.output<S>) => void,
+  ): Promise<Consumer> => {
+    const { eventLog, registry, clickhouse } = deps;
+    const codec = createCodec(registry, topics[topic]);
+    return eventLog.consume({
+      group: `analytics-${topic}`,
+      topics: [topic],
+      ...few,
+      lingerMs: 500,
+      ready: () => codec.prepare(),
+      answers: () => clickhouse.check(),
+      handle: statesHandler(schema, add, { clickhouse, codec }),
+    });
+  };
   return {
     usage: await start(usageTable, 'usage', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 500 }),
     'time-entries': await start(timeEntriesTable, 'time-entries', { ...few, lingerMs: 500 }),
@@ -59,5 +92,7 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
     pings: await start(pingsTable, 'pings', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 1_000 }),
     alerts: await start(alertsTable, 'alerts', { ...few, lingerMs: 1_000 }),
     audit: await start(auditTable, 'audit', { ...few, lingerMs: 1_000 }),
+    'workspace-events': await states('workspace-events', workspaceRecord, addWorkspace),
+    'screenshots-ready': await states('screenshots-ready', screenshotReadyRecord, addScreenshot),
   };
 }

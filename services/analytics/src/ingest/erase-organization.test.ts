@@ -21,7 +21,12 @@ afterAll(async () => {
 
 test('what is stored of an organisation is erased, also what came late, and nothing of another', async () => {
   const [gone, stays] = [randomUUID(), randomUUID()];
-  const tables = ['pings', 'usage', 'time_entries', 'input_minutes', 'alerts'];
+  // All that there are, so that a new one is not forgotten: who did what stays, and that they are gone.
+  const kept = ['audit', 'deleted_organizations', 'migrations'];
+  const all = await clickhouse.query<{ name: string }>(
+    "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine != 'View'",
+  );
+  const tables = all.map(({ name }) => name).filter((name) => !kept.includes(name));
   const fill = async () => {
     for (const table of tables) {
       for (const organizationId of [gone, stays]) {
@@ -43,12 +48,12 @@ test('what is stored of an organisation is erased, also what came late, and noth
         }),
       ),
     );
-  const all = (there: boolean) => Object.fromEntries(tables.map((table) => [table, there]));
+  const every = (there: boolean) => Object.fromEntries(tables.map((table) => [table, there]));
   for (let round = 0; round < 2; round++) {
     await fill();
     await eraseOrganization(clickhouse, gone);
-    expect(await counts(gone)).toEqual(all(false));
-    expect(await counts(stays)).toEqual(all(true));
+    expect(await counts(gone)).toEqual(every(false));
+    expect(await counts(stays)).toEqual(every(true));
   }
   await eraseOrganization(clickhouse, randomUUID());
 });

@@ -2,12 +2,26 @@ import type { ClickHouse } from '@worktide/clickhouse';
 import type { Deletions } from '@worktide/people';
 
 /** Not `audit`: who did what, the deletion among it, stays until its time is over. Nobody of the organisation reads it. */
-const tables = ['pings', 'usage', 'time_entries', 'input_minutes', 'alerts'];
+export const erasedTables = [
+  'pings',
+  'usage',
+  'time_entries',
+  'input_minutes',
+  'alerts',
+  'screenshots',
+  'people',
+  'organizations',
+  'projects',
+  'teams',
+  'tasks',
+  'days',
+  'day_changes',
+];
 
 /** Erases what is stored of an organisation. Rejects 503. */
 export async function eraseOrganization(clickhouse: ClickHouse, organizationId: string): Promise<void> {
   const params = { organizationId };
-  for (const table of tables) {
+  for (const table of erasedTables) {
     const where = 'WHERE organization_id = {organizationId:UUID}';
     // A look at the sort key, instead of a mutation each time.
     const found = await clickhouse.query(`SELECT 1 FROM ${table} ${where} LIMIT 1`, { params });

@@ -4,6 +4,7 @@ import type { BatchContext, StoredRecord } from '@worktide/event-log';
 import { AppError, type Metrics } from '@worktide/runtime';
 import type { Codec } from '@worktide/schemas';
 import { z } from 'zod';
+import { collectChanges, type DayChanges, storeChanges } from './changes.ts';
 import { createRowWriter } from './row-writer.ts';
 import { insertSettings, type TableSpec } from './tables.ts';
 
@@ -13,6 +14,8 @@ export interface HandlerOptions {
   metrics: Metrics;
   /** Rows of one insert; more of a batch go into further ones. */
   maxRowsPerInsert?: number;
+  /** Told after the store has them and knows that sums of these days are stale. */
+  onChanges?: (changes: DayChanges) => void;
 }
 
 /** Rows between two turns of the event loop: about 10 ms of work, so that heartbeats and reports are not kept waiting. */
@@ -42,8 +45,8 @@ export function tableHandler<E, I>(
   spec: TableSpec<E, I>,
   options: HandlerOptions,
 ): (batch: StoredRecord[], context: BatchContext) => Promise<void> {
-  const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000 } = options;
-  const { table, columns, envelope, items, item, fits, owner: ownerOf, write } = spec;
+  const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000, onChanges } = options;
+  const { table, columns, envelope, items, item, fits, owner: ownerOf, write, touches } = spec;
   const stored = metrics.counter('worktide_analytics_rows_total', 'Rows stored in ClickHouse.', ['table']);
   const seconds = metrics.histogram('worktide_analytics_insert_seconds', 'Time of one insert.', insertBuckets, [
     'table',
@@ -74,6 +77,7 @@ export function tableHandler<E, I>(
 
   return async (batch, context) => {
     const writer = createRowWriter();
+    const changes = collectChanges();
     // One insert runs while the next one's rows are made: both processes are busy.
     let running: Promise<void> = Promise.resolve();
     const send = async (): Promise<void> => {
@@ -87,9 +91,12 @@ export function tableHandler<E, I>(
       const opened = open(record, context);
       if (!opened) continue;
       const owner = ownerOf(opened.envelope);
+      const touch = touches?.(changes, opened.envelope);
       for (const candidate of opened.value[items] as unknown[]) {
-        if (fits(candidate)) write(writer, owner, opened.envelope, candidate);
-        else {
+        if (fits(candidate)) {
+          write(writer, owner, opened.envelope, candidate);
+          touch?.(candidate);
+        } else {
           const reason = invalid(item.safeParse(candidate).error!);
           context.deadLetter(record, reason, () => only(record, opened.value, items, candidate));
         }
@@ -102,5 +109,7 @@ export function tableHandler<E, I>(
     }
     if (writer.rows > 0) await send();
     await running;
+    await storeChanges(clickhouse, changes);
+    onChanges?.(changes);
   };
 }

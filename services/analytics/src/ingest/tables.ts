@@ -23,6 +23,7 @@ import {
   usageRecord,
 } from '@worktide/schemas';
 import { z } from 'zod';
+import { addDays, type ChangeCollector } from './changes.ts';
 import { type RowWriter, uuidBytes } from './row-writer.ts';
 
 /** How the records of one topic become rows of one table; a record is an envelope around a list of items. */
@@ -38,6 +39,8 @@ export interface TableSpec<E, I> {
   /** The first columns, which say whose the items are: the same for all of a record, so encoded once. */
   owner(envelope: E): Uint8Array;
   write(row: RowWriter, owner: Uint8Array, envelope: E, item: I): void;
+  /** Where items are part of what days sum up: notes the days of an item. */
+  touches?: (changes: ChangeCollector, envelope: E) => (item: I) => void;
 }
 
 const userOf = ({ organizationId, userId }: { organizationId: string; userId: string }): Uint8Array =>
@@ -52,7 +55,7 @@ export const insertSettings = { max_partitions_per_insert_block: '0', optimize_o
 const states = { active: 1, idle: 2 } as const;
 
 /** The first instant past what is stored: DateTime64 ends in 2299, and a clock that is this wrong tells nothing. */
-const endOfTime = Date.UTC(2200, 0, 1);
+export const endOfTime = Date.UTC(2200, 0, 1);
 
 const withinTime = <T extends { startedAt: number; endedAt: number }>(item: T): boolean =>
   item.startedAt <= item.endedAt && item.endedAt < endOfTime;
@@ -113,6 +116,10 @@ export const usageTable: TableSpec<z.output<typeof usageEnvelope>, UsageEntrySta
     row.uint8(entry.deleted ? 1 : 0);
     row.endRow();
   },
+  touches(changes, envelope) {
+    const days = changes.of(envelope);
+    return ({ startedAt, endedAt }) => addDays(days, startedAt, endedAt);
+  },
 };
 
 const isInputMinute = conformsTo(inputMinuteEvent);
@@ -134,6 +141,10 @@ export const inputMinutesTable: TableSpec<z.output<typeof inputMinutesEnvelope>,
     row.uint64(keyboardClicks);
     row.uint64(mouseMovements);
     row.endRow();
+  },
+  touches(changes, envelope) {
+    const days = changes.of(envelope);
+    return ({ minute }) => addDays(days, minute, minute);
   },
 };
 

@@ -1,4 +1,4 @@
-import type { InputMinuteEvent, UsageEntryState } from '@worktide/schemas';
+import type { InputMinuteEvent, TimeEntryState, UsageEntryState } from '@worktide/schemas';
 
 /**
  * What reports must say, worked out in the plainest way from all states that were ever announced, for tests.
@@ -31,8 +31,8 @@ function lookForFirstMinute(date: string, zone: string): number {
 const nextDate = (date: string): string => new Date(Date.parse(date) + 1440 * minute).toISOString().slice(0, 10);
 
 /** The last state of each entry; a tombstone is none. */
-export function latest(states: readonly UsageEntryState[]): UsageEntryState[] {
-  const byId = new Map<string, UsageEntryState>();
+export function latest<T extends { id: string; version: number; deleted: boolean }>(states: readonly T[]): T[] {
+  const byId = new Map<string, T>();
   for (const state of states) {
     if ((byId.get(state.id)?.version ?? -1) < state.version) byId.set(state.id, state);
   }
@@ -71,6 +71,9 @@ function counted(
   return [...greatest.values()].reduce((a, b) => a + b, 0);
 }
 
+const score = (active: number, work: number): number | null =>
+  work === 0 ? null : Math.round((active * 1000) / work) / 10;
+
 export function dailyOracle(
   { states, minutes }: { states: readonly UsageEntryState[]; minutes: readonly InputMinuteEvent[] },
   from: string,
@@ -88,7 +91,7 @@ export function dailyOracle(
       workSeconds: Math.round(work / 1000),
       activeSeconds: Math.round(activeMs / 1000),
       idleSeconds: Math.round(work / 1000) - Math.round(activeMs / 1000),
-      productivityScore: work === 0 ? null : Math.round((activeMs * 1000) / work) / 10,
+      productivityScore: score(Math.round(activeMs / 1000), Math.round(work / 1000)),
       keyboardClicks: counted(minutes, 'keyboardClicks', ...range),
       mouseMovements: counted(minutes, 'mouseMovements', ...range),
     });
@@ -127,4 +130,46 @@ export function keyedOracle<K extends 'app' | 'host'>(
     totalSeconds: Math.round(covered(entries, ...range) / 1000),
     items: shown.map(({ value, seconds }) => ({ [key]: value, seconds })),
   };
+}
+
+/** Seconds of each project on each day, by `date projectId`: every millisecond of an entry that is of no pause. */
+export function trackedOracle(
+  states: readonly TimeEntryState[],
+  from: string,
+  to: string,
+  zone: string,
+  now: number,
+): Map<string, number> {
+  const tracked = new Map<string, number>();
+  for (let date = from; date <= to; date = nextDate(date)) {
+    const [start, end] = [firstMinute(date, zone), firstMinute(nextDate(date), zone)];
+    const ms = new Map<string | null, number>();
+    for (const { startedAt, endedAt, pauses, projectId } of latest(states)) {
+      const within = (at: number): number => Math.min(Math.max(at, start), end);
+      const length = (a: number, b: number): number => Math.max(0, within(b) - within(a));
+      const paused = pauses.map(({ from: a, to: b }) => length(a, b ?? now)).reduce((a, b) => a + b, 0);
+      const worked = length(startedAt, endedAt ?? now) - paused;
+      ms.set(projectId, (ms.get(projectId) ?? 0) + worked);
+    }
+    for (const [projectId, sum] of ms) if (sum > 0) tracked.set(`${date} ${projectId}`, Math.round(sum / 1000));
+  }
+  return tracked;
+}
+
+/** An app's or host's seconds over days. */
+export function keyedSums(
+  states: readonly UsageEntryState[],
+  key: 'app' | 'host',
+  from: string,
+  to: string,
+  zone: string,
+): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (let date = from; date <= to; date = nextDate(date)) {
+    for (const item of keyedOracle(states, key, date, zone).items as Record<string, string | number>[]) {
+      const name = item[key] as string;
+      sums.set(name, (sums.get(name) ?? 0) + (item.seconds as number));
+    }
+  }
+  return sums;
 }

@@ -1,9 +1,21 @@
 import type { ClickHouse } from '@worktide/clickhouse';
 import { type KnownDays, localDays } from '@worktide/runtime';
-import type { DailyReport, KeyedReport } from '@worktide/schemas';
-
-import { byKey, byUserAndDay, type IntervalScope } from './intervals.ts';
+import type {
+  DailyReport,
+  KeyedReport,
+  OrganizationReport,
+  TeamReport,
+  TimesheetReport,
+  UserReport,
+  WeekStart,
+} from '@worktide/schemas';
+import { type DaysScope, daysSql, staleDates } from './days.ts';
+import { daysWithTime, named, type People, type Sql } from './intervals.ts';
+import type { DayOptions } from './live-days.ts';
+import { allOf, inZone, ofProject, ofTeam } from './people.ts';
+import { type Periods, periodsOf } from './periods.ts';
 import { reportSettings } from './settings.ts';
+import { trackedDays } from './tracked.ts';
 
 /** Whose time: one user, on days of a zone. */
 export interface Subject {
@@ -13,113 +25,457 @@ export interface Subject {
   timezone: string;
 }
 
+/** Days of a report, as dates that both belong to it. */
+export interface Range {
+  from: string;
+  to: string;
+}
+
+/** One person's day with anything in it. */
 export interface UserDay {
   userId: string;
   date: string;
-  workMs: number;
-  activeMs: number;
+  workSeconds: number;
+  activeSeconds: number;
   keyboardClicks: number;
   mouseMovements: number;
 }
 
+export interface TeamQuery extends Range {
+  organizationId: string;
+  /** Everybody's days are of this zone; of each one's own where there is none. */
+  timezone?: string | undefined;
+  projectId?: string | undefined;
+  teamId?: string | undefined;
+  limit: number;
+  /** The user after whom the page begins. */
+  after?: string | undefined;
+}
+
+export interface GroupedRange extends Range {
+  /** By day where there is none. */
+  weekStart?: WeekStart | undefined;
+}
+
+/** All reject 503 when ClickHouse is away or refuses for want of memory or time. */
 export interface Reports {
   apps(subject: Subject, date: string, signal?: AbortSignal): Promise<KeyedReport<'app'>>;
   domains(subject: Subject, date: string, signal?: AbortSignal): Promise<KeyedReport<'host'>>;
-  /** Every day of the range, both ends included, also those without any entry. */
-  daily(subject: Subject, from: string, to: string, signal?: AbortSignal): Promise<DailyReport>;
-  /** Many users at once, all of the organisation unless some are named; only days with any entry or counts, in no order. */
+  /** Every day of the range, also those without any entry. */
+  daily(subject: Subject, range: Range, signal?: AbortSignal): Promise<DailyReport>;
+  /** Many people at once, all of the organisation unless some are named; only days with anything, in no order. */
   userDays(
     scope: { organizationId: string; userIds?: readonly string[]; timezone: string },
-    from: string,
-    to: string,
+    range: Range,
     signal?: AbortSignal,
   ): Promise<UserDay[]>;
+  /** A page of people by name. `next` is whom the next one begins after. */
+  team(query: TeamQuery, signal?: AbortSignal): Promise<{ items: TeamReport['items']; next: string | null }>;
+  user(subject: Subject, range: GroupedRange, signal?: AbortSignal): Promise<Omit<UserReport, 'user'>>;
+  organization(
+    of: { organizationId: string; timezone?: string | undefined },
+    range: GroupedRange,
+    signal?: AbortSignal,
+  ): Promise<OrganizationReport>;
+  timesheet(subject: Subject, range: GroupedRange, signal?: AbortSignal): Promise<TimesheetReport>;
 }
 
-/** Apps or hosts in one answer; the longest are kept. */
+/** Apps, hosts, projects or people in one answer; the longest are kept. */
 export const maxItems = 500;
+/** Of each zone that people of an organisation are in: what is past this is past `maxItems` of all of them, but for freaks. */
+const maxItemsOfZone = 5_000;
 
-/** Whole seconds, half up (rule Time: shown). */
-const seconds = (ms: number): number => Math.round(ms / 1000);
-
-/**
- * Parts as whole seconds that add up to the rounded whole: those with the greatest remainders are rounded up, of equal
- * ones the first (rule Time: shown).
- * @param ms longest first; the result is in the same order, and longest first too.
- */
-export function secondsOfParts(ms: readonly number[]): number[] {
-  const shown = ms.map((part) => Math.floor(part / 1000));
-  const missing = seconds(ms.reduce((sum, part) => sum + part, 0)) - shown.reduce((sum, part) => sum + part, 0);
-  const byRemainder = ms.map((part, i) => ({ i, remainder: part % 1000 })).sort((a, b) => b.remainder - a.remainder);
-  for (const { i } of byRemainder.slice(0, missing)) shown[i]!++;
-  return shown;
+interface Sums {
+  workSeconds: number;
+  activeSeconds: number;
+  keyboardClicks: number;
+  mouseMovements: number;
 }
+const sumColumns = `sum(work_seconds) AS workSeconds, sum(active_seconds) AS activeSeconds,
+  sum(keyboard_clicks) AS keyboardClicks, sum(mouse_movements) AS mouseMovements`;
+const nothing: Sums = { workSeconds: 0, activeSeconds: 0, keyboardClicks: 0, mouseMovements: 0 };
 
-/** Reports from `usage` and `input_minutes`. Rejects with 503 when ClickHouse is away or refuses for want of memory or time. */
+const add = <K, V extends object>(map: Map<K, V>, key: K, more: V): void => {
+  const sum: Record<string, number> = { ...(map.get(key) as Record<string, number> | undefined) };
+  for (const [name, value] of Object.entries(more as Record<string, number>)) sum[name] = (sum[name] ?? 0) + value;
+  map.set(key, sum as V);
+};
+const longest = <K>(map: Map<K, number>): [K, number][] =>
+  [...map].sort((a, b) => b[1] - a[1] || (String(a[0]) < String(b[0]) ? -1 : 1)).slice(0, maxItems);
+
+/** Sums of whole seconds, so idle is what is left, and the score is what a reader works out from the two. */
+const shownTime = ({ workSeconds, activeSeconds }: Sums) => ({
+  workSeconds,
+  activeSeconds,
+  idleSeconds: workSeconds - activeSeconds,
+  productivityScore: workSeconds > 0 ? Math.round((activeSeconds / workSeconds) * 1000) / 10 : null,
+});
+const shown = (sums: Sums) => {
+  const { productivityScore, ...time } = shownTime(sums);
+  return { ...time, productivityScore, keyboardClicks: sums.keyboardClicks, mouseMovements: sums.mouseMovements };
+};
+
+/** Reports from `days`, or live from `usage` and `input_minutes` where a day's sums are not there yet; and `time_entries`. */
 export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'query'> }): Reports {
-  const query = <T>({ sql, params }: { sql: string; params: Record<string, unknown> }, signal?: AbortSignal) =>
+  const query = <T>({ sql, params }: Sql, signal: AbortSignal | undefined) =>
     clickhouse.query<T>(sql, { params, settings: reportSettings, ...(signal ? { signal } : {}) });
   const known: KnownDays = new Map();
 
+  const scopeOf = (people: People, { from, to }: Range, timezone: string): DaysScope => ({
+    ...people,
+    timezone,
+    days: localDays(from, to, timezone, known),
+  });
+
+  /** The query of the scope's days; undefined where the zone skipped all of them. */
+  async function daysOf(
+    scope: DaysScope,
+    signal: AbortSignal | undefined,
+    options?: DayOptions,
+  ): Promise<Sql | undefined> {
+    if (daysWithTime(scope.days).length === 0) return undefined;
+    const stale = await query<{ date: string }>(staleDates(scope), signal);
+    return daysSql(scope, new Set(stale.map(({ date }) => date)), options);
+  }
+
+  async function fromDays<T>(days: Sql | undefined, select: (from: string) => string, signal: AbortSignal | undefined) {
+    return days ? query<T>({ sql: select(`(${days.sql})`), params: days.params }, signal) : [];
+  }
+
+  async function fromTracked<T>(scope: DaysScope, select: (from: string) => string, signal: AbortSignal | undefined) {
+    if (daysWithTime(scope.days).length === 0) return [];
+    const { sql, params } = trackedDays(scope, Date.now());
+    return query<T>({ sql: select(`(${sql})`), params }, signal);
+  }
+
   async function keyed<K extends 'app' | 'host'>(
     column: K,
-    subject: Subject,
+    { organizationId, userId, timezone }: Subject,
     date: string,
-    signal?: AbortSignal,
+    signal: AbortSignal | undefined,
   ): Promise<KeyedReport<K>> {
-    const { organizationId, userId, timezone } = subject;
-    const days = localDays(date, date, timezone, known);
-    const scope = { organizationId, userIds: [userId], days };
-    const rows = hasTime(scope)
-      ? await query<{ key: string; isTotal: number; activeMs: number }>(byKey(scope, column, maxItems), signal)
-      : [];
-    const total = rows.find((row) => row.isTotal === 1)?.activeMs ?? 0;
-    const parts = rows.filter((row) => row.isTotal === 0);
-    const shown = secondsOfParts(parts.map(({ activeMs }) => activeMs));
-    const items = parts.map(
-      ({ key }, i) => ({ [column]: key, seconds: shown[i]! }) as { [k in K]: string } & { seconds: number },
+    const scope = scopeOf({ organizationId, which: named([userId]) }, { from: date, to: date }, timezone);
+    const total = column === 'app' ? 'active_seconds' : 'hosted_seconds';
+    const [row] = await fromDays<{ total: number; names: string[]; seconds: number[] }>(
+      await daysOf(scope, signal),
+      (days) => `SELECT ${total} AS total, arraySlice(${column}s, 1, ${maxItems}) AS names,
+        arraySlice(${column}_seconds, 1, ${maxItems}) AS seconds FROM ${days}`,
+      signal,
     );
-    return { date, timezone, totalSeconds: seconds(total), items };
+    const items = (row?.names ?? []).map(
+      (name, i) => ({ [column]: name, seconds: row!.seconds[i]! }) as { [k in K]: string } & { seconds: number },
+    );
+    return { date, timezone, totalSeconds: row?.total ?? 0, items };
   }
 
   async function userDays(
-    { timezone, ...who }: { organizationId: string; userIds?: readonly string[]; timezone: string },
-    from: string,
-    to: string,
+    { organizationId, userIds, timezone }: Parameters<Reports['userDays']>[0],
+    range: Range,
     signal?: AbortSignal,
   ): Promise<UserDay[]> {
-    const scope = { ...who, days: localDays(from, to, timezone, known) };
-    if (!hasTime(scope)) return [];
-    const dates = new Map(scope.days.filter(({ start, end }) => start < end).map(({ start, date }) => [start, date]));
-    const rows = await query<Omit<UserDay, 'date'> & { day: number }>(byUserAndDay(scope), signal);
-    return rows.map(({ day, ...row }) => ({ ...row, date: dates.get(day)! }));
+    const people: People = { organizationId, ...(userIds ? { which: named(userIds) } : {}) };
+    const days = await daysOf(scopeOf(people, range, timezone), signal, { withoutParts: true });
+    return fromDays<UserDay>(
+      days,
+      (from) => `SELECT user_id AS userId, toString(date) AS date, work_seconds AS workSeconds,
+        active_seconds AS activeSeconds, keyboard_clicks AS keyboardClicks, mouse_movements AS mouseMovements FROM ${from}
+        WHERE workSeconds > 0 OR keyboardClicks > 0 OR mouseMovements > 0`,
+      signal,
+    );
+  }
+
+  /** Names by id, of what there is or was. */
+  async function namesOf(
+    table: 'people' | 'projects',
+    organizationId: string,
+    ids: Iterable<string | null>,
+    signal: AbortSignal | undefined,
+  ): Promise<Map<string | null, string>> {
+    const wanted = [...new Set(ids)].filter((id) => id !== null);
+    if (wanted.length === 0) return new Map();
+    const rows = await query<{ id: string; name: string }>(
+      {
+        sql: `SELECT id, name FROM ${table} FINAL WHERE organization_id = {organization:UUID} AND id IN {ids:Array(UUID)}`,
+        params: { organization: organizationId, ids: wanted },
+      },
+      signal,
+    );
+    return new Map(rows.map(({ id, name }) => [id, name]));
+  }
+
+  async function projectsOf(organizationId: string, seconds: Map<string | null, number>, signal?: AbortSignal) {
+    const top = longest(seconds);
+    const names = await namesOf(
+      'projects',
+      organizationId,
+      top.map(([id]) => id),
+      signal,
+    );
+    return top.map(([projectId, trackedSeconds]) => ({
+      projectId,
+      name: names.get(projectId) ?? null,
+      trackedSeconds,
+    }));
+  }
+
+  /** Their zones, in no order. */
+  async function zonesOf({ organizationId, which }: People, signal?: AbortSignal): Promise<string[]> {
+    const rows = await query<{ timezone: string }>(
+      {
+        sql: `SELECT DISTINCT timezone FROM (SELECT id AS user_id, timezone FROM people FINAL
+          WHERE organization_id = {organization:UUID}) WHERE ${which?.sql ?? '1'}`,
+        params: { organization: organizationId, ...which?.params },
+      },
+      signal,
+    );
+    return rows.map(({ timezone }) => timezone);
+  }
+
+  /** Scopes that are all of the people's days: one of the zone asked for, else one for each zone that somebody is in. */
+  async function scopesOf(people: People, range: Range, timezone: string | undefined, signal?: AbortSignal) {
+    if (timezone !== undefined) return [scopeOf(people, range, timezone)];
+    const zones = await zonesOf(people, signal);
+    return zones.map((zone) => scopeOf(inZone(people, zone), range, zone));
+  }
+
+  /** The page's people, by name as people read it. */
+  async function teamPage(
+    { organizationId, projectId, teamId, after, limit, from, to }: TeamQuery,
+    signal?: AbortSignal,
+  ) {
+    const which = allOf(
+      projectId === undefined ? undefined : ofProject(projectId),
+      teamId === undefined ? undefined : ofTeam(teamId),
+    );
+    // Who is gone is there for the time that they worked.
+    return query<{ id: string; name: string }>(
+      {
+        sql: `SELECT user_id AS id, name FROM (SELECT id AS user_id, * FROM people FINAL WHERE organization_id = {organization:UUID})
+          WHERE ((deleted = 0 AND status = 'active') OR user_id IN (
+              SELECT user_id FROM day_changes WHERE organization_id = {organization:UUID}
+                AND utc_date BETWEEN {from:Date32} - 1 AND {to:Date32} + 1))
+            ${which ? `AND ${which.sql}` : ''}
+            ${
+              after === undefined
+                ? ''
+                : `AND (lowerUTF8(name), user_id) > (SELECT lowerUTF8(name), id FROM people FINAL
+                     WHERE organization_id = {organization:UUID} AND id = {after:UUID})`
+            }
+          ORDER BY lowerUTF8(name), user_id LIMIT {limit:UInt32}`,
+        params: {
+          organization: organizationId,
+          from,
+          to,
+          limit: limit + 1,
+          ...which?.params,
+          ...(after === undefined ? {} : { after }),
+        },
+      },
+      signal,
+    );
+  }
+
+  async function team(asked: TeamQuery, signal?: AbortSignal) {
+    const { organizationId, timezone, projectId, limit } = asked;
+    const found = await teamPage(asked, signal);
+    const page = found.slice(0, limit);
+    const sums = new Map<string, Sums>();
+    const tracked = new Map<string, { seconds: number }>();
+    const people: People = { organizationId, which: named(page.map(({ id }) => id)) };
+    for (const scope of page.length > 0 ? await scopesOf(people, asked, timezone, signal) : []) {
+      const days = await daysOf(scope, signal, { withoutParts: true });
+      const worked = await fromDays<Sums & { userId: string }>(
+        days,
+        (from) => `SELECT user_id AS userId, ${sumColumns} FROM ${from} GROUP BY user_id`,
+        signal,
+      );
+      for (const { userId, ...more } of worked) add(sums, userId, more);
+      const ofTimers = await fromTracked<{ userId: string; projectId: string | null; seconds: number }>(
+        scope,
+        (from) =>
+          `SELECT user_id AS userId, project_id AS projectId, sum(seconds) AS seconds FROM ${from} GROUP BY ALL`,
+        signal,
+      );
+      for (const row of ofTimers) {
+        if (projectId === undefined || row.projectId === projectId) add(tracked, row.userId, { seconds: row.seconds });
+      }
+    }
+    const items = page.map(({ id, name }) => {
+      const { productivityScore, ...time } = shownTime(sums.get(id) ?? nothing);
+      return { userId: id, name, ...time, trackedSeconds: tracked.get(id)?.seconds ?? 0, productivityScore };
+    });
+    return { items, next: found.length > limit ? page.at(-1)!.id : null };
+  }
+
+  /** Sums by period; every period is there. */
+  function byPeriod({ periods, periodOf }: Periods, rows: Iterable<[string, Sums]>) {
+    const sums = new Map<string, Sums>();
+    for (const [date, more] of rows) add(sums, periodOf(date), more);
+    return periods.map((period) => ({ ...period, ...shown(sums.get(period.date) ?? nothing) }));
+  }
+
+  async function organization(
+    { organizationId, timezone }: { organizationId: string; timezone?: string | undefined },
+    asked: GroupedRange,
+    signal?: AbortSignal,
+  ): Promise<OrganizationReport> {
+    const periods = periodsOf(asked);
+    const byDate = new Map<string, Sums>();
+    const byUser = new Map<string, Sums>();
+    const byApp = new Map<string, { seconds: number }>();
+    const byProject = new Map<string | null, { seconds: number }>();
+    for (const scope of await scopesOf({ organizationId }, periods.range, timezone, signal)) {
+      const days = await daysOf(scope, signal);
+      const rows = await fromDays<Sums & { date: string; userId: string; ofUser: number }>(
+        days,
+        (from) => `SELECT toString(date) AS date, user_id AS userId, grouping(date) AS ofUser, ${sumColumns}
+          FROM (SELECT user_id, date, work_seconds, active_seconds, keyboard_clicks, mouse_movements FROM ${from})
+          GROUP BY GROUPING SETS ((date), (user_id))`,
+        signal,
+      );
+      for (const { date, userId, ofUser, ...more } of rows) {
+        if (ofUser) add(byUser, userId, more);
+        else add(byDate, date, more);
+      }
+      const apps = await fromDays<{ app: string; seconds: number }>(
+        days,
+        (from) => `SELECT app, sum(part) AS seconds FROM ${from} ARRAY JOIN apps AS app, app_seconds AS part
+          GROUP BY app ORDER BY seconds DESC, app LIMIT ${maxItemsOfZone}`,
+        signal,
+      );
+      for (const { app, seconds } of apps) add(byApp, app, { seconds });
+      const projects = await fromTracked<{ projectId: string | null; seconds: number }>(
+        scope,
+        (from) => `SELECT project_id AS projectId, sum(seconds) AS seconds FROM ${from} GROUP BY project_id`,
+        signal,
+      );
+      for (const { projectId, seconds } of projects) add(byProject, projectId, { seconds });
+    }
+    const people = longest(new Map([...byUser].map(([id, { workSeconds }]) => [id, workSeconds]))).filter(
+      ([, worked]) => worked > 0,
+    );
+    const names = await namesOf(
+      'people',
+      organizationId,
+      people.map(([id]) => id),
+      signal,
+    );
+    return {
+      ...periods.range,
+      totals: shown(total(byDate.values())),
+      days: byPeriod(periods, byDate),
+      people: people.map(([userId]) => ({
+        userId,
+        name: names.get(userId) ?? null,
+        ...shownTime(byUser.get(userId)!),
+      })),
+      apps: longest(secondsOf(byApp)).map(([app, seconds]) => ({ app, seconds })),
+      projects: await projectsOf(organizationId, secondsOf(byProject), signal),
+    };
+  }
+
+  async function user(subject: Subject, asked: GroupedRange, signal?: AbortSignal) {
+    const { organizationId, userId, timezone } = subject;
+    const periods = periodsOf(asked);
+    const scope = scopeOf({ organizationId, which: named([userId]) }, periods.range, timezone);
+    const days = await daysOf(scope, signal);
+    const rows = await fromDays<Sums & { date: string }>(
+      days,
+      (from) => `SELECT toString(date) AS date, ${sumColumns} FROM ${from} GROUP BY date`,
+      signal,
+    );
+    const parts = <K extends 'app' | 'host'>(column: K) =>
+      fromDays<{ [k in K]: string } & { seconds: number }>(
+        days,
+        (from) => `SELECT ${column}, sum(part) AS seconds FROM ${from}
+          ARRAY JOIN ${column}s AS ${column}, ${column}_seconds AS part
+          GROUP BY ${column} ORDER BY seconds DESC, ${column} LIMIT ${maxItems}`,
+        signal,
+      );
+    const byDate = new Map(rows.map(({ date, ...sums }) => [date, sums]));
+    return {
+      ...periods.range,
+      timezone,
+      totals: shown(total(byDate.values())),
+      days: byPeriod(periods, byDate),
+      apps: await parts('app'),
+      hosts: await parts('host'),
+      projects: await projectsOf(
+        organizationId,
+        new Map(
+          (
+            await fromTracked<{ projectId: string | null; seconds: number }>(
+              scope,
+              (from) => `SELECT project_id AS projectId, sum(seconds) AS seconds FROM ${from} GROUP BY project_id`,
+              signal,
+            )
+          ).map(({ projectId, seconds }) => [projectId, seconds]),
+        ),
+        signal,
+      ),
+    };
+  }
+
+  async function timesheet(subject: Subject, asked: GroupedRange, signal?: AbortSignal): Promise<TimesheetReport> {
+    const { organizationId, userId, timezone } = subject;
+    const { range, periods, periodOf } = periodsOf(asked);
+    const scope = scopeOf({ organizationId, which: named([userId]) }, range, timezone);
+    const rows = await fromTracked<{ date: string; projectId: string | null; seconds: number }>(
+      scope,
+      (from) => `SELECT toString(date) AS date, project_id AS projectId, seconds FROM ${from}`,
+      signal,
+    );
+    const place = new Map(periods.map(({ date }, i) => [date, i]));
+    const totals = periods.map(() => 0);
+    const byProject = new Map<string | null, number[]>();
+    for (const { date, projectId, seconds } of rows) {
+      const at = place.get(periodOf(date))!;
+      const cells = byProject.get(projectId) ?? periods.map(() => 0);
+      byProject.set(projectId, cells);
+      cells[at]! += seconds;
+      totals[at]! += seconds;
+    }
+    const sum = (cells: number[]): number => cells.reduce((all, cell) => all + cell, 0);
+    const projects = await projectsOf(
+      organizationId,
+      new Map([...byProject].map(([id, cells]) => [id, sum(cells)])),
+      signal,
+    );
+    return {
+      ...range,
+      userId,
+      timezone,
+      days: periods.map((period, i) => ({ ...period, trackedSeconds: totals[i]! })),
+      trackedSeconds: sum(totals),
+      projects: projects.map((project) => ({ ...project, byDay: byProject.get(project.projectId)! })),
+    };
   }
 
   return {
     apps: (subject, date, signal) => keyed('app', subject, date, signal),
     domains: (subject, date, signal) => keyed('host', subject, date, signal),
     userDays,
-    async daily({ organizationId, userId, timezone }, from, to, signal) {
-      const scope = { organizationId, userIds: [userId], timezone };
-      const found = new Map((await userDays(scope, from, to, signal)).map((row) => [row.date, row]));
-      return {
-        items: localDays(from, to, timezone, known).map(({ date }) => {
-          const { workMs = 0, activeMs = 0, keyboardClicks = 0, mouseMovements = 0 } = found.get(date) ?? {};
-          const [workSeconds, activeSeconds] = [seconds(workMs), seconds(activeMs)];
-          return {
-            date,
-            workSeconds,
-            activeSeconds,
-            idleSeconds: workSeconds - activeSeconds,
-            productivityScore: workMs > 0 ? Math.round((activeMs / workMs) * 1000) / 10 : null,
-            keyboardClicks,
-            mouseMovements,
-          };
-        }),
-      };
+    team,
+    user,
+    organization,
+    timesheet,
+    async daily({ organizationId, userId, timezone }, range, signal) {
+      const rows = await userDays({ organizationId, userIds: [userId], timezone }, range, signal);
+      return { items: byPeriod(periodsOf(range), new Map(rows.map(({ userId: _, date, ...sums }) => [date, sums]))) };
     },
   };
 }
 
-/** False where the zone skipped all the days asked for. */
-const hasTime = ({ days }: IntervalScope): boolean => days[0]!.start < days.at(-1)!.end;
+const secondsOf = <K>(map: Map<K, { seconds: number }>): Map<K, number> =>
+  new Map([...map].map(([key, { seconds }]) => [key, seconds]));
+
+function total(all: Iterable<Sums>): Sums {
+  const sum = { ...nothing };
+  for (const { workSeconds, activeSeconds, keyboardClicks, mouseMovements } of all) {
+    sum.workSeconds += workSeconds;
+    sum.activeSeconds += activeSeconds;
+    sum.keyboardClicks += keyboardClicks;
+    sum.mouseMovements += mouseMovements;
+  }
+  return sum;
+}

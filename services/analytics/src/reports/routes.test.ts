@@ -13,11 +13,11 @@ import {
   unauthorized,
   unavailable,
 } from '@worktide/runtime';
-import { appsReport, dailyReport, domainsReport } from '@worktide/schemas';
+import { appsReport, dailyReport, domainsReport, organizationSettings } from '@worktide/schemas';
 import { until } from '@worktide/testing';
 import { migrationsFolder } from '../index.ts';
-import { createRowWriter } from '../ingest/row-writer.ts';
 import { usageTable } from '../ingest/tables.ts';
+import { store } from '../ingest/testing.ts';
 import { openReports } from './open.ts';
 import { reportRoutes } from './routes.ts';
 
@@ -69,6 +69,12 @@ async function start(toClickhouse: string, places = 4): Promise<string> {
         const [name, { role, timezone }] = found;
         return { id: userId, organizationId: organization, name, role, timezone, status: 'active' };
       },
+      organization: async (id) => ({
+        id,
+        timezone: 'UTC',
+        subscriptionStatus: 'pro',
+        settings: organizationSettings.parse({ weekStart: 'sunday' }),
+      }),
     }),
   };
   const options = { services: [service], lifecycle, log, metrics, host: '127.0.0.1', port: 0 };
@@ -81,17 +87,13 @@ beforeAll(async () => {
   clickhouseUrl = database.url;
   await migrateClickHouse(clickhouseUrl, migrationsFolder, { log });
   const clickhouse = createClickHouse(clickhouseUrl, { log });
-  const writer = createRowWriter();
   for (const { userId } of Object.values(people)) {
     // An hour on each side of midnight UTC.
     const startedAt = Date.parse('2026-11-20T23:00:00Z');
     const rest = { deviceId: 'laptop', source: 'window', app: 'editor', host: 'github.com', state: 'active' as const };
     const entry = { id: randomUUID(), startedAt, endedAt: startedAt + 7_200_000, version: 1, deleted: false, ...rest };
-    const envelope = { organizationId, userId, entries: [entry] };
-    usageTable.write(writer, usageTable.owner(envelope), envelope, entry);
+    await store(clickhouse, usageTable, { organizationId, userId, entries: [entry] });
   }
-  const { table, columns } = usageTable;
-  await clickhouse.insert({ table, columns, format: 'RowBinary', data: writer.take() });
   await clickhouse.close();
   url = await start(clickhouseUrl);
 });
@@ -292,6 +294,8 @@ describe('one who asks for a great deal', () => {
     await admin.command(`INSERT INTO usage (organization_id, user_id, started_at, ended_at)
       SELECT '${organizationId}', '${people.employee.userId}', toDateTime64('2026-01-15 00:00:00', 3, 'UTC')
         + INTERVAL number MONTH AS at, at + 60 FROM numbers(12)`);
+    await admin.command(`INSERT INTO day_changes (organization_id, user_id, utc_date)
+      SELECT '${organizationId}', '${people.employee.userId}', toDate32('2026-01-01') + number FROM numbers(365)`);
     const running = async () => {
       const rows = await clickhouse.query<{ query: string }>('SELECT query FROM system.processes');
       return rows.filter(({ query }) => query.includes('intervalLengthSum')).length;

@@ -1,11 +1,44 @@
 import type { Identity } from '@worktide/identity';
-import { type AnyRoute, countDays, invalid, type PeopleTurns, route } from '@worktide/runtime';
-import { appsReport, dailyReport, dayReportQuery, domainsReport, rangeReportQuery } from '@worktide/schemas';
-import type { Reports } from './reports.ts';
+import {
+  type AnyRoute,
+  type Caller,
+  countDays,
+  decodeCursor,
+  invalid,
+  notFound,
+  type PeopleTurns,
+  route,
+  sealIdCursor,
+} from '@worktide/runtime';
+import {
+  appsReport,
+  dailyReport,
+  dayReportQuery,
+  domainsReport,
+  idParams,
+  organizationReport,
+  organizationReportQuery,
+  rangeReportQuery,
+  teamReport,
+  teamReportQuery,
+  timesheetReport,
+  timesheetReportQuery,
+  userReport,
+  userReportQuery,
+} from '@worktide/schemas';
+import type { GroupedRange, Range, Reports } from './reports.ts';
 import { subjectOf } from './subject.ts';
 
 /** A year, leap day included. */
 const maxDays = 366;
+
+/** @throws 400 `RANGE_REVERSED`, `RANGE_TOO_LONG`. */
+function checkRange({ from, to }: Range): Range {
+  const days = countDays(from, to);
+  if (days < 1) throw invalid('RANGE_REVERSED', 'The range ends before it begins.');
+  if (days > maxDays) throw invalid('RANGE_TOO_LONG', `A range may have ${maxDays} days at most.`);
+  return { from, to };
+}
 
 const dayForms = 'as in `/reports/daily` it is short for `from` and `to` of that day, and 400 beside them.';
 
@@ -14,10 +47,22 @@ export interface ReportRoutesDeps {
   /** Whose report is next: of organisations and of people in them. */
   turns: PeopleTurns;
   findUser: Identity['findUser'];
+  /** For the first day of its weeks. */
+  organization: Identity['organization'];
 }
 
-export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): AnyRoute[] {
+export function reportRoutes({ reports, turns, findUser, organization }: ReportRoutesDeps): AnyRoute[] {
   const tag = 'reports';
+  const managers = ['manager', 'admin'] as const;
+
+  /** By weeks where they are asked for. Rejects 400 for the range, 503 where auth has never told of the organisation. */
+  async function grouped(caller: Caller, query: Range & { group: 'day' | 'week' }): Promise<GroupedRange> {
+    const range = checkRange(query);
+    if (query.group === 'day') return range;
+    const settings = (await organization(caller.organizationId))?.settings;
+    return { ...range, weekStart: settings?.weekStart ?? 'monday' };
+  }
+
   return [
     route({
       method: 'get',
@@ -62,12 +107,90 @@ export function reportRoutes({ reports, turns, findUser }: ReportRoutesDeps): An
       query: rangeReportQuery,
       responses: { 200: { description: 'The report', schema: dailyReport } },
       handler: async ({ query, caller, signal }) => {
-        const { from, to } = query;
-        const days = countDays(from, to);
-        if (days < 1) throw invalid('RANGE_REVERSED', 'The range ends before it begins.');
-        if (days > maxDays) throw invalid('RANGE_TOO_LONG', `A range may have ${maxDays} days at most.`);
+        const range = checkRange(query);
         const subject = await subjectOf(caller, query, findUser);
-        const work = () => reports.daily(subject, from, to, signal);
+        const work = () => reports.daily(subject, range, signal);
+        return { status: 200, body: await turns.run(caller, work, { signal }) };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/reports/team',
+      operationId: 'reportTeam',
+      summary: 'Time of each person over a range, by name',
+      description: `Each person once: who is active, and who has left but has time in the range. At most ${maxDays} days.`,
+      tag,
+      access: 'user',
+      roles: managers,
+      query: teamReportQuery,
+      responses: { 200: { description: 'A page', schema: teamReport } },
+      handler: async ({ query, caller, signal }) => {
+        const range = checkRange(query);
+        const { organizationId } = caller;
+        const { cursor, limit, timezone, projectId, teamId } = query;
+        const list = ['team report', organizationId, range, timezone, projectId, teamId];
+        const after = decodeCursor(cursor, list) ?? undefined;
+        const work = () =>
+          reports.team({ organizationId, ...range, timezone, projectId, teamId, limit, after }, signal);
+        const { items, next } = await turns.run(caller, work, { signal });
+        return { status: 200, body: { items, nextCursor: next === null ? null : sealIdCursor(next, list) } };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/reports/user/:id',
+      operationId: 'reportUser',
+      summary: 'All of one person’s time over a range',
+      description: `By day or week, app, host and project. Of oneself, or for managers and admins of anybody. At most ${maxDays} days.`,
+      tag,
+      access: 'user',
+      params: idParams,
+      query: userReportQuery,
+      responses: { 200: { description: 'The report', schema: userReport } },
+      handler: async ({ params, query, caller, signal }) => {
+        const range = await grouped(caller, query);
+        const subject = await subjectOf(caller, { userId: params.id, timezone: query.timezone }, findUser);
+        const work = () => reports.user(subject, range, signal);
+        const [report, user] = await Promise.all([
+          turns.run(caller, work, { signal }),
+          findUser(caller.organizationId, params.id),
+        ]);
+        if (!user) throw notFound('There is no such user here.');
+        return { status: 200, body: { user: { id: user.id, name: user.name }, ...report } };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/reports/organization',
+      operationId: 'reportOrganization',
+      summary: 'Time of all people together over a range',
+      description: `By day or week, person, app and project. At most ${maxDays} days.`,
+      tag,
+      access: 'user',
+      roles: managers,
+      query: organizationReportQuery,
+      responses: { 200: { description: 'The report', schema: organizationReport } },
+      handler: async ({ query, caller, signal }) => {
+        const range = await grouped(caller, query);
+        const { organizationId } = caller;
+        const work = () => reports.organization({ organizationId, timezone: query.timezone }, range, signal);
+        return { status: 200, body: await turns.run(caller, work, { signal }) };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/reports/timesheet',
+      operationId: 'reportTimesheet',
+      summary: 'Time entries of one person: projects by days or weeks',
+      description: `What runs has run until now. At most ${maxDays} days.`,
+      tag,
+      access: 'user',
+      query: timesheetReportQuery,
+      responses: { 200: { description: 'The report', schema: timesheetReport } },
+      handler: async ({ query, caller, signal }) => {
+        const range = await grouped(caller, query);
+        const subject = await subjectOf(caller, query, findUser);
+        const work = () => reports.timesheet(subject, range, signal);
         return { status: 200, body: await turns.run(caller, work, { signal }) };
       },
     }),

@@ -84,7 +84,7 @@ export function dayReport(entries: readonly Entry[], date: string, zone: string)
     workSeconds: seconds(workMs),
     activeSeconds: seconds(activeMs),
     idleSeconds: seconds(workMs) - seconds(activeMs),
-    productivityScore: workMs === 0 ? null : Math.round((activeMs * 1000) / workMs) / 10,
+    productivityScore: seconds(workMs) === 0 ? null : Math.round((seconds(activeMs) * 1000) / seconds(workMs)) / 10,
     apps: secondsBy(active, (e) => e.key.app),
     hosts: secondsBy(active, (e) => e.key.host),
     hostSeconds: seconds(unionMs(active.filter((e) => e.key.host !== null))),
