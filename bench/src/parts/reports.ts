@@ -1,4 +1,4 @@
-import { createReports } from '@worktide/analytics';
+import { createReports, createSummarize, sweep } from '@worktide/analytics';
 import { createClickHouse } from '@worktide/clickhouse';
 import { openArea } from '../area.ts';
 import type { Context } from '../context.ts';
@@ -14,7 +14,10 @@ const repeats = 7;
 /** Not UTC, so that days are cut where entries are. */
 const timezone = 'Europe/Berlin';
 
-/** The organisation's month by user and day, and one user's day, by the queries that the service runs. */
+/**
+ * The organisation's month and other reports, by the queries that the service runs: live, from what is stored, and from the
+ * sums of its days. Nobody waits beside them.
+ */
 export async function reports(context: Context): Promise<void> {
   const { report, options, say, log } = context;
   const area = await openArea(context, 'reports');
@@ -25,8 +28,11 @@ export async function reports(context: Context): Promise<void> {
   const fill = async (version: number): Promise<void> => {
     for (let first = 0; first < userCount; first += usersPerInsert)
       await clickhouse.command(insertEntries(first, month, version));
+    // As the consumer notes them.
+    await clickhouse.command(`INSERT INTO day_changes (organization_id, user_id, utc_date)
+      SELECT DISTINCT organization_id, user_id, toDate32(started_at) FROM usage`);
   };
-  const { userDays, apps } = createReports({ clickhouse });
+  const { userDays, apps, organization, team, user } = createReports({ clickhouse });
   const from = isoDate(month);
   const to = isoDate(month + (days - 1) * 86_400_000);
   const timed = async (work: (i: number) => Promise<unknown>): Promise<number> => {
@@ -54,6 +60,34 @@ export async function reports(context: Context): Promise<void> {
     report.add({ part, what: `month by user and day: ${size}`, unit: 's', ours: whole, ...goal });
     report.add({ part, what: "one user's day of them", unit: 's', ours: day });
   }
+  const range = { from, to };
+  const reports = async (how: string, goals: Record<string, string>): Promise<void> => {
+    const year = { from: isoDate(month - 335 * 86_400_000), to };
+    const all = {
+      'organisation’s month': () => organization({ organizationId }, range),
+      'team page of 50': () => team({ organizationId, ...range, limit: 50 }),
+      'one person’s year': (i: number) => user({ organizationId, userId: userId(i * 13), timezone }, year),
+    };
+    for (const [what, work] of Object.entries(all)) {
+      const ours = await timed(work);
+      say(`  ${what}, ${how}: ${ours.toFixed(3)} s`);
+      report.add({ part, what: `${what}, ${how}`, unit: 's', ours, ...(goals[what] ? { goal: goals[what] } : {}) });
+    }
+  };
+  await clickhouse.command(`INSERT INTO people (organization_id, id, name, role, status, timezone, version, deleted)
+    SELECT DISTINCT organization_id, user_id, concat('Person ', toString(user_id)), 'employee', 'active', '${timezone}', 1, 0
+    FROM usage`);
+  await reports('live', { 'organisation’s month': '≤ 0.5 s' });
+  const summarize = createSummarize({ clickhouse, log });
+  const startedAt = performance.now();
+  await sweep(clickhouse, (found) => summarize(found), new AbortController().signal);
+  const took = (performance.now() - startedAt) / 1_000;
+  report.add({ part, what: 'days summed up', unit: '1/s', ours: (userCount * days) / took });
+  await reports('summed up', {
+    'organisation’s month': '≤ 0.05 s',
+    'team page of 50': '≤ 0.05 s',
+    'one person’s year': '≤ 0.1 s',
+  });
   await clickhouse.close();
   await area.close();
 }

@@ -2,4 +2,5 @@ export { addressWindow } from './limits/address-window.ts';
 export { openLimits } from './limits/open.ts';
 export type { BucketLimit, Limits, LimitsOptions, Rate, WindowLimit } from './limits/types.ts';
 export { openKeyValue } from './open.ts';
+export { createTenantCache, type TenantCache } from './tenant-cache.ts';
 export { type KeyValue, type KeyValueOptions, maxKeyLength, maxValueBytes } from './types.ts';

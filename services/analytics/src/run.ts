@@ -3,9 +3,11 @@ import { followDeletions } from '@worktide/people';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
+import type { Stored } from './ingest/changes.ts';
 import { startConsumers } from './ingest/consumers.ts';
 import { deletionsInClickHouse, eraseOrganization } from './ingest/erase-organization.ts';
 import { addPeople, type Rows, storeStates } from './ingest/states.ts';
+import { createReportCache } from './reports/cache.ts';
 import { openReports } from './reports/open.ts';
 import { reportRoutes } from './reports/routes.ts';
 import { startSummaries } from './summaries/start.ts';
@@ -22,8 +24,12 @@ export async function run(
   const clickhouse = createClickHouse(config.CLICKHOUSE_URL, { log, application: 'worktide-analytics' });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
   const summaries = startSummaries({ clickhouse, lifecycle, log, metrics });
-  const { changed: onChanges } = summaries;
-  const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics, onChanges });
+  const cache = createReportCache({ keyValue: shared.keyValue, ...deps });
+  const onStored = ({ organizations, changes }: Stored): void => {
+    summaries.changed(changes);
+    cache.stored(organizations);
+  };
+  const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics, onStored });
   lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
 
   const people = await followDeletions({
@@ -39,6 +45,7 @@ export async function run(
       for (const record of records) addPeople(rows, record);
       await storeStates(clickhouse, rows);
       summaries.peopleChanged();
+      cache.stored(records.map(({ organizationId }) => organizationId));
     },
   });
 
@@ -49,7 +56,7 @@ export async function run(
 
   return {
     name: 'analytics',
-    routes: reportRoutes({ ...reports, findUser: identity.findUser, organization: identity.organization }),
+    routes: reportRoutes({ ...reports, cache, findUser: identity.findUser, organization: identity.organization }),
     checks: {
       clickhouse: () => clickhouse.check(),
       'event log': () => eventLog.check(),

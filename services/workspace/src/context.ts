@@ -1,7 +1,7 @@
 import type { Identity } from '@worktide/identity';
+import type { TenantCache } from '@worktide/key-value';
 import type { RequestLimit } from '@worktide/runtime';
 import type { ProjectPage } from '@worktide/schemas';
-import type { TenantCache } from './cache/tenant-cache.ts';
 import type { Store } from './store/store.ts';
 
 /** What the routes of this service work with; made by `run`. */

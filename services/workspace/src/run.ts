@@ -1,4 +1,5 @@
 import { createAudit } from '@worktide/audit';
+import { createTenantCache } from '@worktide/key-value';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import {
@@ -12,7 +13,6 @@ import {
 import { createCodec, projectPage, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
 import { concernsProjects, followForCache } from './cache/follow.ts';
-import { createTenantCache } from './cache/tenant-cache.ts';
 import type { Config } from './config.ts';
 import { internalRoutes } from './internal/routes.ts';
 import { workspaceRoutes } from './routes.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createAudit } from '@worktide/audit';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type EventLog, openEventLog, type Producer } from '@worktide/event-log';
-import { type KeyValue, openKeyValue } from '@worktide/key-value';
+import { createTenantCache, type KeyValue, openKeyValue } from '@worktide/key-value';
 import { createOutbox, createPool, type Pool } from '@worktide/postgres';
 import {
   type AnyRoute,
@@ -37,7 +37,6 @@ import {
 } from '@worktide/schemas';
 import { type Answer, call } from '@worktide/testing';
 import { concernsProjects } from './cache/follow.ts';
-import { createTenantCache } from './cache/tenant-cache.ts';
 import { database } from './database.ts';
 import { workspaceRoutes } from './routes.ts';
 import { createStore, type Store } from './store/store.ts';

@@ -8,6 +8,12 @@ export interface DayChanges {
   readonly found: ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<number>>>;
 }
 
+/** What a batch has stored. */
+export interface Stored {
+  organizations: ReadonlySet<string>;
+  changes: DayChanges;
+}
+
 export interface ChangeCollector extends DayChanges {
   /** Those of one, to be added to. */
   of(user: { organizationId: string; userId: string }): Set<number>;

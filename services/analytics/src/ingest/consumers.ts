@@ -11,7 +11,7 @@ import {
   workspaceRecord,
 } from '@worktide/schemas';
 import type { z } from 'zod';
-import type { DayChanges } from './changes.ts';
+import type { Stored } from './changes.ts';
 import { tableHandler } from './handler.ts';
 import { addScreenshot, addWorkspace, type Rows, statesHandler } from './states.ts';
 import {
@@ -29,8 +29,8 @@ export interface ConsumerDeps {
   registry: SchemaRegistry;
   clickhouse: ClickHouse;
   metrics: Metrics;
-  /** Told of the days of people that something new was stored of. */
-  onChanges?: (changes: DayChanges) => void;
+  /** Told of what each batch has stored. */
+  onStored?: (stored: Stored) => void;
 }
 
 const mib = 1024 * 1024;
@@ -47,12 +47,12 @@ export type Consumers = Record<
  * large inserts: half a second's worth at least, which a report is behind at most; under load a batch is full long before.
  */
 export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
-  const start = <E, I>(
+  const start = <E extends { organizationId: string }, I>(
     spec: TableSpec<E, I>,
     topic: TopicName,
     options: Pick<ConsumeOptions, 'maxRecords' | 'maxBytes' | 'lingerMs'>,
   ): Promise<Consumer> => {
-    const { eventLog, registry, clickhouse, metrics, onChanges } = deps;
+    const { eventLog, registry, clickhouse, metrics, onStored } = deps;
     const codec = createCodec(registry, topics[topic]);
     return eventLog.consume({
       group: `analytics-${topic}`,
@@ -60,16 +60,16 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
       ...options,
       ready: () => codec.prepare(),
       answers: () => clickhouse.check(),
-      handle: tableHandler(spec, { clickhouse, codec, metrics, ...(onChanges ? { onChanges } : {}) }),
+      handle: tableHandler(spec, { clickhouse, codec, metrics, ...(onStored ? { onStored } : {}) }),
       split: splitBy(spec.items),
     });
   };
-  const states = <S extends z.ZodType>(
+  const states = <S extends z.ZodType<{ organizationId: string }>>(
     topic: TopicName,
     schema: S,
     add: (rows: Rows, record: z.output<S>) => void,
   ): Promise<Consumer> => {
-    const { eventLog, registry, clickhouse } = deps;
+    const { eventLog, registry, clickhouse, onStored } = deps;
     const codec = createCodec(registry, topics[topic]);
     return eventLog.consume({
       group: `analytics-${topic}`,
@@ -78,7 +78,7 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
       lingerMs: 500,
       ready: () => codec.prepare(),
       answers: () => clickhouse.check(),
-      handle: statesHandler(schema, add, { clickhouse, codec }),
+      handle: statesHandler(schema, add, { clickhouse, codec, ...(onStored ? { onStored } : {}) }),
     });
   };
   return {

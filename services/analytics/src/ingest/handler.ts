@@ -4,7 +4,7 @@ import type { BatchContext, StoredRecord } from '@worktide/event-log';
 import { AppError, type Metrics } from '@worktide/runtime';
 import type { Codec } from '@worktide/schemas';
 import { z } from 'zod';
-import { collectChanges, type DayChanges, storeChanges } from './changes.ts';
+import { collectChanges, type Stored, storeChanges } from './changes.ts';
 import { createRowWriter } from './row-writer.ts';
 import { insertSettings, type TableSpec } from './tables.ts';
 
@@ -15,7 +15,7 @@ export interface HandlerOptions {
   /** Rows of one insert; more of a batch go into further ones. */
   maxRowsPerInsert?: number;
   /** Told after the store has them and knows that sums of these days are stale. */
-  onChanges?: (changes: DayChanges) => void;
+  onStored?: (stored: Stored) => void;
 }
 
 /** Rows between two turns of the event loop: about 10 ms of work, so that heartbeats and reports are not kept waiting. */
@@ -41,11 +41,11 @@ const invalid = (error: z.ZodError): { code: string; message: string } => ({
  * them all. What can never be stored is dead-lettered alone. Anything else that fails is thrown and comes again, all of
  * it or in parts: every row replaces itself.
  */
-export function tableHandler<E, I>(
+export function tableHandler<E extends { organizationId: string }, I>(
   spec: TableSpec<E, I>,
   options: HandlerOptions,
 ): (batch: StoredRecord[], context: BatchContext) => Promise<void> {
-  const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000, onChanges } = options;
+  const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000, onStored } = options;
   const { table, columns, envelope, items, item, fits, owner: ownerOf, write, touches } = spec;
   const stored = metrics.counter('worktide_analytics_rows_total', 'Rows stored in ClickHouse.', ['table']);
   const seconds = metrics.histogram('worktide_analytics_insert_seconds', 'Time of one insert.', insertBuckets, [
@@ -78,6 +78,7 @@ export function tableHandler<E, I>(
   return async (batch, context) => {
     const writer = createRowWriter();
     const changes = collectChanges();
+    const organizations = new Set<string>();
     // One insert runs while the next one's rows are made: both processes are busy.
     let running: Promise<void> = Promise.resolve();
     const send = async (): Promise<void> => {
@@ -91,6 +92,7 @@ export function tableHandler<E, I>(
       const opened = open(record, context);
       if (!opened) continue;
       const owner = ownerOf(opened.envelope);
+      organizations.add(opened.envelope.organizationId);
       const touch = touches?.(changes, opened.envelope);
       for (const candidate of opened.value[items] as unknown[]) {
         if (fits(candidate)) {
@@ -110,6 +112,6 @@ export function tableHandler<E, I>(
     if (writer.rows > 0) await send();
     await running;
     await storeChanges(clickhouse, changes);
-    onChanges?.(changes);
+    onStored?.({ organizations, changes });
   };
 }

@@ -1,7 +1,6 @@
 import type { ClickHouse } from '@worktide/clickhouse';
 import type { BatchContext, StoredRecord } from '@worktide/event-log';
 import {
-  type Codec,
   type PeopleRecord,
   readRecord,
   type ScreenshotReadyRecord,
@@ -9,6 +8,8 @@ import {
   type WorkspaceRecord,
 } from '@worktide/schemas';
 import type { z } from 'zod';
+import { collectChanges } from './changes.ts';
+import type { HandlerOptions } from './handler.ts';
 import { endOfTime } from './tables.ts';
 
 /** Rows by their table; the names of a row are its columns. */
@@ -28,19 +29,24 @@ export async function storeStates(clickhouse: Pick<ClickHouse, 'insert'>, rows: 
 }
 
 /** Handles batches of such a topic; resolves when ClickHouse has them all. What can never be read is dead-lettered. */
-export function statesHandler<S extends z.ZodType>(
+export function statesHandler<S extends z.ZodType<{ organizationId: string }>>(
   schema: S,
   add: (rows: Rows, record: z.output<S>) => void,
-  { clickhouse, codec }: { clickhouse: Pick<ClickHouse, 'insert'>; codec: Pick<Codec, 'decode'> },
+  { clickhouse, codec, onStored }: Pick<HandlerOptions, 'clickhouse' | 'codec' | 'onStored'>,
 ): (batch: StoredRecord[], context: BatchContext) => Promise<void> {
   return async (batch, context) => {
     const rows: Rows = new Map();
+    const organizations = new Set<string>();
     for (const record of batch) {
       const read = readRecord(codec, record.value, schema);
       if ('unusable' in read) context.deadLetter(record, read.unusable);
-      else add(rows, read.data);
+      else {
+        add(rows, read.data);
+        organizations.add(read.data.organizationId);
+      }
     }
     await storeStates(clickhouse, rows);
+    onStored?.({ organizations, changes: collectChanges() });
   };
 }
 

@@ -42,7 +42,7 @@ function secondsOfParts(ms: string): string {
 const noParts = "CAST([], 'Array(Tuple(String, UInt64))')";
 
 /** The union of each app's or host's own active entries. */
-const parts = (entries: string, column: 'app' | 'host'): string => `
+const partsOf = (entries: string, column: 'app' | 'host'): string => `
     SELECT user_id, day, groupArray((name, ms)) AS parts
     FROM (
       SELECT user_id, day, ${column} AS name, toUInt64(intervalLengthSum(s, e)) AS ms FROM (${entries})
@@ -52,8 +52,8 @@ const parts = (entries: string, column: 'app' | 'host'): string => `
     GROUP BY user_id, day`;
 
 export interface DayOptions {
-  /** Apps and hosts are not looked for: a third of the work. */
-  withoutParts?: boolean;
+  /** What of it is looked into, each half as much work again; apps and hosts unless said. */
+  parts?: readonly ('app' | 'host')[];
   /** Rows of `user_id` and `day` that are wanted even where nothing is left of them. */
   also?: Sql;
 }
@@ -62,14 +62,14 @@ export interface DayOptions {
  * Days of people from what is stored, one row for each with any entry or counts: `dayColumns`. The one definition of work,
  * active and idle time; table `days` holds what it gave. A minute of counts belongs to the day on which it begins.
  */
-export function liveDays(scope: IntervalScope, { withoutParts = false, also }: DayOptions = {}): Sql {
+export function liveDays(scope: IntervalScope, { parts = ['app', 'host'], also }: DayOptions = {}): Sql {
   const people = ofPeople(scope);
   const entries = clippedEntries(people, 'user_id, state, app, host');
   const none = 'toUInt64(0)';
   const noTime = [none, none, none, none, none].join(', ');
-  const partRows = `
-    UNION ALL SELECT user_id, day, ${noTime}, parts, ${noParts} FROM (${parts(entries, 'app')})
-    UNION ALL SELECT user_id, day, ${noTime}, ${noParts}, parts FROM (${parts(entries, 'host')})`;
+  const partRows = (column: 'app' | 'host'): string => `
+    UNION ALL SELECT user_id, day, ${noTime}, ${column === 'app' ? `parts, ${noParts}` : `${noParts}, parts`}
+      FROM (${partsOf(entries, column)})`;
   return {
     params: { ...people.params, ...also?.params, ...dayParams(scope.days) },
     sql: `
@@ -88,7 +88,7 @@ FROM (
       ${none} AS keyboard, ${none} AS mouse, ${noParts} AS app_parts, ${noParts} AS host_parts
     FROM (${entries})
     GROUP BY user_id, day
-    ${withoutParts ? '' : partRows}
+    ${parts.map(partRows).join('')}
     UNION ALL
     SELECT user_id, roundDown(toUnixTimestamp64Milli(minute), {boundaries:Array(Int64)}) AS day, ${none}, ${none}, ${none},
       sum(clicks), sum(movements), ${noParts}, ${noParts}

@@ -133,9 +133,12 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     signal: AbortSignal | undefined,
     options?: DayOptions,
   ): Promise<Sql | undefined> {
-    if (daysWithTime(scope.days).length === 0) return undefined;
+    return daysWithTime(scope.days).length > 0 ? daysSql(scope, await staleDaysOf(scope, signal), options) : undefined;
+  }
+
+  async function staleDaysOf(scope: DaysScope, signal: AbortSignal | undefined): Promise<Set<string>> {
     const stale = await query<{ date: string }>(staleDates(scope), signal);
-    return daysSql(scope, new Set(stale.map(({ date }) => date)), options);
+    return new Set(stale.map(({ date }) => date));
   }
 
   async function fromDays<T>(days: Sql | undefined, select: (from: string) => string, signal: AbortSignal | undefined) {
@@ -174,7 +177,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     signal?: AbortSignal,
   ): Promise<UserDay[]> {
     const people: People = { organizationId, ...(userIds ? { which: named(userIds) } : {}) };
-    const days = await daysOf(scopeOf(people, range, timezone), signal, { withoutParts: true });
+    const days = await daysOf(scopeOf(people, range, timezone), signal, { parts: [] });
     return fromDays<UserDay>(
       days,
       (from) => `SELECT user_id AS userId, toString(date) AS date, work_seconds AS workSeconds,
@@ -283,7 +286,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     const tracked = new Map<string, { seconds: number }>();
     const people: People = { organizationId, which: named(page.map(({ id }) => id)) };
     for (const scope of page.length > 0 ? await scopesOf(people, asked, timezone, signal) : []) {
-      const days = await daysOf(scope, signal, { withoutParts: true });
+      const days = await daysOf(scope, signal, { parts: [] });
       const worked = await fromDays<Sums & { userId: string }>(
         days,
         (from) => `SELECT user_id AS userId, ${sumColumns} FROM ${from} GROUP BY user_id`,
@@ -325,12 +328,12 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     const byApp = new Map<string, { seconds: number }>();
     const byProject = new Map<string | null, { seconds: number }>();
     for (const scope of await scopesOf({ organizationId }, periods.range, timezone, signal)) {
-      const days = await daysOf(scope, signal);
+      if (daysWithTime(scope.days).length === 0) continue;
+      const stale = await staleDaysOf(scope, signal);
       const rows = await fromDays<Sums & { date: string; userId: string; ofUser: number }>(
-        days,
+        daysSql(scope, stale, { parts: [] }),
         (from) => `SELECT toString(date) AS date, user_id AS userId, grouping(date) AS ofUser, ${sumColumns}
-          FROM (SELECT user_id, date, work_seconds, active_seconds, keyboard_clicks, mouse_movements FROM ${from})
-          GROUP BY GROUPING SETS ((date), (user_id))`,
+          FROM ${from} GROUP BY GROUPING SETS ((date), (user_id))`,
         signal,
       );
       for (const { date, userId, ofUser, ...more } of rows) {
@@ -338,7 +341,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
         else add(byDate, date, more);
       }
       const apps = await fromDays<{ app: string; seconds: number }>(
-        days,
+        daysSql(scope, stale, { parts: ['app'] }),
         (from) => `SELECT app, sum(part) AS seconds FROM ${from} ARRAY JOIN apps AS app, app_seconds AS part
           GROUP BY app ORDER BY seconds DESC, app LIMIT ${maxItemsOfZone}`,
         signal,

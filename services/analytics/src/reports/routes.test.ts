@@ -2,22 +2,33 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshClickHouseDatabase } from '@worktide/backends';
 import { createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
+import { openKeyValue } from '@worktide/key-value';
 import {
   type Caller,
   createLifecycle,
   createMetrics,
   type Lifecycle,
   type Role,
+  requestAborted,
   serve,
   silentLogger,
   unauthorized,
   unavailable,
 } from '@worktide/runtime';
-import { appsReport, dailyReport, domainsReport, organizationSettings } from '@worktide/schemas';
+import {
+  appsReport,
+  dailyReport,
+  domainsReport,
+  organizationReport,
+  organizationSettings,
+  timesheetReport,
+  userReport,
+} from '@worktide/schemas';
 import { until } from '@worktide/testing';
 import { migrationsFolder } from '../index.ts';
 import { usageTable } from '../ingest/tables.ts';
 import { store } from '../ingest/testing.ts';
+import { createReportCache, type ReportCache } from './cache.ts';
 import { openReports } from './open.ts';
 import { reportRoutes } from './routes.ts';
 
@@ -48,7 +59,7 @@ let url: string;
 let authAway = false;
 let clickhouseUrl: string;
 
-async function start(toClickhouse: string, places = 4): Promise<string> {
+async function start(toClickhouse: string, places = 4, cache?: Pick<ReportCache, 'get'>): Promise<string> {
   const metrics = createMetrics();
   const opened = openReports(toClickhouse, { places, log, metrics });
   lifecycle.onClose('reports', () => opened.close());
@@ -62,6 +73,7 @@ async function start(toClickhouse: string, places = 4): Promise<string> {
     },
     routes: reportRoutes({
       ...opened,
+      cache: cache ?? { get: (_organizationId, _report, _params, load) => load() },
       findUser: async (organization, userId) => {
         if (authAway) throw unavailable('auth');
         const found = Object.entries(people).find(([, p]) => p.organizationId === organization && p.userId === userId);
@@ -313,4 +325,95 @@ describe('one who asks for a great deal', () => {
     await Promise.all([clickhouse.close(), admin.close()]);
     await slow.drop();
   }, 30_000);
+});
+
+describe('remembered answers', () => {
+  const keyValue = openKeyValue('memory:', { log, metrics: createMetrics() });
+  afterAll(() => keyValue.close());
+
+  test('are given until something of the organisation is stored, and never to another one', async () => {
+    const cache = createReportCache({ keyValue, lifecycle, log, metrics: createMetrics() });
+    const origin = await start(clickhouseUrl, 4, cache);
+    const clickhouse = createClickHouse(clickhouseUrl, { log });
+    const path = `daily?date=2026-11-25&${userId('colleague')}`;
+    const work = async (as: Name): Promise<number> => (await get(path, as, origin)).body.items[0].workSeconds;
+    expect(await work('manager')).toBe(0);
+    const startedAt = Date.parse('2026-11-25T10:00:00Z');
+    const rest = { deviceId: 'laptop', source: 'window', app: 'editor', host: null, state: 'active' as const };
+    const entry = { id: randomUUID(), startedAt, endedAt: startedAt + 60_000, version: 1, deleted: false, ...rest };
+    const envelope = { organizationId, userId: people.colleague.userId, entries: [entry] };
+    await store(clickhouse, usageTable, envelope);
+    // As it was, to whoever may ask; who may not is told so, and a stranger finds nobody there.
+    expect([await work('manager'), await work('admin')]).toEqual([0, 0]);
+    expect((await get(path, 'employee', origin)).status).toBe(403);
+    expect((await get(path, 'stranger', origin)).status).toBe(404);
+    cache.stored([organizationId]);
+    await until('it is taken back', async () => (await work('manager')) === 60);
+    await clickhouse.close();
+  });
+
+  test('whoever waits for one who went away is answered', async () => {
+    let load: (() => Promise<unknown>) | undefined;
+    const asked: string[] = [];
+    const cache: Pick<ReportCache, 'get'> = {
+      get: async (_organizationId, report, _params, work) => {
+        asked.push(report);
+        load = work;
+        throw requestAborted(new Error('of another'));
+      },
+    };
+    const origin = await start(clickhouseUrl, 4, cache);
+    expect((await get('apps?date=2026-11-21', 'employee', origin)).status).toBe(200);
+    expect([asked, load !== undefined]).toEqual([['apps'], true]);
+  });
+});
+
+describe('team, person, organisation and timesheet', () => {
+  const range = 'from=2026-11-20&to=2026-11-21';
+
+  test.each(['team', 'organization'])('%s is for managers and admins', async (report) => {
+    const status = async (as: Name | 'nobody') => (await get(`${report}?${range}`, as)).status;
+    expect(await Promise.all((['manager', 'admin', 'employee', 'agent', 'nobody'] as const).map(status))).toEqual([
+      200, 200, 403, 403, 401,
+    ]);
+  });
+
+  test('a person is for themselves, for managers and admins, and not there for strangers', async () => {
+    const path = `user/${people.employee.userId}?${range}`;
+    const status = async (as: Name) => (await get(path, as)).status;
+    expect(await Promise.all((['employee', 'manager', 'colleague', 'stranger'] as const).map(status))).toEqual([
+      200, 200, 403, 404,
+    ]);
+    const { body } = await get(path, 'employee');
+    expect(userReport.parse(body)).toMatchObject({
+      user: { id: people.employee.userId, name: 'employee' },
+      timezone: 'Asia/Kathmandu',
+      totals: { workSeconds: 7_200 },
+      apps: [{ app: 'editor', seconds: 7_200 }],
+      hosts: [{ host: 'github.com', seconds: 7_200 }],
+      projects: [],
+    });
+  });
+
+  test('weeks begin on the organisation’s day', async () => {
+    const { body } = await get('organization?date=2026-11-20&group=week&timezone=UTC', 'manager');
+    expect(organizationReport.parse(body)).toMatchObject({ from: '2026-11-15', to: '2026-11-21' });
+    expect(body.days).toEqual([expect.objectContaining({ date: '2026-11-15', until: '2026-11-21' })]);
+    const sheet = await get('timesheet?date=2026-11-20&group=week', 'employee');
+    expect(timesheetReport.parse(sheet.body)).toMatchObject({ from: '2026-11-15', trackedSeconds: 0, projects: [] });
+  });
+
+  test.each([
+    ['team?from=2026-11-21&to=2026-11-20', 'RANGE_REVERSED'],
+    ['organization?from=2024-01-01&to=2026-11-20', 'RANGE_TOO_LONG'],
+    ['timesheet?from=2026-11-20', 'VALIDATION_FAILED'],
+    ['user/nobody?date=2026-11-20', 'VALIDATION_FAILED'],
+    [`team?${range}&cursor=abc`, 'INVALID_CURSOR'],
+    [`team?${range}&timezone=Mars/Phobos`, 'VALIDATION_FAILED'],
+    [`organization?${range}&group=month`, 'VALIDATION_FAILED'],
+    [`team?${range}&teamId=none`, 'VALIDATION_FAILED'],
+  ])('%s is 400 %s', async (path, code) => {
+    const { status, body } = await get(path, 'manager');
+    expect([status, body.code]).toEqual([400, code]);
+  });
 });

@@ -1,6 +1,7 @@
 import type { Identity } from '@worktide/identity';
 import {
   type AnyRoute,
+  AppError,
   type Caller,
   countDays,
   decodeCursor,
@@ -26,6 +27,7 @@ import {
   userReport,
   userReportQuery,
 } from '@worktide/schemas';
+import type { ReportCache } from './cache.ts';
 import type { GroupedRange, Range, Reports } from './reports.ts';
 import { subjectOf } from './subject.ts';
 
@@ -44,6 +46,7 @@ const dayForms = 'as in `/reports/daily` it is short for `from` and `to` of that
 
 export interface ReportRoutesDeps {
   reports: Reports;
+  cache: Pick<ReportCache, 'get'>;
   /** Whose report is next: of organisations and of people in them. */
   turns: PeopleTurns;
   findUser: Identity['findUser'];
@@ -51,9 +54,26 @@ export interface ReportRoutesDeps {
   organization: Identity['organization'];
 }
 
-export function reportRoutes({ reports, turns, findUser, organization }: ReportRoutesDeps): AnyRoute[] {
+export function reportRoutes({ reports, turns, cache, findUser, organization }: ReportRoutesDeps): AnyRoute[] {
   const tag = 'reports';
   const managers = ['manager', 'admin'] as const;
+
+  /** What is remembered, else what a query gives when it is the caller's turn. `params` are all that the answer depends on. */
+  async function answer<T>(
+    { caller, signal }: { caller: Caller; signal: AbortSignal },
+    report: string,
+    params: object,
+    query: () => Promise<T>,
+  ): Promise<T> {
+    const work = () => turns.run(caller, query, { signal });
+    try {
+      return await cache.get(caller.organizationId, report, params, work);
+    } catch (error) {
+      // Another who asked the same was asked for, and went away.
+      if (signal.aborted || !(error instanceof AppError && error.code === 'REQUEST_ABORTED')) throw error;
+      return work();
+    }
+  }
 
   /** By weeks where they are asked for. Rejects 400 for the range, 503 where auth has never told of the organisation. */
   async function grouped(caller: Caller, query: Range & { group: 'day' | 'week' }): Promise<GroupedRange> {
@@ -77,7 +97,7 @@ export function reportRoutes({ reports, turns, findUser, organization }: ReportR
       handler: async ({ query, caller, signal }) => {
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.apps(subject, query.date, signal);
-        return { status: 200, body: await turns.run(caller, work, { signal }) };
+        return { status: 200, body: await answer({ caller, signal }, 'apps', { ...subject, date: query.date }, work) };
       },
     }),
     route({
@@ -93,7 +113,10 @@ export function reportRoutes({ reports, turns, findUser, organization }: ReportR
       handler: async ({ query, caller, signal }) => {
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.domains(subject, query.date, signal);
-        return { status: 200, body: await turns.run(caller, work, { signal }) };
+        return {
+          status: 200,
+          body: await answer({ caller, signal }, 'domains', { ...subject, date: query.date }, work),
+        };
       },
     }),
     route({
@@ -110,7 +133,7 @@ export function reportRoutes({ reports, turns, findUser, organization }: ReportR
         const range = checkRange(query);
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.daily(subject, range, signal);
-        return { status: 200, body: await turns.run(caller, work, { signal }) };
+        return { status: 200, body: await answer({ caller, signal }, 'daily', { ...subject, ...range }, work) };
       },
     }),
     route({
@@ -130,9 +153,8 @@ export function reportRoutes({ reports, turns, findUser, organization }: ReportR
         const { cursor, limit, timezone, projectId, teamId } = query;
         const list = ['team report', organizationId, range, timezone, projectId, teamId];
         const after = decodeCursor(cursor, list) ?? undefined;
-        const work = () =>
-          reports.team({ organizationId, ...range, timezone, projectId, teamId, limit, after }, signal);
-        const { items, next } = await turns.run(caller, work, { signal });
+        const asked = { organizationId, ...range, timezone, projectId, teamId, limit, after };
+        const { items, next } = await answer({ caller, signal }, 'team', asked, () => reports.team(asked, signal));
         return { status: 200, body: { items, nextCursor: next === null ? null : sealIdCursor(next, list) } };
       },
     }),
@@ -152,7 +174,7 @@ export function reportRoutes({ reports, turns, findUser, organization }: ReportR
         const subject = await subjectOf(caller, { userId: params.id, timezone: query.timezone }, findUser);
         const work = () => reports.user(subject, range, signal);
         const [report, user] = await Promise.all([
-          turns.run(caller, work, { signal }),
+          answer({ caller, signal }, 'user', { ...subject, ...range }, work),
           findUser(caller.organizationId, params.id),
         ]);
         if (!user) throw notFound('There is no such user here.');
@@ -174,7 +196,8 @@ export function reportRoutes({ reports, turns, findUser, organization }: ReportR
         const range = await grouped(caller, query);
         const { organizationId } = caller;
         const work = () => reports.organization({ organizationId, timezone: query.timezone }, range, signal);
-        return { status: 200, body: await turns.run(caller, work, { signal }) };
+        const params = { timezone: query.timezone, ...range };
+        return { status: 200, body: await answer({ caller, signal }, 'organization', params, work) };
       },
     }),
     route({
@@ -191,7 +214,7 @@ export function reportRoutes({ reports, turns, findUser, organization }: ReportR
         const range = await grouped(caller, query);
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.timesheet(subject, range, signal);
-        return { status: 200, body: await turns.run(caller, work, { signal }) };
+        return { status: 200, body: await answer({ caller, signal }, 'timesheet', { ...subject, ...range }, work) };
       },
     }),
   ];

@@ -1,6 +1,6 @@
-import type { KeyValue } from '@worktide/key-value';
 import { AppError, describeError, type Logger, type Metrics } from '@worktide/runtime';
 import type { z } from 'zod';
+import type { KeyValue } from './types.ts';
 
 /** Answers that an organisation asks for again and again. */
 export interface TenantCache<T> {
