@@ -74,8 +74,8 @@ describe('audit events', () => {
   test('carry who, what, from where, and no secret', async () => {
     const { audit, lost } = await open();
     const organizationId = uuidv7();
-    const userId = uuidv7();
-    audit.tell(organizationId, auditSource({ req: request, requestId: 'r-1' }, { userId }), [
+    const [userId, sessionId] = [uuidv7(), uuidv7()];
+    audit.tell(organizationId, auditSource({ req: request, requestId: 'r-1' }, { userId, sessionId }), [
       action,
       { ...action, action: 'b' },
     ]);
@@ -94,6 +94,7 @@ describe('audit events', () => {
         ipAddress: '203.0.113.7',
         userAgent: 'x'.repeat(256),
         requestId: 'r-1',
+        sessionId,
         service: 'test',
       },
       expect.objectContaining({ action: 'b' }),
@@ -105,7 +106,7 @@ describe('audit events', () => {
     const context = { req: request, requestId: 'r' };
     const caller = { userId: uuidv7(), agentKeyId: uuidv7() };
     expect(auditSource(context, caller)).toMatchObject({ actorType: 'agent-key', actorId: caller.userId });
-    expect(auditSource(context, undefined)).toMatchObject({ actorType: 'user', actorId: null });
+    expect(auditSource(context, undefined)).toMatchObject({ actorType: 'user', actorId: null, sessionId: null });
   });
 
   test('nothing done is no event', async () => {

@@ -13,7 +13,10 @@ import {
 import { auditFields } from './fields.ts';
 
 /** Who acts, and from where. */
-export type AuditSource = Pick<AuditEvent, 'actorType' | 'actorId' | 'ipAddress' | 'userAgent' | 'requestId'>;
+export type AuditSource = Pick<
+  AuditEvent,
+  'actorType' | 'actorId' | 'ipAddress' | 'userAgent' | 'requestId' | 'sessionId'
+>;
 
 /** The system acting by itself. */
 export const systemSource: AuditSource = {
@@ -22,6 +25,7 @@ export const systemSource: AuditSource = {
   ipAddress: null,
   userAgent: null,
   requestId: null,
+  sessionId: null,
 };
 
 /**
@@ -30,7 +34,7 @@ export const systemSource: AuditSource = {
  */
 export function auditSource(
   context: { req: IncomingMessage & { ip?: string | undefined }; requestId: string },
-  actor: Pick<Caller, 'userId' | 'agentKeyId'> | undefined,
+  actor: Pick<Caller, 'userId' | 'agentKeyId' | 'sessionId'> | undefined,
 ): AuditSource {
   const { req, requestId } = context;
   return {
@@ -39,6 +43,7 @@ export function auditSource(
     ipAddress: req.ip?.slice(0, 64) ?? null,
     userAgent: req.headers['user-agent']?.slice(0, 256) ?? null,
     requestId,
+    sessionId: actor?.sessionId ?? null,
   };
 }
 

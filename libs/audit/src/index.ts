@@ -1,2 +1,3 @@
 export * from './audit.ts';
 export * from './fields.ts';
+export * from './looks.ts';

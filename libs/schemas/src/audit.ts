@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, instantMs } from './common.ts';
+import { boundInstant, givenId, id, instantMs, localDate, page, pageQuery } from './common.ts';
 import { conformsTo } from './conforms.ts';
 
 /** Who acted: a person by log-in or by an agent's key, the billing provider, or the system itself. */
@@ -23,6 +23,8 @@ export const auditEvent = z.object({
   ipAddress: z.string().max(64).nullable(),
   userAgent: z.string().max(256).nullable(),
   requestId: z.string().max(128).nullable(),
+  /** Of an access token; absent in events of before, and with an agent's key. */
+  sessionId: id.nullable().optional(),
   /** The service that writes it. */
   service: z.string().max(50),
 });
@@ -35,3 +37,23 @@ export const auditRecord = z.object({
   events: z.array(auditEvent).min(1),
 });
 export type AuditRecord = z.output<typeof auditRecord>;
+
+/** What an auditor reads of an event. */
+export const auditItem = auditEvent
+  .extend({ at: z.iso.datetime(), sessionId: id.nullable() })
+  .meta({ id: 'AuditItem' });
+export type AuditItem = z.output<typeof auditItem>;
+export const auditPage = page(auditItem);
+
+const bound = z.union([localDate, boundInstant]);
+/** Newest first. */
+export const auditQuery = z.object({
+  ...pageQuery,
+  actorId: givenId.optional(),
+  entityType: z.string().min(1).max(50).optional(),
+  entityId: z.string().min(1).max(255).optional(),
+  action: z.string().min(1).max(100).optional(),
+  from: bound.optional().meta({ description: 'A day of the caller’s zone, or an instant; both belong to the range.' }),
+  to: bound.optional().meta({ description: 'A day of the caller’s zone, all of it, or an instant, itself included.' }),
+});
+export type AuditQuery = z.output<typeof auditQuery>;

@@ -1,7 +1,9 @@
+import { createAudit, createLooks } from '@worktide/audit';
 import { createClickHouse } from '@worktide/clickhouse';
 import { followDeletions } from '@worktide/people';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { openIdentity, openShared } from '@worktide/service';
+import { auditRoutes } from './audit/routes.ts';
 import type { Config } from './config.ts';
 import type { Stored } from './ingest/changes.ts';
 import { startConsumers } from './ingest/consumers.ts';
@@ -53,16 +55,22 @@ export async function run(
   lifecycle.onClose('clickhouse for reports', () => reports.close());
 
   const identity = openIdentity(config, shared, deps);
+  const audit = createAudit({ service: 'analytics', registry, producer: eventLog.producer(), log, metrics });
+  const looks = createLooks(audit);
 
   return {
     name: 'analytics',
-    routes: reportRoutes({ ...reports, cache, findUser: identity.findUser, organization: identity.organization }),
+    routes: [
+      ...reportRoutes({ ...reports, cache, looks, findUser: identity.findUser, organization: identity.organization }),
+      ...auditRoutes({ ...reports, looks }),
+    ],
     checks: {
       clickhouse: () => clickhouse.check(),
       'event log': () => eventLog.check(),
       ...Object.fromEntries(
         Object.entries(consumers).map(([topic, consumer]) => [`${topic} into clickhouse`, () => consumer.check()]),
       ),
+      audit: () => audit.check(),
       'people consumer': () => people.check(),
       auth: identity.check,
     },

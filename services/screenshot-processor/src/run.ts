@@ -1,4 +1,4 @@
-import { createAudit } from '@worktide/audit';
+import { createAudit, createLooks } from '@worktide/audit';
 import { openObjectStore } from '@worktide/object-store';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
@@ -59,8 +59,8 @@ export async function run(
 
   const uploadsCodec = createCodec(registry, topics.screenshots);
   const readyCodec = createCodec(registry, topics['screenshots-ready']);
-  const audit = createAudit({ service: serviceName, registry, log, metrics });
   const producer = eventLog.producer();
+  const audit = createAudit({ service: serviceName, registry, producer, log, metrics });
   const outbox = createOutbox({ schema: 'screenshots', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
 
   const identity = openIdentity(config, shared, deps);
@@ -92,7 +92,15 @@ export async function run(
 
   return {
     name: serviceName,
-    routes: screenshotRoutes({ ...settling, pool: requestPool, store, identity, audit, onDeleted: wake }),
+    routes: screenshotRoutes({
+      ...settling,
+      pool: requestPool,
+      store,
+      identity,
+      audit,
+      looks: createLooks(audit),
+      onDeleted: wake,
+    }),
     // What leads to results; uploads go to the gateway, which may serve all of them on the same port.
     rawRoutes: store.routes.filter(({ spec }) => spec.method === 'get'),
     // What is to be told waits in the outbox; the log is needed for what is to be done.

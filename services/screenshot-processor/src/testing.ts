@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAudit } from '@worktide/audit';
+import { createAudit, createLooks } from '@worktide/audit';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type Consumer, type EventLog, openEventLog, type Producer } from '@worktide/event-log';
 import { type ObjectStore, openObjectStore } from '@worktide/object-store';
@@ -220,7 +220,6 @@ export async function startProcessor(
   const pool = createPool(world.database.url, { applicationName: 'screenshots', log });
   lifecycle.onClose('postgres', () => pool.end());
   const { uploadsCodec, readyCodec, eventLog } = world;
-  const audit = createAudit({ service: 'screenshot-processor', registry: openSchemaRegistry('local:'), log, metrics });
   const real = eventLog.producer();
   lifecycle.onClose('producer', () => real.close());
   const producer: Pick<Producer, 'send'> = {
@@ -230,6 +229,13 @@ export async function startProcessor(
     },
   };
   const outbox = createOutbox({ schema: 'screenshots', pool, producer, log, metrics, lifecycle, graceMs: 200 });
+  const audit = createAudit({
+    service: 'screenshot-processor',
+    registry: openSchemaRegistry('local:'),
+    producer,
+    log,
+    metrics,
+  });
   const store = failing(world);
   const identity = {
     organization: async (id: string) => {
@@ -265,7 +271,7 @@ export async function startProcessor(
   const uploads = { pool, eventLog, uploadsCodec, store, onAdded: wake, log, metrics };
   const consumer = consumes ? await consumeUploads(uploads) : undefined;
   lifecycle.onClose('consumer', () => consumer?.close());
-  const routes = screenshotRoutes({ ...settling, store, identity, audit, onDeleted: wake });
+  const routes = screenshotRoutes({ ...settling, store, identity, audit, looks: createLooks(audit), onDeleted: wake });
   const authenticate = async (authorization: string | undefined): Promise<Caller> => {
     const found = people.find(({ userId }) => authorization === `Bearer ${userId}`);
     if (!found) throw unauthorized();

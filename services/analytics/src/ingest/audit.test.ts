@@ -57,6 +57,7 @@ const event = (more: Partial<AuditEvent> = {}): AuditEvent => ({
   ipAddress: '2001:db8::1',
   userAgent: 'Mozilla/5.0 (X11)',
   requestId: 'r-1',
+  sessionId: uuidv7(),
   service: 'auth',
   ...more,
 });
@@ -81,6 +82,7 @@ test('audit events arrive with every field', async () => {
     ipAddress: null,
     userAgent: null,
     requestId: null,
+    sessionId: undefined,
   });
   await put(recordOf(organizationId, [full, bare]), recordOf(elsewhere, [event()]));
   const { metrics } = await start();
@@ -99,6 +101,7 @@ test('audit events arrive with every field', async () => {
       ip_address: '2001:db8::1',
       user_agent: 'Mozilla/5.0 (X11)',
       request_id: 'r-1',
+      session_id: full.sessionId,
     },
     {
       ...common,
@@ -112,6 +115,7 @@ test('audit events arrive with every field', async () => {
       ip_address: '',
       user_agent: '',
       request_id: '',
+      session_id: null,
     },
   ]);
   expect(await stored(elsewhere)).toHaveLength(1);

@@ -234,7 +234,7 @@ export const auditTable: TableSpec<z.output<typeof auditEnvelope>, AuditEvent> =
   table: 'audit',
   columns:
     `organization_id at id action actor_type actor_id entity_type entity_id before after ip_address user_agent request_id
-     service`.split(/\s+/),
+     session_id service`.split(/\s+/),
   envelope: auditEnvelope,
   items: 'events',
   item: auditEvent.refine(({ at }) => at < endOfTime, atProblem),
@@ -254,6 +254,7 @@ export const auditTable: TableSpec<z.output<typeof auditEnvelope>, AuditEvent> =
     row.string(event.ipAddress ?? '');
     row.string(event.userAgent ?? '');
     row.string(event.requestId ?? '');
+    row.nullableUuid(event.sessionId ?? undefined);
     row.string(event.service);
     row.endRow();
   },

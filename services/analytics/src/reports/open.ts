@@ -1,4 +1,4 @@
-import { createClickHouse } from '@worktide/clickhouse';
+import { type ClickHouse, createClickHouse } from '@worktide/clickhouse';
 import { createPeopleTurns, type Logger, type Metrics, type PeopleTurns } from '@worktide/runtime';
 import { createReports, type Reports } from './reports.ts';
 import { maxQuerySeconds } from './settings.ts';
@@ -10,7 +10,7 @@ import { maxQuerySeconds } from './settings.ts';
 export function openReports(
   url: string,
   { places, log, metrics }: { places: number; log: Logger; metrics: Metrics },
-): { reports: Reports; turns: PeopleTurns; close(): Promise<void> } {
+): { reports: Reports; turns: PeopleTurns; clickhouse: ClickHouse; close(): Promise<void> } {
   const clickhouse = createClickHouse(url, {
     log,
     application: 'worktide-reports',
@@ -25,5 +25,5 @@ export function openReports(
     code: 'REPORTS_BUSY',
     message: 'Too many reports are asked for at the moment; try again.',
   });
-  return { reports: createReports({ clickhouse }), turns, close: () => clickhouse.close() };
+  return { reports: createReports({ clickhouse }), turns, clickhouse, close: () => clickhouse.close() };
 }

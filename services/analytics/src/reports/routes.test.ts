@@ -57,6 +57,7 @@ let database: Awaited<ReturnType<typeof freshClickHouseDatabase>>;
 let lifecycle: Lifecycle;
 let url: string;
 let authAway = false;
+const looked: unknown[] = [];
 let clickhouseUrl: string;
 
 async function start(toClickhouse: string, places = 4, cache?: Pick<ReportCache, 'get'>): Promise<string> {
@@ -73,6 +74,7 @@ async function start(toClickhouse: string, places = 4, cache?: Pick<ReportCache,
     },
     routes: reportRoutes({
       ...opened,
+      looks: { note: (_organizationId, source, look) => looked.push([source.actorId, look.entityType, look.entityId]) },
       cache: cache ?? { get: (_organizationId, _report, _params, load) => load() },
       findUser: async (organization, userId) => {
         if (authAway) throw unavailable('auth');
@@ -365,6 +367,26 @@ describe('remembered answers', () => {
     const origin = await start(clickhouseUrl, 4, cache);
     expect((await get('apps?date=2026-11-21', 'employee', origin)).status).toBe(200);
     expect([asked, load !== undefined]).toEqual([['apps'], true]);
+  });
+});
+
+describe('the trail of who looked', () => {
+  const range = 'from=2026-11-20&to=2026-11-21';
+
+  test('has what is another person’s or everybody’s, and nothing that was refused or one’s own', async () => {
+    looked.length = 0;
+    const { manager, employee } = people;
+    await get(`daily?${range}`, 'manager');
+    await get(`daily?${range}&${userId('employee')}`, 'colleague');
+    await get(`daily?${range}&${userId('employee')}`, 'stranger');
+    expect(looked).toEqual([]);
+    for (const path of ['daily', 'timesheet']) await get(`${path}?${range}&${userId('employee')}`, 'manager');
+    for (const path of ['apps', 'domains']) await get(`${path}?date=2026-11-20&${userId('employee')}`, 'manager');
+    await get(`user/${employee.userId}?${range}`, 'manager');
+    expect(looked).toEqual(Array(5).fill([manager.userId, 'user', employee.userId]));
+    looked.length = 0;
+    for (const path of ['team', 'organization']) await get(`${path}?${range}`, 'manager');
+    expect(looked).toEqual(Array(2).fill([manager.userId, 'organization', organizationId]));
   });
 });
 

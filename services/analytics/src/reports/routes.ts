@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import { auditSource, type Looks } from '@worktide/audit';
 import type { Identity } from '@worktide/identity';
 import {
   type AnyRoute,
@@ -50,11 +52,12 @@ export interface ReportRoutesDeps {
   /** Whose report is next: of organisations and of people in them. */
   turns: PeopleTurns;
   findUser: Identity['findUser'];
+  looks: Looks;
   /** For the first day of its weeks. */
   organization: Identity['organization'];
 }
 
-export function reportRoutes({ reports, turns, cache, findUser, organization }: ReportRoutesDeps): AnyRoute[] {
+export function reportRoutes({ reports, turns, cache, looks, findUser, organization }: ReportRoutesDeps): AnyRoute[] {
   const tag = 'reports';
   const managers = ['manager', 'admin'] as const;
 
@@ -73,6 +76,17 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       if (signal.aborted || !(error instanceof AppError && error.code === 'REQUEST_ABORTED')) throw error;
       return work();
     }
+  }
+
+  /** Goes into the audit trail where it is not the caller's own. */
+  function looked(
+    { req, requestId, caller }: { req: IncomingMessage; requestId: string; caller: Caller },
+    entityType: 'user' | 'organization',
+    entityId: string,
+  ): void {
+    if (entityId === caller.userId) return;
+    const look = { action: 'report.read', entityType, entityId };
+    looks.note(caller.organizationId, auditSource({ req, requestId }, caller), look);
   }
 
   /** By weeks where they are asked for. Rejects 400 for the range, 503 where auth has never told of the organisation. */
@@ -94,10 +108,12 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       access: 'user',
       query: dayReportQuery,
       responses: { 200: { description: 'The report', schema: appsReport } },
-      handler: async ({ query, caller, signal }) => {
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.apps(subject, query.date, signal);
-        return { status: 200, body: await answer({ caller, signal }, 'apps', { ...subject, date: query.date }, work) };
+        const body = await answer({ caller, signal }, 'apps', { ...subject, date: query.date }, work);
+        looked({ req, requestId, caller }, 'user', subject.userId);
+        return { status: 200, body };
       },
     }),
     route({
@@ -110,13 +126,12 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       access: 'user',
       query: dayReportQuery,
       responses: { 200: { description: 'The report', schema: domainsReport } },
-      handler: async ({ query, caller, signal }) => {
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.domains(subject, query.date, signal);
-        return {
-          status: 200,
-          body: await answer({ caller, signal }, 'domains', { ...subject, date: query.date }, work),
-        };
+        const body = await answer({ caller, signal }, 'domains', { ...subject, date: query.date }, work);
+        looked({ req, requestId, caller }, 'user', subject.userId);
+        return { status: 200, body };
       },
     }),
     route({
@@ -129,11 +144,13 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       access: 'user',
       query: rangeReportQuery,
       responses: { 200: { description: 'The report', schema: dailyReport } },
-      handler: async ({ query, caller, signal }) => {
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const range = checkRange(query);
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.daily(subject, range, signal);
-        return { status: 200, body: await answer({ caller, signal }, 'daily', { ...subject, ...range }, work) };
+        const body = await answer({ caller, signal }, 'daily', { ...subject, ...range }, work);
+        looked({ req, requestId, caller }, 'user', subject.userId);
+        return { status: 200, body };
       },
     }),
     route({
@@ -147,7 +164,7 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       roles: managers,
       query: teamReportQuery,
       responses: { 200: { description: 'A page', schema: teamReport } },
-      handler: async ({ query, caller, signal }) => {
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const range = checkRange(query);
         const { organizationId } = caller;
         const { cursor, limit, timezone, projectId, teamId } = query;
@@ -155,6 +172,7 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
         const after = decodeCursor(cursor, list) ?? undefined;
         const asked = { organizationId, ...range, timezone, projectId, teamId, limit, after };
         const { items, next } = await answer({ caller, signal }, 'team', asked, () => reports.team(asked, signal));
+        looked({ req, requestId, caller }, 'organization', organizationId);
         return { status: 200, body: { items, nextCursor: next === null ? null : sealIdCursor(next, list) } };
       },
     }),
@@ -169,7 +187,7 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       params: idParams,
       query: userReportQuery,
       responses: { 200: { description: 'The report', schema: userReport } },
-      handler: async ({ params, query, caller, signal }) => {
+      handler: async ({ req, requestId, params, query, caller, signal }) => {
         const range = await grouped(caller, query);
         const subject = await subjectOf(caller, { userId: params.id, timezone: query.timezone }, findUser);
         const work = () => reports.user(subject, range, signal);
@@ -178,6 +196,7 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
           findUser(caller.organizationId, params.id),
         ]);
         if (!user) throw notFound('There is no such user here.');
+        looked({ req, requestId, caller }, 'user', user.id);
         return { status: 200, body: { user: { id: user.id, name: user.name }, ...report } };
       },
     }),
@@ -192,12 +211,14 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       roles: managers,
       query: organizationReportQuery,
       responses: { 200: { description: 'The report', schema: organizationReport } },
-      handler: async ({ query, caller, signal }) => {
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const range = await grouped(caller, query);
         const { organizationId } = caller;
         const work = () => reports.organization({ organizationId, timezone: query.timezone }, range, signal);
         const params = { timezone: query.timezone, ...range };
-        return { status: 200, body: await answer({ caller, signal }, 'organization', params, work) };
+        const body = await answer({ caller, signal }, 'organization', params, work);
+        looked({ req, requestId, caller }, 'organization', organizationId);
+        return { status: 200, body };
       },
     }),
     route({
@@ -210,11 +231,13 @@ export function reportRoutes({ reports, turns, cache, findUser, organization }: 
       access: 'user',
       query: timesheetReportQuery,
       responses: { 200: { description: 'The report', schema: timesheetReport } },
-      handler: async ({ query, caller, signal }) => {
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const range = await grouped(caller, query);
         const subject = await subjectOf(caller, query, findUser);
         const work = () => reports.timesheet(subject, range, signal);
-        return { status: 200, body: await answer({ caller, signal }, 'timesheet', { ...subject, ...range }, work) };
+        const body = await answer({ caller, signal }, 'timesheet', { ...subject, ...range }, work);
+        looked({ req, requestId, caller }, 'user', subject.userId);
+        return { status: 200, body };
       },
     }),
   ];

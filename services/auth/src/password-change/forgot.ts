@@ -48,6 +48,7 @@ export function queueRequestedResets(act: Act): Promise<number> {
         ipAddress: request.ip_address,
         userAgent: request.user_agent,
         requestId: request.request_id,
+        sessionId: null,
       };
       audit(user.organizationId, source, {
         action: 'user.password-reset-requested',

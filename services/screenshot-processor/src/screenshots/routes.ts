@@ -1,4 +1,5 @@
-import { auditSource } from '@worktide/audit';
+import type { IncomingMessage } from 'node:http';
+import { auditSource, type Looks } from '@worktide/audit';
 import { type Identity, userAsked } from '@worktide/identity';
 import type { ObjectStore } from '@worktide/object-store';
 import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
@@ -10,13 +11,26 @@ import { showScreenshot } from './show.ts';
 export interface ScreenshotRoutesOptions extends DeleteOptions {
   store: Pick<ObjectStore, 'signedGet'>;
   identity: Pick<Identity, 'findUser'>;
+  looks: Looks;
 }
 
 const path = '/api/v1/screenshots';
 const tag = 'screenshots';
 
 export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
-  const { pool, store, identity } = options;
+  const { pool, store, identity, looks } = options;
+
+  /** Goes into the audit trail where they are not the caller's own. */
+  function looked(
+    { req, requestId, caller }: { req: IncomingMessage; requestId: string; caller: Caller },
+    userIds: Iterable<string>,
+  ): void {
+    for (const entityId of new Set(userIds)) {
+      if (entityId === caller.userId) continue;
+      const look = { action: 'screenshot.read', entityType: 'user', entityId };
+      looks.note(caller.organizationId, auditSource({ req, requestId }, caller), look);
+    }
+  }
 
   /** Whose screenshots a list shows; undefined for everybody's. Another organisation's user does not exist. */
   async function usersOf(caller: Caller, query: { userId?: string | undefined; timeEntryId?: string | undefined }) {
@@ -38,7 +52,7 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       access: 'user',
       query: screenshotQuery,
       responses: { 200: { description: 'A page of screenshots.', schema: screenshotPage } },
-      handler: async ({ query, caller, signal }) => {
+      handler: async ({ req, requestId, query, caller, signal }) => {
         const from = query.from === undefined ? undefined : Date.parse(query.from);
         const to = query.to === undefined ? undefined : Date.parse(query.to);
         if (from !== undefined && to !== undefined && !(from < to)) {
@@ -51,6 +65,10 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
         const asked = { organizationId, userId, timeEntryId, from, to, status, cursor, limit };
         const { rows, nextCursor } = await listScreenshots(pool, asked, signal);
         const items = await Promise.all(rows.map((row) => showScreenshot(store, row)));
+        looked(
+          { req, requestId, caller },
+          items.map((item) => item.userId),
+        );
         return { status: 200, body: { items, nextCursor } };
       },
     }),
@@ -64,10 +82,11 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       access: 'user',
       params: idParams,
       responses: { 200: { description: 'The screenshot.', schema: screenshot } },
-      handler: async ({ params, caller, signal }) => {
+      handler: async ({ req, requestId, params, caller, signal }) => {
         const row = await findScreenshot(pool, caller.organizationId, params.id.toLowerCase(), signal);
         if (!row) throw notFound();
         requireAccess(caller, row);
+        looked({ req, requestId, caller }, [row.userId]);
         return { status: 200, body: await showScreenshot(store, row) };
       },
     }),
