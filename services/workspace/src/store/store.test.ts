@@ -113,6 +113,7 @@ describe('what a change tells', () => {
       ipAddress: '127.0.0.1',
       userAgent: 'tests',
       requestId: expect.any(String),
+      sessionId: expect.any(String),
       service: 'workspace',
     });
   });
