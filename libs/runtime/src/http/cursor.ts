@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import { invalid } from '../errors.ts';
+import { type AppError, invalid } from '../errors.ts';
 
 const idBytes = 16;
 const checkBytes = 8;
+/** What every store takes: years of four digits. */
+const endOfTime = Date.UTC(10_000, 0, 1);
 
 /**
  * A place in a list as opaque text. Its last bytes are a checksum over the place and the list it is of, organisation and
@@ -25,9 +27,13 @@ function openCursor(text: string, length: number, list: readonly unknown[]): Buf
     bytes.length === length + checkBytes &&
     bytes.toString('base64url') === text &&
     checksum(place, list).equals(bytes.subarray(length));
-  if (!sound) throw invalid('INVALID_CURSOR', 'cursor is not one that this list gave for the same query.');
+  if (!sound) throw invalidCursor();
   return place;
 }
+
+/** Also for a place that no list has: whoever knows how can make a cursor of any. */
+export const invalidCursor = (): AppError =>
+  invalid('INVALID_CURSOR', 'cursor is not one that this list gave for the same query.');
 
 const checksum = (place: Buffer, list: readonly unknown[]): Buffer =>
   createHash('sha256').update(place).update(JSON.stringify(list)).digest().subarray(0, checkBytes);
@@ -49,7 +55,9 @@ export function sealTimedCursor({ at, id }: TimedPlace, list: readonly unknown[]
 /** @throws 400 `INVALID_CURSOR`. */
 export function openTimedCursor(text: string, list: readonly unknown[]): TimedPlace {
   const place = openCursor(text, 8 + idBytes, list);
-  return { at: Number(place.readBigInt64BE()), id: uuidOfBytes(place.subarray(8)) };
+  const at = Number(place.readBigInt64BE());
+  if (at < 0 || at >= endOfTime) throw invalidCursor();
+  return { at, id: uuidOfBytes(place.subarray(8)) };
 }
 
 export const sealIdCursor = (id: string, list: readonly unknown[]): string => sealCursor(bytesOfUuid(id), list);

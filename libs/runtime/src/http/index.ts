@@ -1,7 +1,14 @@
 export { addressOf } from './address.ts';
 export { createHttpApp, type HttpApp, type HttpAppOptions } from './app.ts';
 export { type HttpConfig, httpConfig, httpOptions } from './config.ts';
-export { openIdCursor, openTimedCursor, sealIdCursor, sealTimedCursor, type TimedPlace } from './cursor.ts';
+export {
+  invalidCursor,
+  openIdCursor,
+  openTimedCursor,
+  sealIdCursor,
+  sealTimedCursor,
+  type TimedPlace,
+} from './cursor.ts';
 export { createErrorReporter, type ErrorReporter, sendError, sendJson } from './errors.ts';
 export * from './limits.ts';
 export { openApiDocument } from './openapi.ts';

@@ -447,6 +447,25 @@ describe('scans', () => {
     expect(await alertsOf(later)).toHaveLength(1);
   });
 
+  test('of one person that are too much are told and left, and nobody else’s wait for them', async () => {
+    const people = Array.from({ length: 5 }, somebody);
+    for (const who of people) await write(who, today);
+    await database.admin.query(`CREATE FUNCTION tracking.too_slow() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN IF NEW.user_id = '${people[2]!.userId}' THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END $$;
+      CREATE TRIGGER too_slow BEFORE INSERT ON tracking.alerts FOR EACH ROW EXECUTE FUNCTION tracking.too_slow()`);
+    const scan = createAlertScan({ ...scanOptions(writer), statementMs: 300 });
+    const before = await metricOf(writer.metrics, 'worktide_alert_people_skipped_total');
+    now = today + 10 * minute;
+    expect(await scan.scan()).toBe(true);
+    const counts = async () => Promise.all(people.map(async (who) => (await alertsOf(who)).length));
+    expect(await counts()).toEqual([1, 1, 0, 1, 1]);
+    expect(await metricOf(writer.metrics, 'worktide_alert_people_skipped_total')).toBe(before + 1);
+    await database.admin.query('DROP FUNCTION tracking.too_slow CASCADE');
+    now += minute;
+    await scan.scan();
+    expect(await counts()).toEqual([1, 1, 1, 1, 1]);
+  });
+
   test('while no activity can come in raise no alarm, nor before it has come; what proves to have been so is told', async () => {
     const who = somebody();
     let log = true;

@@ -1,6 +1,6 @@
 import type { Identity } from '@worktide/identity';
 import { type Outbox, type Pool, type PoolClient, transaction } from '@worktide/postgres';
-import { describeError, type KnownDays, type Logger, type Metrics } from '@worktide/runtime';
+import { AppError, describeError, type KnownDays, type Logger, type Metrics } from '@worktide/runtime';
 import type { Codec, OrganizationSettings } from '@worktide/schemas';
 import type { Span } from '../merge/index.ts';
 import { byIndex } from '../store/plans.ts';
@@ -40,6 +40,8 @@ export interface AlertScanOptions {
   log: Logger;
   metrics: Metrics;
   now?: () => number;
+  /** What a statement about some people may take. */
+  statementMs?: number;
 }
 
 export interface AlertScan {
@@ -73,7 +75,17 @@ type Thresholds = Pick<OrganizationSettings, 'idleAlertAfterSeconds' | 'overtime
  * in the database, so a scan that is missed, repeated or done by two changes nothing.
  */
 export function createAlertScan(options: AlertScanOptions): AlertScan {
-  const { pool, outbox, codec, identity, log, metrics, sees = async () => true, now: clock = Date.now } = options;
+  const {
+    pool,
+    outbox,
+    codec,
+    identity,
+    log,
+    metrics,
+    sees = async () => true,
+    now: clock = Date.now,
+    statementMs = 5_000,
+  } = options;
   const changed = metrics.counter('worktide_alerts_total', 'Alerts raised and resolved by scans', ['type', 'what']);
   const seconds = metrics.histogram(
     'worktide_alert_scan_seconds',
@@ -82,7 +94,7 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
   );
   const skipped = metrics.counter(
     'worktide_alert_people_skipped_total',
-    'People whom a scan left for the next: the thresholds of their organisation cannot be known',
+    'People whom a scan left for the next: their thresholds cannot be known, or looking at them takes too long',
   );
   const knownDays: KnownDays = new Map();
   /** The last time in which no activity came in. */
@@ -109,7 +121,9 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
         isWhole = false;
         skipped.inc(left);
       }
-      if (judged.length > 0 && !(await judge(judged, known as Map<string, Thresholds>, pass))) return false;
+      const verdict = judged.length > 0 ? await judgeApart(judged, known as Map<string, Thresholds>, pass) : 'done';
+      if (verdict === 'elsewhere') return false;
+      if (verdict === 'left') isWhole = false;
     }
     // What was left is looked at next time, as far back as it was to be now.
     if (isWhole) await scannedNow(pool, now);
@@ -142,6 +156,34 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
   }
 
   /**
+   * As `judge`; where it takes too long, in halves: what is too much of one person's keeps nobody else's waiting. Such a
+   * person is left for the next scan, told, and counted.
+   */
+  async function judgeApart(
+    people: readonly Person[],
+    known: Map<string, Thresholds>,
+    pass: Pass,
+  ): Promise<'done' | 'left' | 'elsewhere'> {
+    try {
+      return (await judge(people, known, pass)) ? 'done' : 'elsewhere';
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'DEPENDENCY_TIMEOUT') throw error;
+      if (people.length === 1) {
+        skipped.inc();
+        log.warn({ err: error, ...people[0] }, 'alerts: what there is of one person could not be looked at in time');
+        return 'left';
+      }
+      let worst: 'done' | 'left' = 'done';
+      for (const half of [people.slice(0, people.length >> 1), people.slice(people.length >> 1)]) {
+        const verdict = await judgeApart(half, known, pass);
+        if (verdict === 'elsewhere') return verdict;
+        if (verdict === 'left') worst = verdict;
+      }
+      return worst;
+    }
+  }
+
+  /**
    * One transaction: what is so, what follows, and what others learn of it.
    * @returns false where another process is at it.
    */
@@ -154,6 +196,7 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
       );
       if (!locks[0]!.mine) return undefined;
       await byIndex(client);
+      await client.query(`SET LOCAL statement_timeout = ${statementMs}`);
       const entries = await entriesToWatch(client, people, pass.since);
       const idle = await judgeEntries(client, entries, known, pass);
       const overtime = await judgeDays(client, people, entries, known, pass);

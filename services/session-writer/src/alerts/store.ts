@@ -2,6 +2,7 @@ import type { OutboxEvent, Queryable } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
 import { type AlertState, type AlertType, type Codec, type TimeEntryState, topics } from '@worktide/schemas';
 import { monthsOf, type Span } from '../merge/index.ts';
+import { windowsOf, within } from '../store/windows.ts';
 import { type EntryRow, entryColumns, stateOf } from '../timers/store.ts';
 import type { IdleAlert } from './idle.ts';
 
@@ -200,16 +201,24 @@ export async function entriesWithin(
   return found;
 }
 
+/** Timers of a day lie so close together. */
+const closeMs = 3_600_000;
+/** Of one person, each a look-up in every stream of theirs: they may have stopped thousands of timers since the last scan. */
+const maxWindows = 4;
+
 /** When each person was active within their spans: disjoint, in order, in the order of the spans. Call `byIndex` before. */
 export async function activeWithin(client: Queryable, spans: readonly (Person & Span)[]): Promise<Span[][]> {
-  const active: Span[][] = spans.map(() => []);
-  const windows = spans.flatMap(({ start, end }, i) => monthsOf(start, end).map((month) => ({ i, month, start, end })));
-  if (windows.length === 0) return active;
+  const people = [...Map.groupBy(spans, keyOf).values()];
+  const windows = people.flatMap((theirs, i) =>
+    windowsOf(theirs, closeMs, maxWindows).flatMap(({ start, end }) =>
+      monthsOf(start, end).map((month) => ({ i, month, start, end })),
+    ),
+  );
+  if (windows.length === 0) return spans.map(() => []);
   const { rows } = await client.query<{ i: number; pieces: [number, number][] }>(
-    `SELECT i, (SELECT json_agg(json_build_array(lower(r), upper(r)) ORDER BY r)
-       FROM unnest(range_agg(during) * int8range(min(start_at), max(end_at))::int8multirange) r) AS pieces
+    `SELECT i, (SELECT json_agg(json_build_array(lower(r), upper(r)) ORDER BY r) FROM unnest(range_agg(during)) r) AS pieces
      FROM (
-       SELECT w.i, w.start_at, w.end_at, u.during
+       SELECT w.i, u.during
        FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::date[], $5::bigint[], $6::bigint[])
          AS w(of_organization, of_user, i, month, start_at, end_at)
        JOIN streams s ON s.organization_id = w.of_organization AND s.user_id = w.of_user
@@ -223,16 +232,22 @@ export async function activeWithin(client: Queryable, spans: readonly (Person & 
        WHERE u.state = 'active' AND u.ended_at > w.start_at
      ) used GROUP BY i`,
     [
-      windows.map(({ i }) => spans[i]!.organizationId),
-      windows.map(({ i }) => spans[i]!.userId),
+      windows.map(({ i }) => people[i]![0]!.organizationId),
+      windows.map(({ i }) => people[i]![0]!.userId),
       windows.map(({ i }) => i),
       windows.map(({ month }) => month),
       windows.map(({ start }) => start),
       windows.map(({ end }) => end),
     ],
   );
-  for (const { i, pieces } of rows) active[i] = (pieces ?? []).map(([start, end]) => ({ start, end }));
-  return active;
+  const active = new Map<string, Span[]>();
+  for (const { i, pieces } of rows) {
+    active.set(
+      keyOf(people[i]![0]!),
+      (pieces ?? []).map(([start, end]) => ({ start, end })),
+    );
+  }
+  return spans.map((span) => within(active.get(keyOf(span)) ?? [], span));
 }
 
 export interface StoredIdleAlert extends IdleAlert {

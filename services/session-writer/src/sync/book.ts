@@ -16,7 +16,7 @@ export interface Stored {
 export interface Applied {
   results: SyncResult[];
   conflicts: SyncConflict[];
-  /** In the order in which they were made; an entry may be among them more than once. */
+  /** One of each entry: from what was stored to what is to be, whatever it was in between. */
   changes: Change[];
   /** Entries that are part of others from now on, in the order of that: so are their keys, also those not in `keys`. */
   moved: { from: string; into: string }[];
@@ -53,7 +53,27 @@ const knownOf = (entry: TimeEntryState): Known => ({ id: entry.id, ...sheetOfSta
 export function applyAll(stored: Stored, events: readonly SyncEntryEvent[], options: ApplyOptions): Applied {
   const applied: Applied = { results: [], conflicts: [], changes: [], moved: [], keys: new Set(), taken: new Set() };
   for (const event of events) applyOne(stored, event, options, applied);
-  return applied;
+  return { ...applied, changes: squeezed(applied.changes) };
+}
+
+/**
+ * What was never stored was never so: a thousand entries that go into one another leave one line in the ledger, and not a
+ * thousand with all the pauses of each.
+ */
+function squeezed(changes: readonly Change[]): Change[] {
+  const all = new Map<string, Change>();
+  for (const { action, before, after } of changes) {
+    const first = all.get(after.id);
+    const isNew = first ? first.before === null : before === null;
+    const from = first ? first.before : before;
+    all.set(after.id, {
+      // Of a new one how it came about, else what became of it.
+      action: first && (isNew || first.action === 'merged') ? first.action : action,
+      before: from,
+      after: { ...after, version: (from?.version ?? 0) + 1 },
+    });
+  }
+  return [...all.values()];
 }
 
 function applyOne(stored: Stored, event: SyncEntryEvent, options: ApplyOptions, applied: Applied): void {

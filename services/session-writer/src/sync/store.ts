@@ -76,18 +76,17 @@ export async function load(
 export async function save(client: Queryable, who: Author, stored: Stored, applied: Applied): Promise<void> {
   const { organizationId, userId } = who;
   const { changes, moved, keys, taken } = applied;
-  const last = new Map(changes.map(({ after }) => [after.id, after]));
-  const isNew = new Set(changes.filter(({ before }) => before === null).map(({ after }) => after.id));
-  for (const after of last.values()) if (after.deleted && !isNew.has(after.id)) await updateEntry(client, who, after);
-  // In the order in which they were decided: at each moment none lies over another.
-  for (const { after } of changes) {
-    if (!isNew.has(after.id) && !last.get(after.id)!.deleted) await updateEntry(client, who, after);
-  }
+  // None lies over another in the end; on the way there one may.
+  await client.query('SET CONSTRAINTS time_entries_no_overlap DEFERRED');
+  const known = changes.filter(({ before }) => before !== null).map(({ after }) => after);
+  for (const after of known.filter(({ deleted }) => deleted)) await updateEntry(client, who, after);
+  for (const after of known.filter(({ deleted }) => !deleted)) await updateEntry(client, who, after);
   await insertEntries(
     client,
     who,
-    [...last.values()].filter(({ id }) => isNew.has(id)),
+    changes.filter(({ before }) => before === null).map(({ after }) => after),
   );
+  await client.query('SET CONSTRAINTS time_entries_no_overlap IMMEDIATE');
   await recordChanges(client, who, changes);
 
   for (const { from, into } of moved) {
@@ -97,7 +96,7 @@ export async function save(client: Queryable, who: Author, stored: Stored, appli
       [organizationId, userId, from, into],
     );
   }
-  const known = [...keys].map((key) => ({ key, ...stored.keys.get(key)! }));
+  const learnt = [...keys].map((key) => ({ key, ...stored.keys.get(key)! }));
   await client.query(
     `INSERT INTO sync_keys (organization_id, user_id, key, entry_id, status, is_merged)
      SELECT $1, $2, * FROM unnest($3::text[], $4::uuid[], $5::text[], $6::boolean[])
@@ -106,10 +105,10 @@ export async function save(client: Queryable, who: Author, stored: Stored, appli
     [
       organizationId,
       userId,
-      known.map(({ key }) => key),
-      known.map(({ entryId }) => entryId),
-      known.map(({ status }) => status),
-      known.map(({ isMerged }) => isMerged),
+      learnt.map(({ key }) => key),
+      learnt.map(({ entryId }) => entryId),
+      learnt.map(({ status }) => status),
+      learnt.map(({ isMerged }) => isMerged),
     ],
   );
   for (const id of taken) {

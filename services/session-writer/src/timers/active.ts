@@ -2,6 +2,8 @@ import type { Queryable } from '@worktide/postgres';
 import type { TimeEntry, TimeEntryState } from '@worktide/schemas';
 import { monthsOf } from '../merge/index.ts';
 import { plainArray } from '../store/arrays.ts';
+import { windowsOf, within } from '../store/windows.ts';
+import type { Span } from '../sync/union.ts';
 
 type Seconds = Pick<
   TimeEntry,
@@ -33,44 +35,59 @@ export async function secondsOf(
   nowMs: number,
 ): Promise<Seconds[]> {
   const worked = entries.map((entry) => workedOf(entry, nowMs));
-  const pieces = worked.flatMap((spans, entry) =>
-    spans.flatMap(({ start, end }) => monthsOf(start, end).map((month) => ({ entry, month, start, end }))),
-  );
-  // A timer that was started now.
-  const { rows } =
-    pieces.length === 0
-      ? { rows: [] }
-      : await client.query<Used>(
-          `SELECT entry, active_ms, covered_ms, last_activity_at
-     FROM usage_within($1, $2::int[], $3::date[], $4::bigint[], $5::bigint[])`,
-          [
-            userId,
-            plainArray(pieces.map(({ entry }) => entry)),
-            pieces.map(({ month }) => month),
-            plainArray(pieces.map(({ start }) => start)),
-            plainArray(pieces.map(({ end }) => end)),
-          ],
-        );
-  const used = new Map(rows.map((row) => [row.entry, row]));
+  const { active, covered } = await usageWithin(client, userId, worked.flat());
+  const lengthWithin = (spans: readonly Span[], pieces: readonly Span[]): number =>
+    pieces.reduce((sum, piece) => sum + lengthOf(within(spans, piece)), 0);
   const seconds = (ms: number): number => Math.round(ms / 1000);
-  return worked.map((spans, i) => {
-    const { active_ms = 0, covered_ms = 0, last_activity_at = null } = used.get(i) ?? {};
-    const workedSeconds = seconds(spans.reduce((sum, { start, end }) => sum + end - start, 0));
-    const activeSeconds = seconds(active_ms);
-    const idleSeconds = seconds(covered_ms) - activeSeconds;
+  return worked.map((pieces) => {
+    const workedSeconds = seconds(lengthOf(pieces));
+    const activeSeconds = seconds(lengthWithin(active, pieces));
+    const idleSeconds = seconds(lengthWithin(covered, pieces)) - activeSeconds;
+    const last = pieces.map((piece) => within(active, piece).at(-1)?.end).findLast((end) => end !== undefined);
     return {
       workedSeconds,
       activeSeconds,
       idleSeconds,
       untrackedSeconds: workedSeconds - activeSeconds - idleSeconds,
-      lastActivityAt: last_activity_at === null ? null : new Date(last_activity_at).toISOString(),
+      lastActivityAt: last === undefined ? null : new Date(last).toISOString(),
     };
   });
 }
 
-interface Used {
-  entry: number;
-  active_ms: number;
-  covered_ms: number;
-  last_activity_at: number | null;
+const lengthOf = (spans: readonly Span[]): number => spans.reduce((sum, { start, end }) => sum + end - start, 0);
+
+/** Entries of a day lie so close together. */
+const closeMs = 3_600_000;
+/** Look-ups of one answer: so many a tenth of a second has. A person may have thousands of streams. */
+const maxLookUps = 20_000;
+const minWindows = 8;
+
+/** When a user was active, and there at all, as far as it matters to the spans: disjoint, in order. */
+async function usageWithin(
+  client: Queryable,
+  userId: string,
+  spans: readonly Span[],
+): Promise<{ active: Span[]; covered: Span[] }> {
+  // A timer that was started now.
+  if (spans.length === 0) return { active: [], covered: [] };
+  const { rows: streams } = await client.query<{ n: number }>(
+    `SELECT count(*) AS n FROM streams
+     WHERE organization_id = (SELECT nullif(current_setting('worktide.organization_id', true), '')::uuid) AND user_id = $1`,
+    [userId],
+  );
+  const max = Math.max(minWindows, Math.floor(maxLookUps / Math.max(1, streams[0]!.n)));
+  const windows = windowsOf(spans, closeMs, max).flatMap(({ start, end }) =>
+    monthsOf(start, end).map((month) => ({ month, start, end })),
+  );
+  const { rows } = await client.query<Record<'active' | 'covered', [number, number][] | null>>(
+    'SELECT active, covered FROM usage_of($1, $2::date[], $3::bigint[], $4::bigint[])',
+    [
+      userId,
+      windows.map(({ month }) => month),
+      plainArray(windows.map(({ start }) => start)),
+      plainArray(windows.map(({ end }) => end)),
+    ],
+  );
+  const spansOf = (pairs: [number, number][] | null): Span[] => (pairs ?? []).map(([start, end]) => ({ start, end }));
+  return { active: spansOf(rows[0]!.active), covered: spansOf(rows[0]!.covered) };
 }

@@ -1,5 +1,12 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
-import { type Caller, openIdCursor, openTimedCursor, sealIdCursor, sealTimedCursor } from '@worktide/runtime';
+import {
+  type Caller,
+  invalidCursor,
+  openIdCursor,
+  openTimedCursor,
+  sealIdCursor,
+  sealTimedCursor,
+} from '@worktide/runtime';
 import type { TimeEntry, TimeEntryStatus, timeEntryHistory } from '@worktide/schemas';
 import type { z } from 'zod';
 import { entryFor, show } from './act.ts';
@@ -94,6 +101,7 @@ export function listHistory(
   const list = ['time-entry-history', organizationId, id];
   // A number in the place of an id: cursors have one form.
   const after = cursor === undefined ? 0 : Number.parseInt(openIdCursor(cursor, list).replaceAll('-', ''), 16);
+  if (!Number.isSafeInteger(after)) throw invalidCursor();
   return tenantTransaction(
     pool,
     organizationId,

@@ -154,8 +154,11 @@ function onPaper(
   if (entry.pausedFrom !== null) for (let t = entry.pausedFrom; t < at; t++) entry.paused.add(t);
   entry.pausedFrom = one.act === 'pause' ? at : null;
   if (one.act === 'stop') entry.to = at;
-  // A pause that took no time is none: the last step is then the one before.
-  entry.last = one.act === 'pause' ? at : Math.max(entry.from, ...[...entry.paused].map((t) => t + 1));
+  // A pause that took no time is none: the last step is then the one before. One that goes on where the last one ended is
+  // that one.
+  let pausedSince = at;
+  while (entry.paused.has(pausedSince - 1)) pausedSince--;
+  entry.last = one.act === 'pause' ? pausedSince : Math.max(entry.from, ...[...entry.paused].map((t) => t + 1));
   entry.version++;
   return { code: 200 };
 }
