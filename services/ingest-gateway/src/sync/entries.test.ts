@@ -121,3 +121,10 @@ describe('entries that are read as they come', () => {
     expect(() => [...scanner.push(Buffer.from(text))]).toThrow(`at byte ${text.indexOf('{"a"')} (entries[1])`);
   });
 });
+
+test('what stands beside the entries is bounded, whether it is long or much', () => {
+  const many = (n: number): string => `{${'"a":1,'.repeat(n)}"entries":[1]}`;
+  expect(scan(many(300), [], 65_536)).toEqual([1]);
+  expect(scan(many(1_000), [], 65_536)).toBe('TOO_MUCH_BESIDES');
+  expect(scan(`{"entries":[1],"a":"${'x'.repeat(70_000)}"}`, [10_000], 65_536)).toBe('TOO_MUCH_BESIDES');
+});

@@ -8,7 +8,7 @@ export interface ScannedEntry {
 }
 
 export interface EntryScanner {
-  /** The next piece of the body. @throws AppError `INVALID_JSON`, `MISSING_ENTRIES` (400), when it gets there. */
+  /** The next piece of the body. @throws AppError 400 `INVALID_JSON`, `MISSING_ENTRIES`, `TOO_MUCH_BESIDES`, when it gets there. */
   push(piece: Buffer): Generator<ScannedEntry>;
   /** There are no more pieces. @throws as `push`. */
   end(): void;
@@ -52,6 +52,8 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
   let key: unknown;
   let isThere = false;
   let index = 0;
+  /** What has come beside the entries. */
+  let besides = 0;
 
   let depth = 0;
   let inString = false;
@@ -148,6 +150,10 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
   function* ended(piece: Buffer, from: number, to: number): Generator<ScannedEntry> {
     const bytes = size + to - from;
     const parsed = parse(piece, from, to);
+    if (reading !== 'entry') {
+      besides += bytes + memberBytes;
+      if (besides > maxBesides) throw tooMuchBesides();
+    }
     if (reading === 'key') {
       if (!parsed) throw wrong(startedAt);
       key = parsed.value;
@@ -219,5 +225,11 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
     },
   };
 }
+
+/** Beside the entries there is nothing to be said that is looked at. */
+const maxBesides = 65_536;
+/** What a key or value costs, however short. */
+const memberBytes = 64;
+const tooMuchBesides = () => invalid('TOO_MUCH_BESIDES', `Beside entries there are at most ${maxBesides} bytes.`);
 
 const missing = () => invalid('MISSING_ENTRIES', 'The body is {"entries": [an entry, …]}.');

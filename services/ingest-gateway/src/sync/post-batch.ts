@@ -9,6 +9,7 @@ import {
   type Budget,
   bodyAborted,
   type Caller,
+  createTurns,
   type Holding,
   type Metrics,
   ownedUuid,
@@ -130,6 +131,9 @@ export function postBatch(deps: BatchDependencies): RawRoute {
       new AppError('TOO_MANY_REQUESTS_IN_FLIGHT', 'Wait for the answers to your other requests.', { statusCode: 429 }),
   );
 
+  /** Of organisations, on the processor: however many batches one sends, it has no more of it than others. */
+  const turns = createTurns({ name: 'batches', places: 1, maxWaitingEach: 1_000, metrics, code: 'QUEUE_FULL' });
+
   async function judge(req: IncomingMessage, caller: Caller): Promise<{ judged: Judged; holding: Holding }> {
     const { format, gzip } = bodyKind(req, maxBodyBytes);
     if (format !== 'json') {
@@ -178,14 +182,18 @@ export function postBatch(deps: BatchDependencies): RawRoute {
       parts.refuse(one);
     }
 
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
-      for (let from = 0; from < chunk.length; from += sliceBytes) {
-        for (const entry of scanner.push(chunk.subarray(from, from + sliceBytes))) take(entry);
+    async function judge(piece: Buffer): Promise<void> {
+      for (let from = 0; from < piece.length; from += sliceBytes) {
+        for (const entry of scanner.push(piece.subarray(from, from + sliceBytes))) take(entry);
         holding.set(requestBytes + heldOf(parts, refused));
         await turnOfTheLoop();
       }
+    }
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      bytes += piece.length;
+      if (bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
+      // What has come, and not the body: who sends slowly keeps nobody waiting.
+      await turns.run(caller.organizationId, () => judge(piece), { cost: piece.length });
     }
     scanner.end();
     return { parts: parts.finish(), accepted, refused };
