@@ -98,6 +98,17 @@ describe('overlap', () => {
     ]);
   });
 
+  test('what an open entry took in and somebody cut off does not come back when it ends', () => {
+    const stored = nothing();
+    apply(stored, [event('open', 0, null, { status: 'PAUSED', pausedAt: 10 })], 'merge');
+    apply(stored, [event('other', 100, 200)], 'merge');
+    const [entry] = entriesOf(stored) as [TimeEntryState];
+    // As the person said: from 500 on, of which nothing is worked yet.
+    stored.entries.set(entry.id, { ...entry, startedAt: 500, pauses: [{ from: 500, to: null }] });
+    apply(stored, [event('open', 500, 600)], 'merge');
+    expect(spans(stored)).toEqual([[500, 600]]);
+  });
+
   test.each(['reject', 'merge'] as const)('of a second open one is a conflict under %s', (policy) => {
     const stored = nothing();
     apply(stored, [event('a', 100, null)], policy);

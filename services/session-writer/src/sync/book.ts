@@ -1,5 +1,6 @@
 import { uuidv7 } from '@worktide/runtime';
 import type { ConflictReason, SyncConflict, SyncEntryEvent, SyncResult, TimeEntryState } from '@worktide/schemas';
+import { within } from '../store/windows.ts';
 import type { Change } from '../timers/store.ts';
 import { decide, type Known, type KnownKey, maxMet, movesOn, sheetOf, statusOf } from './decide.ts';
 import { type Sheet, type Span, touches, unionOf, workedOf } from './union.ts';
@@ -128,8 +129,15 @@ function applyOne(stored: Stored, event: SyncEntryEvent, options: ApplyOptions, 
   }
 }
 
-const mergedOf = ({ taken }: Stored, id: string): Sheet[] =>
-  (taken.get(id) ?? []).map(({ start, end }) => ({ start, end, pauses: [] }));
+/** Without what somebody has cut off since: an entry that takes another one in begins with it. */
+function mergedOf({ taken, entries }: Stored, id: string): Sheet[] {
+  const from = entries.get(id)!.startedAt;
+  return within(taken.get(id) ?? [], { start: from, end: Number.POSITIVE_INFINITY }).map(({ start, end }) => ({
+    start,
+    end,
+    pauses: [],
+  }));
+}
 
 /** Others than the entry's own: those that lie over it, by start, and the open one. */
 function others(stored: Stored, sheet: Sheet, ownId: string | undefined): { met: Known[]; open: Known | undefined } {
