@@ -383,7 +383,7 @@ export function checkSyncEntry(value: unknown, index: number, context: SyncConte
     return refused(formCodes[field] ?? 'INVALID_FIELD', `${field}: ${issue.message}.`.slice(0, 500));
   }
   const entry = parsed.data;
-  const startedAt = epochMs(entry.startTime);
+  let startedAt = epochMs(entry.startTime);
   let endedAt = entry.endTime ? epochMs(entry.endTime) : null;
   if (startedAt < 0) return refused('INVALID_TIME', 'startTime is before 1970.');
   if (startedAt > context.nowMs + timeEntryBounds.futureMs) return refused('IN_FUTURE', 'startTime is in the future.');
@@ -394,7 +394,11 @@ export function checkSyncEntry(value: unknown, index: number, context: SyncConte
     if (endedAt - startedAt > timeEntryBounds.durationMs)
       return refused('TOO_LONG', 'The entry is longer than 31 days.');
     if (endedAt > context.nowMs + timeEntryBounds.futureMs) return refused('IN_FUTURE', 'endTime is in the future.');
+    // By a clock that is ahead of ours: no entry reaches into time that nobody has had, and would be in the way of.
+    endedAt = Math.min(endedAt, context.nowMs);
+    if (startedAt >= endedAt) return refused('IN_FUTURE', 'All of the entry is in the future.');
   } else {
+    startedAt = Math.min(startedAt, context.nowMs);
     if (endedAt !== null) return refused('INVALID_STATUS', 'An entry with an endTime is STOPPED.');
     if (context.nowMs - startedAt > timeEntryBounds.durationMs) {
       return refused('TOO_LONG', 'startTime of an open entry is more than 31 days ago.');

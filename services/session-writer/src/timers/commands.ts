@@ -140,9 +140,9 @@ export function edit(entry: TimeEntryState, given: Edit, nowMs: number): TimeEnt
     next.endedAt = given.endedAt;
   }
   if (next.startedAt !== entry.startedAt || next.endedAt !== entry.endedAt) {
-    requirePast(next.startedAt, nowMs, 'startTime');
+    if (given.startedAt !== undefined) requirePast(next.startedAt, nowMs, 'startTime');
     requireLength(next.startedAt, next.endedAt ?? Math.max(nowMs, next.startedAt + 1));
-    if (next.endedAt !== null) requirePast(next.endedAt, nowMs, 'endTime');
+    if (given.endedAt !== undefined) requirePast(given.endedAt, nowMs, 'endTime');
     next.pauses = within(entry.pauses, next.startedAt, next.endedAt);
   }
   return isSame(entry, next) ? entry : { ...next, ...changed(entry, nowMs) };

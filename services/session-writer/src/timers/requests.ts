@@ -37,7 +37,7 @@ export const keyReused = (): AppError =>
  */
 export async function findRequest(
   client: Queryable,
-  { organizationId, actorId }: Author,
+  { organizationId, actorId }: Pick<Author, 'organizationId' | 'actorId'>,
   { key, hash }: KeyedRequest,
 ): Promise<string | undefined> {
   const { rows } = await client.query<{ request_hash: Buffer; entry_id: string }>(

@@ -2,10 +2,12 @@ import { userAsked } from '@worktide/identity';
 import { tenantTransaction } from '@worktide/postgres';
 import {
   type AnyRoute,
+  type Caller,
   conflict,
   createTurns,
   invalid,
   type Metrics,
+  notFound,
   type RequestLimit,
   route,
   type Turns,
@@ -25,7 +27,7 @@ import {
   show,
   type TimersContext,
 } from './act.ts';
-import { type About, createByHand, edit, pause, remove, resume, start, stop } from './commands.ts';
+import { type About, createByHand, edit, lastStepOf, pause, remove, resume, start, stop } from './commands.ts';
 import { listEntries, listHistory } from './list.ts';
 import { findRequest, type KeyedRequest, keyedRequest, rememberRequest } from './requests.ts';
 import { type Action, findEntry, findOpen, findOverlapping } from './store.ts';
@@ -70,21 +72,46 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
     return shown!;
   }
 
-  /** Makes an entry, or gives the one that the same request has made before. */
-  async function make(
-    request: Request,
-    userId: string,
+  /** What the same request has made before, as it is now. @throws 404 where it was deleted since. */
+  async function madeBefore(
+    { client, nowMs }: Pick<Book, 'client' | 'nowMs'>,
+    { organizationId, userId: actorId }: Caller,
     keyed: KeyedRequest | undefined,
-    action: Action,
-    build: (nowMs: number) => TimeEntryState,
   ) {
+    const id = keyed && (await findRequest(client, { organizationId, actorId }, keyed));
+    if (id === undefined) return undefined;
+    const made = (await findEntry(client, organizationId, id))!;
+    if (made.entry.deleted) throw notFound('The entry that this request made before was deleted.');
+    const [body] = await show(client, { organizationId, userId: made.userId }, [made.entry], nowMs);
+    return { status: 200, body: body! };
+  }
+
+  interface Made {
+    userId: string;
+    build: (nowMs: number) => TimeEntryState;
+  }
+
+  /**
+   * Makes an entry, or gives the one that the same request has made before.
+   * @param prepare what is to be made, once person, project and task are looked up: as they are now, so not of what was made.
+   */
+  async function make(request: Request, keyed: KeyedRequest | undefined, action: Action, prepare: () => Promise<Made>) {
+    const { caller, signal } = request;
+    if (keyed) {
+      const before = await tenantTransaction(
+        pool,
+        caller.organizationId,
+        (client) => madeBefore({ client, nowMs: now() }, caller, keyed),
+        { signal },
+      );
+      if (before) return before;
+    }
+    const { userId, build } = await prepare();
     const work = async (book: Book) => {
       const { client, who } = book;
-      const made = keyed && (await findRequest(client, who, keyed));
-      if (made !== undefined) {
-        const before = await findEntry(client, who.organizationId, made);
-        return { status: 200, body: await answer(book, before!.entry) };
-      }
+      // Another one of the same may have been quicker.
+      const before = await madeBefore(book, caller, keyed);
+      if (before) return before;
       const entry = build(book.nowMs);
       const other = await findOverlapping(client, who, entry);
       if (other && entry.endedAt === null) {
@@ -123,7 +150,9 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
         inTurn(request, async () => {
           const { params: named, body } = request;
           return changeEntry(context, request, named.id, async (book, entry) => {
-            const after = apply(entry, body?.at === undefined ? book.nowMs : epochMs(body.at), book.nowMs);
+            // The last step may have been by the clock of another machine, a little ahead of this one.
+            const nowMs = Math.max(book.nowMs, lastStepOf(entry));
+            const after = apply(entry, body?.at === undefined ? nowMs : epochMs(body.at), nowMs);
             await book.write({ action, before: entry, after });
             return { status: 200, body: await answer(book, after) };
           });
@@ -137,8 +166,8 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       operationId: 'startTimer',
       summary: 'Start a timer',
       description:
-        'A person has one open timer at most. With an `Idempotency-Key` the same request sent again is answered 200 with ' +
-        'the entry that the first one made.',
+        'A person has one open timer at most. With an `Idempotency-Key`, remembered for seven days, the same request sent again ' +
+        'is answered 200 with the entry that the first one made, as it is now; 404 where it was deleted since.',
       ...ofAgents,
       body: schemas.newTimer,
       responses: {
@@ -152,11 +181,16 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       handler: (request) =>
         inTurn(request, async () => {
           const { body, caller, req } = request;
-          const about = await checked(caller.organizationId, body);
-          const timezone = body.timezone ?? caller.timezone;
-          return make(request, caller.userId, keyedRequest(req, 'start', body), 'started', (nowMs) =>
-            start({ ...about, timezone }, body.startTime === undefined ? nowMs : epochMs(body.startTime), nowMs),
-          );
+          return make(request, keyedRequest(req, 'start', body), 'started', async () => {
+            const about = {
+              ...(await checked(caller.organizationId, body)),
+              timezone: body.timezone ?? caller.timezone,
+            };
+            return {
+              userId: caller.userId,
+              build: (nowMs) => start(about, body.startTime === undefined ? nowMs : epochMs(body.startTime), nowMs),
+            };
+          });
         }),
     }),
     route({
@@ -180,12 +214,14 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       handler: (request) =>
         inTurn(request, async () => {
           const { body, caller, req } = request;
-          const person = await personFor(context, caller, body.userId);
-          const about = await checked(caller.organizationId, body);
-          const timezone = body.timezone ?? person.timezone;
-          return make(request, person.userId, keyedRequest(req, 'manual', body), 'created', (nowMs) =>
-            createByHand({ ...about, timezone }, epochMs(body.startTime), epochMs(body.endTime), nowMs),
-          );
+          return make(request, keyedRequest(req, 'manual', body), 'created', async () => {
+            const { userId, timezone } = await personFor(context, caller, body.userId);
+            const about = { ...(await checked(caller.organizationId, body)), timezone: body.timezone ?? timezone };
+            return {
+              userId,
+              build: (nowMs) => createByHand(about, epochMs(body.startTime), epochMs(body.endTime), nowMs),
+            };
+          });
         }),
     }),
     route({
@@ -343,10 +379,10 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
     const { projectId, taskId, description, tags, billable, timezone } = body;
     const about: About = said({ projectId, taskId, description, tags, billable, timezone });
     if (projectId === undefined && taskId === undefined) return about;
-    const now = await find?.();
+    const current = await find?.();
     const asked = {
-      projectId: projectId === undefined ? (taskId ? null : (now?.projectId ?? null)) : projectId,
-      taskId: taskId === undefined ? (now?.taskId ?? null) : taskId,
+      projectId: projectId === undefined ? (taskId ? null : (current?.projectId ?? null)) : projectId,
+      taskId: taskId === undefined ? (current?.taskId ?? null) : taskId,
     };
     return { ...about, projectId: await workspace.check(organizationId, asked) };
   }

@@ -171,6 +171,24 @@ describe('a timer', () => {
   });
 });
 
+describe('the clock of a laptop that is ahead', () => {
+  test('a timer of it is stopped and paused by ours all the same', async () => {
+    timers.clock.now = at('12:00:00');
+    const { id } = (await post('', {})).body;
+    timers.clock.now = at('11:59:59');
+    expect((await step(id, 'pause')).body).toMatchObject({ status: 'PAUSED' });
+    expect((await step(id, 'stop')).body).toMatchObject({ status: 'STOPPED' });
+  });
+
+  test('a change that names no end leaves an end alone that is a little ahead', async () => {
+    timers.clock.now = at('12:00:00');
+    const { id } = (await post('/manual', { startTime: iso('10:00:00'), endTime: iso('12:00:00') })).body;
+    timers.clock.now = at('11:59:59');
+    const { body } = await timers.call(ada, 'patch', `/${id}`, { body: { version: 1, startTime: iso('11:00:00') } });
+    expect(body).toMatchObject({ startTime: iso('11:00:00'), endTime: iso('12:00:00') });
+  });
+});
+
 test('an agent runs the timer of its own person, whatever the role of that one, and does nothing else', async () => {
   const boss = timers.person({ organizationId: ada.organizationId, role: 'manager' });
   const agent = timers.person({ ...boss, sessionId: undefined as never, agentKeyId: randomUUID() });
@@ -415,6 +433,22 @@ describe('Idempotency-Key', () => {
     const send = (from: string) => post('/manual', { startTime: iso(from), endTime: iso('10:00:00') }, ada, keyed('k'));
     expect(refused(await send('11:00:00'))).toEqual([400, 'END_BEFORE_START']);
     expect((await send('09:00:00')).status).toBe(201);
+  });
+
+  test('what was made is given back also when its project is archived; once it is deleted, it is not there', async () => {
+    const project = randomUUID();
+    const body = { startTime: iso('09:00:00'), endTime: iso('10:00:00'), projectId: project };
+    const made = await post('/manual', body, ada, keyed('p'));
+    expect(made.status).toBe(201);
+    timers.workspace = {
+      check: async () => {
+        throw invalid('PROJECT_ARCHIVED', 'This project is archived.');
+      },
+    };
+    expect(refused(await post('/manual', body, ada, keyed('q')))).toEqual([400, 'PROJECT_ARCHIVED']);
+    expect(await post('/manual', body, ada, keyed('p'))).toMatchObject({ status: 200, body: { id: made.body.id } });
+    await timers.call(ada, 'delete', `/${made.body.id}`);
+    expect(refused(await post('/manual', body, ada, keyed('p')))).toEqual([404, 'NOT_FOUND']);
   });
 
   test('one of 129 characters is 400', async () => {
