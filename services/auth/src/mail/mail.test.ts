@@ -230,11 +230,12 @@ describe('a mail as a file', () => {
       const mail = (await readMails(path, to))[0]!;
       expect(mail.link).toBe(link);
       expect(mail.text).toContain(greeting);
+      const isAscii = /^[ -~]*$/.test(greeting);
       // As `grep token=` prints it.
-      expect(mail.raw.split('\r\n')).toContain(link);
+      if (isAscii) expect(mail.raw.split('\r\n')).toContain(link);
       expect(mail.headers).toMatchObject({
         'content-type': 'text/plain; charset=utf-8',
-        'content-transfer-encoding': '8bit',
+        'content-transfer-encoding': isAscii ? '7bit' : 'quoted-printable',
       });
     }
   });

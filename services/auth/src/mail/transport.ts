@@ -84,8 +84,8 @@ function fileTransport(folder: string, from: string): MailTransport {
   const transporter = nodemailer.createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
   return {
     async send(letter) {
-      const { message } = await transporter.sendMail({ ...messageOf(letter, from), text: '.' });
-      const content = withText(message as Buffer, letter.text);
+      const { message } = await transporter.sendMail(messageOf(letter, from));
+      const content = readable(message as Buffer, letter.text);
       const instant = new Date().toISOString().replaceAll(/[-:.]/g, '');
       const name = `${instant}-${randomBytes(4).toString('hex')}`;
       const partial = join(folder, `.${name}.partial`);
@@ -109,13 +109,14 @@ function fileTransport(folder: string, from: string): MailTransport {
 }
 
 /**
- * The head of a message with another text, as it is: a file goes through no mail server that could take 7 bits alone, and
- * whoever reads it copies the link from it, whose `=` quoted-printable writes as `=3D`.
+ * A message whose text is ASCII as it is, however long its lines: a file goes through no mail server that could mind, and whoever
+ * reads it copies the link from it. Other text is quoted-printable as in any mail, `=` and long lines too.
  */
-function withText(message: Buffer, text: string): Buffer {
+function readable(message: Buffer, text: string): Buffer {
+  if (!/^[\t\n\r -~]*$/.test(text)) return message;
   const head = message.subarray(0, message.indexOf('\r\n\r\n')).toString('latin1');
-  const told = head.replace(/^content-transfer-encoding:.*$/im, 'Content-Transfer-Encoding: 8bit');
-  return Buffer.concat([Buffer.from(`${told}\r\n\r\n`, 'latin1'), Buffer.from(text.replaceAll(/\r?\n/g, '\r\n'))]);
+  const told = head.replace(/^content-transfer-encoding:.*$/im, 'Content-Transfer-Encoding: 7bit');
+  return Buffer.from(`${told}\r\n\r\n${text.replaceAll(/\r?\n/g, '\r\n')}`, 'latin1');
 }
 
 /**
