@@ -32,6 +32,8 @@ function schemaOf(schema: z.ZodType, components: Json, io: 'input' | 'output'): 
     const out: Json = {};
     for (const [key, value] of Object.entries(node)) {
       if (key === '$schema' || key === '$defs' || (key === 'id' && typeof value === 'string')) continue;
+      // What is answered may have more tomorrow: whoever reads it strictly would break by an addition.
+      if (key === 'additionalProperties' && value === false && io === 'output') continue;
       if (key === '$ref' && typeof value === 'string') out.$ref = value.replace('#/$defs/', '#/components/schemas/');
       else out[key] = clean(value);
     }
@@ -141,12 +143,22 @@ function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): J
       ...(spec.roles ? { roles: spec.roles } : {}),
       ...(spec.unverified ? { unverified: true } : {}),
     },
-    security: spec.access === 'public' ? [] : [{ bearer: [] }],
-    parameters: [...parametersOf(spec.params, 'path', components), ...queryParameters],
+    security: securityOf(spec),
+    parameters: [
+      ...parametersOf(spec.params, 'path', components),
+      ...queryParameters,
+      ...Object.entries(spec.requestHeaders ?? {}).map(([name, description]) => ({
+        name,
+        in: 'header',
+        required: false,
+        schema: { type: 'string' },
+        description,
+      })),
+    ],
     ...(bodySchema
       ? {
           requestBody: {
-            required: true,
+            required: !spec.body!.safeParse(undefined).success,
             content: Object.fromEntries(
               [ownType, ...(spec.contentTypes ?? [])].map((type) => [
                 type,
@@ -158,6 +170,14 @@ function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): J
       : {}),
     responses,
   };
+}
+
+/** Any one of them is enough; none is needed where there is an empty one. */
+function securityOf(spec: Spec): Record<string, never[]>[] {
+  if (spec.refreshCookie) return [{}, { refreshCookie: [] }, { accessToken: [] }];
+  const access = accessOf(spec);
+  if (access === 'public') return [];
+  return access === 'user' ? [{ accessToken: [] }, { agentKey: [] }] : [{ accessToken: [] }];
 }
 
 /** The OpenAPI 3.1 document of some services, made from the schemas that validate their requests. */
@@ -176,14 +196,37 @@ export function openApiDocument(services: readonly Service[]): Json {
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'Worktide', version: '1', description: 'Work-time tracking for fleets of desktop agents.' },
+    info: {
+      title: 'Worktide',
+      version: '1',
+      description:
+        'Work-time tracking for fleets of desktop agents. Fields may be added to any answer; `code` of an error is stable, its ' +
+        'message is for people. `x-worktide-access` of an operation says who may call it: `public`, `user` (a log-in or an ' +
+        'agent key), `session` (a log-in alone), and which `roles`.',
+    },
     servers: [{ url: '/' }],
     paths,
     components: {
       schemas: components,
       headers,
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'An access token, or an agent key (`waka_…`).' },
+        accessToken: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'From a log-in, for 15 minutes.',
+        },
+        agentKey: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'Of one person and device (`waka_<UUID>`), long-lived.',
+        },
+        refreshCookie: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: 'worktide_refresh',
+          description: 'HttpOnly; behind TLS its name is `__Secure-worktide_refresh`.',
+        },
       },
     },
   };

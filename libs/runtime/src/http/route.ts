@@ -106,6 +106,10 @@ export interface Route<
   bodyLimit?: number;
   query?: Q;
   params?: P;
+  /** Headers of a request that mean something here, with what each means. */
+  requestHeaders?: Record<string, string>;
+  /** The refresh cookie is a credential here, and enough. */
+  refreshCookie?: boolean;
   /** Successful answers; the error answers that every route of its kind has are added to the document. */
   responses: Record<number, ResponseSpec>;
   /** Error statuses that it can answer beyond those of its kind, with what each means. */

@@ -24,6 +24,7 @@ const spec: RawRoute['spec'] = {
   access: 'user',
   agents: true,
   body: activityBody,
+  requestHeaders: { 'Content-Encoding': '`gzip`, where the body is.' },
   contentTypes: ['application/x-ndjson', 'application/ndjson'],
   responses: { 202: { description: 'The accepted counts are durable.', schema: activityAnswer } },
   alsoAnswers: {

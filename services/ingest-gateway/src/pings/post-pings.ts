@@ -24,6 +24,7 @@ const spec: RawRoute['spec'] = {
   access: 'user',
   agents: true,
   body: pingsBody,
+  requestHeaders: { 'Content-Encoding': '`gzip`, where the body is.' },
   contentTypes: ['application/x-ndjson', 'application/ndjson'],
   responses: { 202: { description: 'The accepted pings are durable.', schema: pingsAnswer } },
   alsoAnswers: {

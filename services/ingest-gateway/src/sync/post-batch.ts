@@ -95,6 +95,10 @@ const spec: RawRoute['spec'] = {
   access: 'user',
   agents: true,
   body: syncBatchBody,
+  requestHeaders: {
+    Prefer: '`wait=<seconds>`: the outcome is waited for.',
+    'Content-Encoding': '`gzip`, where the body is.',
+  },
   responses: {
     200: {
       description: 'What has become of each entry; with `Prefer: wait` only.',

@@ -47,6 +47,10 @@ export interface TimerRoutesOptions extends TimersContext {
   metrics: Metrics;
 }
 
+const keyHeader = {
+  'Idempotency-Key': 'Of this request, 1–128 characters: sent again within seven days it makes nothing new.',
+};
+
 /**
  * What one person changes is done one after the other in the end: waiting for that here costs no connection of the
  * database. As many as that at once is a script.
@@ -170,6 +174,7 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
         'is answered 200 with the entry that the first one made, as it is now; 404 where it was deleted since.',
       ...ofAgents,
       body: schemas.newTimer,
+      requestHeaders: keyHeader,
       responses: {
         200: { description: 'The entry that the same request made before.', schema: schemas.timeEntry },
         201: { description: 'It runs.', schema: schemas.timeEntry },
@@ -202,6 +207,7 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
       tag,
       access: 'session',
       body: schemas.newManualEntry,
+      requestHeaders: keyHeader,
       responses: {
         200: { description: 'The entry that the same request made before.', schema: schemas.timeEntry },
         201: { description: 'Added.', schema: schemas.timeEntry },
