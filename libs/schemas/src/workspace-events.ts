@@ -20,9 +20,13 @@ export const projectState = z.object({
 export const teamState = z.object({
   type: z.literal('team'),
   ...state,
-  projectId: id,
+  /** Null: of no project. */
+  projectId: id.nullable(),
   name: z.string(),
+  /** Leads among them. */
   memberIds: z.array(id),
+  /** Absent in events of before there were any. */
+  leadIds: z.array(id).optional(),
 });
 
 export const taskState = z.object({

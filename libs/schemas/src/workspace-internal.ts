@@ -20,3 +20,7 @@ export type KnownTask = z.output<typeof knownTask>;
 
 /** Those of the asked that the organisation has, or had. */
 export const foundObjects = z.object({ projects: z.array(knownProject), tasks: z.array(knownTask) });
+
+/** Whom somebody leads: who is in a team of theirs that is there, they themselves among them. */
+export const askLed = z.object({ organizationId: id, leadId: id });
+export const ledPeople = z.object({ teamIds: z.array(id), userIds: z.array(id) });

@@ -48,7 +48,7 @@ export const projectQuery = z.object({ ...pageQuery, status: projectStatus.optio
 export const team = z
   .object({
     id,
-    projectId: id,
+    projectId: id.nullable().meta({ description: 'Null: a department, of no project.' }),
     name: z.string(),
     memberCount: z.int(),
     createdAt: instantOut,
@@ -58,12 +58,22 @@ export const team = z
   .meta({ id: 'Team' });
 export type Team = z.output<typeof team>;
 export const teamPage = page(team);
-export const newTeam = z.object({ name: plainText(200) });
+/** In `/projects/:id/teams`, whose path names the project. */
+export const newTeamOfProject = z.object({ name: plainText(200) });
+export const newTeam = newTeamOfProject.extend({ projectId: givenId.nullable().default(null) });
+export const teamQuery = z.object({ ...pageQuery, projectId: givenId.optional() });
 export const teamChange = z.object({ name: plainText(200).optional(), version: version.optional() });
 
-export const teamMember = z.object({ userId: id, addedAt: instantOut }).meta({ id: 'TeamMember' });
+export const teamMemberRole = z.enum(['member', 'lead']);
+export const teamMember = z
+  .object({
+    userId: id,
+    role: teamMemberRole.meta({ description: 'A lead reads reports, alerts and screenshots of the members.' }),
+    addedAt: instantOut,
+  })
+  .meta({ id: 'TeamMember' });
 export const teamMemberPage = page(teamMember);
-export const newTeamMember = z.object({ userId: givenId });
+export const newTeamMember = z.object({ userId: givenId, role: teamMemberRole.optional() });
 export const teamMemberParams = z.object({ id, userId: givenId });
 
 /** What stores and programs agree on as a date; beyond it nobody plans. */

@@ -11,6 +11,8 @@ export const configSchema = z.object({
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url(),
+  /** Asked who leads whom; without it nobody does. */
+  WORKSPACE_URL: z.url({ protocol: /^https?$/ }).optional(),
   INTERNAL_TOKEN: z.string().min(32),
   /** Reports in work at a time. Each uses two threads of ClickHouse at most. */
   REPORT_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),

@@ -1,5 +1,6 @@
 import { createAudit, createLooks } from '@worktide/audit';
 import { createClickHouse } from '@worktide/clickhouse';
+import { createLeads } from '@worktide/identity';
 import { followDeletions } from '@worktide/people';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { openIdentity, openShared } from '@worktide/service';
@@ -57,11 +58,19 @@ export async function run(
   const identity = openIdentity(config, shared, deps);
   const audit = createAudit({ service: 'analytics', registry, producer: eventLog.producer(), log, metrics });
   const looks = createLooks(audit);
+  const leads = createLeads({ workspaceUrl: config.WORKSPACE_URL, internalToken: config.INTERNAL_TOKEN });
 
   return {
     name: 'analytics',
     routes: [
-      ...reportRoutes({ ...reports, cache, looks, findUser: identity.findUser, organization: identity.organization }),
+      ...reportRoutes({
+        ...reports,
+        cache,
+        looks,
+        leads,
+        findUser: identity.findUser,
+        organization: identity.organization,
+      }),
       ...auditRoutes({ ...reports, looks }),
     ],
     checks: {

@@ -11,6 +11,8 @@ export const configSchema = z
     SCHEMA_REGISTRY_URL: z.string().default('local:'),
     KEY_VALUE_URL: z.string().default('memory:'),
     AUTH_URL: z.url({ protocol: /^https?$/ }),
+    /** Asked who leads whom; without it nobody does. */
+    WORKSPACE_URL: z.url({ protocol: /^https?$/ }).optional(),
     INTERNAL_TOKEN: z.string().min(32),
     OBJECT_STORE_URL: z.string(),
     OBJECT_SIGNING_SECRET: z.string().min(32).optional(),

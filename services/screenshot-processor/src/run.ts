@@ -1,4 +1,5 @@
 import { createAudit, createLooks } from '@worktide/audit';
+import { createLeads } from '@worktide/identity';
 import { openObjectStore } from '@worktide/object-store';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
@@ -64,6 +65,7 @@ export async function run(
   const outbox = createOutbox({ schema: 'screenshots', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
 
   const identity = openIdentity(config, shared, deps);
+  const leads = createLeads({ workspaceUrl: config.WORKSPACE_URL, internalToken: config.INTERNAL_TOKEN });
 
   const settling = { pool, outbox, readyCodec };
   const observe = workMetrics(metrics);
@@ -99,6 +101,7 @@ export async function run(
       identity,
       audit,
       looks: createLooks(audit),
+      leads,
       onDeleted: wake,
     }),
     // What leads to results; uploads go to the gateway, which may serve all of them on the same port.

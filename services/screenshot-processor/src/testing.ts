@@ -74,6 +74,8 @@ export interface World {
   away: { store: boolean; auth: boolean; log: boolean };
   /** Before every call of the store that changes or reads an object; may throw, or wait. */
   onStore: (operation: 'get' | 'put' | 'delete', key: string) => Promise<void> | void;
+  /** Whom somebody leads. */
+  led: Map<string, string[]>;
   settings: Map<string, { minimumBlurLevel?: 0 | 1 | 2 | 3; screenshotRetentionDays?: number }>;
   uploadsCodec: Codec;
   readyCodec: Codec;
@@ -120,6 +122,7 @@ export async function openWorld(): Promise<World> {
     store,
     away: { store: false, auth: false, log: false },
     onStore: () => {},
+    led: new Map(),
     settings: new Map(),
     uploadsCodec,
     readyCodec,
@@ -250,6 +253,9 @@ export async function startProcessor(
       return { id, organizationId, name: 'N', role: found.role, timezone: 'UTC', status: 'active' as const };
     },
   };
+  const leads = {
+    of: async ({ userId }: Caller) => ({ teamIds: new Set<string>(), userIds: new Set(world.led.get(userId)) }),
+  };
   const settling = { pool, outbox, readyCodec };
   const observe = workMetrics(metrics);
   const workOn = createWork({ ...settling, store, pictures: openPictures(), identity, metrics: observe });
@@ -271,7 +277,15 @@ export async function startProcessor(
   const uploads = { pool, eventLog, uploadsCodec, store, onAdded: wake, log, metrics };
   const consumer = consumes ? await consumeUploads(uploads) : undefined;
   lifecycle.onClose('consumer', () => consumer?.close());
-  const routes = screenshotRoutes({ ...settling, store, identity, audit, looks: createLooks(audit), onDeleted: wake });
+  const routes = screenshotRoutes({
+    ...settling,
+    store,
+    identity,
+    audit,
+    looks: createLooks(audit),
+    leads,
+    onDeleted: wake,
+  });
   const authenticate = async (authorization: string | undefined): Promise<Caller> => {
     const found = people.find(({ userId }) => authorization === `Bearer ${userId}`);
     if (!found) throw unauthorized();

@@ -1,4 +1,5 @@
 import { createAudit } from '@worktide/audit';
+import { createLeads } from '@worktide/identity';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
 import {
@@ -96,6 +97,7 @@ export async function run(
   const audit = createAudit({ service: serviceName, registry, log, metrics });
 
   const identity = openIdentity(config, shared, deps);
+  const leads = createLeads({ workspaceUrl: config.WORKSPACE_URL, internalToken: config.INTERNAL_TOKEN });
 
   const merge: MergeOptions = { pool, partitions, outbox, usageCodec };
   lifecycle.every('maintenance', maintenance, async () => {
@@ -173,6 +175,7 @@ export async function run(
       ...usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
       ...syncRoutes({ pool: requestPool, arrivals, limit: syncLimit, waits }),
       ...alertRoutes({
+        leads,
         pool: requestPool,
         turns,
         outbox,

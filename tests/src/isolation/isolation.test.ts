@@ -334,6 +334,8 @@ describe('roles within an organisation', () => {
           '/api/v1/screenshots/{id}': 403,
           '/api/v1/time-entries/{id}': 403,
           '/api/v1/time-entries/{id}/history': 403,
+          // For who leads a team.
+          '/api/v1/reports/team': 403,
         }
       : {}),
     ...(role === 'admin' ? {} : { '/api/v1/sync/batches/{id}': 404 }),
@@ -349,6 +351,76 @@ describe('roles within an organisation', () => {
     }
     const other = await call(product.url, 'get', `/api/v1/users/${ada.userId}`, { bearer: employee.accessToken });
     expect(other.status).toBe(403);
+  });
+
+  test('a lead reads reports, alerts and screenshots of the members of their teams, and nothing else of anybody', async () => {
+    const { ada, employee, manager, product } = world;
+    const { url } = product;
+    const lead = await invite(product, ada, 'employee');
+    const plain = await invite(product, ada, 'employee');
+    const bearer = ada.accessToken;
+    const { id: team } = expectStatus(
+      await call(url, 'post', '/api/v1/teams', { bearer, body: { name: 'Night' } }),
+      201,
+    );
+    const add = async (userId: string, role: string): Promise<void> => {
+      const answer = await call(url, 'post', `/api/v1/teams/${team}/members`, { bearer, body: { userId, role } });
+      expectStatus(answer, 201);
+    };
+    await add(lead.userId, 'lead');
+    await add(employee.userId, 'member');
+    const forLeads = (route: string): boolean =>
+      ['/api/v1/reports/', '/api/v1/alerts', '/api/v1/screenshots'].some((prefix) => route.startsWith(prefix));
+    const statusOf = async (operation: Operation, who: Person, userId: string): Promise<number> => {
+      const path = pathOf(
+        operation,
+        takesPath(operation) ? { id: userId } : {},
+        takesPath(operation) ? {} : { userId },
+      );
+      return (await call(url, operation.method, path, { bearer: who.accessToken })).status;
+    };
+    const ofPeople = secured().filter(
+      (o) =>
+        o.method === 'get' &&
+        (o.route === '/api/v1/reports/user/{id}' ||
+          o.route === '/api/v1/users/{id}' ||
+          (!takesPath(o) && o.parameters.some(({ name }) => name === 'userId'))),
+    );
+    expect(ofPeople.length).toBeGreaterThanOrEqual(9);
+    for (const operation of ofPeople) {
+      const statuses = [
+        await statusOf(operation, lead, employee.userId),
+        await statusOf(operation, lead, manager.userId),
+        await statusOf(operation, lead, ada.userId),
+        await statusOf(operation, plain, employee.userId),
+      ];
+      expect({ operation: operation.name, statuses }).toEqual({
+        operation: operation.name,
+        statuses: [forLeads(operation.route) ? 200 : 403, 403, 403, 403],
+      });
+    }
+    const report = (query: string) =>
+      call(url, 'get', `/api/v1/reports/team?date=2026-11-01${query}`, { bearer: lead.accessToken });
+    expect((await report(`&teamId=${team}`)).body.items.map((row: { userId: string }) => row.userId)).toContain(
+      employee.userId,
+    );
+    expect((await report('')).status).toBe(403);
+    expect((await report(`&teamId=${world.ids.team}`)).status).toBe(403);
+    // Where anybody else is refused, a lead is, too: nothing is theirs to change.
+    for (const operation of secured().filter((o) => o.method !== 'get' && takesPath(o))) {
+      const { status } = await ask(operation, plain.accessToken);
+      if (status !== 403 && status !== 404) continue;
+      const answer = await ask(operation, lead.accessToken);
+      expect({ operation: operation.name, status: answer.status }).toEqual({ operation: operation.name, status });
+    }
+    // A key of theirs leads nobody.
+    const key = await makeAgentKey(url, lead);
+    const path = `/api/v1/reports/apps?date=2026-11-01&userId=${employee.userId}`;
+    expect((await call(url, 'get', path, { bearer: key.key })).status).toBe(403);
+    // And no longer once they do not.
+    const member = { bearer, body: { userId: lead.userId, role: 'member' } };
+    expectStatus(await call(url, 'post', `/api/v1/teams/${team}/members`, member), 200);
+    await until('403', async () => (await call(url, 'get', path, { bearer: lead.accessToken })).status === 403);
   });
 
   const ingest = ['/api/v1/pings', '/api/v1/activity', '/api/v1/sync/'];

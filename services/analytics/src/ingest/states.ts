@@ -84,7 +84,12 @@ export function addWorkspace(rows: Rows, { organizationId, events }: WorkspaceRe
 function columnsOf(event: WorkspaceEvent): Record<string, unknown> {
   if (event.type === 'project') return { name: event.name, status: event.status };
   if (event.type === 'team') {
-    return { name: event.name, project_id: event.projectId, member_ids: event.memberIds, lead_ids: [] };
+    return {
+      name: event.name,
+      project_id: event.projectId,
+      member_ids: event.memberIds,
+      lead_ids: event.leadIds ?? [],
+    };
   }
   return {
     project_id: event.projectId,

@@ -58,6 +58,9 @@ let lifecycle: Lifecycle;
 let url: string;
 let authAway = false;
 const looked: unknown[] = [];
+/** Whom somebody leads, and in which teams. */
+const led = new Map<string, string[]>();
+const ledTeams = new Map<string, string[]>();
 let clickhouseUrl: string;
 
 async function start(toClickhouse: string, places = 4, cache?: Pick<ReportCache, 'get'>): Promise<string> {
@@ -74,6 +77,9 @@ async function start(toClickhouse: string, places = 4, cache?: Pick<ReportCache,
     },
     routes: reportRoutes({
       ...opened,
+      leads: {
+        of: async ({ userId }) => ({ teamIds: new Set(ledTeams.get(userId)), userIds: new Set(led.get(userId)) }),
+      },
       looks: { note: (_organizationId, source, look) => looked.push([source.actorId, look.entityType, look.entityId]) },
       cache: cache ?? { get: (_organizationId, _report, _params, load) => load() },
       findUser: async (organization, userId) => {
@@ -415,6 +421,35 @@ describe('team, person, organisation and timesheet', () => {
       hosts: [{ host: 'github.com', seconds: 7_200 }],
       projects: [],
     });
+  });
+
+  test('who leads somebody reads theirs, and the team; nobody else’s, and not the organisation', async () => {
+    const { colleague, employee, manager } = people;
+    const team = randomUUID();
+    led.set(colleague.userId, [employee.userId, colleague.userId]);
+    ledTeams.set(colleague.userId, [team]);
+    const status = async (path: string) => (await get(path, 'colleague')).status;
+    try {
+      expect(await status(`user/${employee.userId}?${range}`)).toBe(200);
+      for (const path of ['daily', 'timesheet']) {
+        expect(await status(`${path}?${range}&${userId('employee')}`)).toBe(200);
+      }
+      expect(await status(`apps?date=2026-11-20&${userId('employee')}`)).toBe(200);
+      expect(await status(`team?${range}&teamId=${team}`)).toBe(200);
+      for (const path of [
+        `user/${manager.userId}?${range}`,
+        `daily?${range}&${userId('manager')}`,
+        `team?${range}`,
+        `team?${range}&teamId=${randomUUID()}`,
+        `organization?${range}`,
+      ]) {
+        expect([path, await status(path)]).toEqual([path, 403]);
+      }
+      expect(await status(`daily?${range}&${userId('stranger')}`)).toBe(404);
+    } finally {
+      led.clear();
+      ledTeams.clear();
+    }
   });
 
   test('weeks begin on the organisation’s day', async () => {

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { auditSource, type Looks } from '@worktide/audit';
-import type { Identity } from '@worktide/identity';
+import type { Identity, Leads } from '@worktide/identity';
 import {
   type AnyRoute,
   AppError,
   type Caller,
   countDays,
   decodeCursor,
+  forbidden,
   invalid,
   notFound,
   type PeopleTurns,
@@ -52,12 +53,21 @@ export interface ReportRoutesDeps {
   /** Whose report is next: of organisations and of people in them. */
   turns: PeopleTurns;
   findUser: Identity['findUser'];
+  leads: Leads;
   looks: Looks;
   /** For the first day of its weeks. */
   organization: Identity['organization'];
 }
 
-export function reportRoutes({ reports, turns, cache, looks, findUser, organization }: ReportRoutesDeps): AnyRoute[] {
+export function reportRoutes({
+  reports,
+  turns,
+  cache,
+  looks,
+  findUser,
+  leads,
+  organization,
+}: ReportRoutesDeps): AnyRoute[] {
   const tag = 'reports';
   const managers = ['manager', 'admin'] as const;
 
@@ -89,6 +99,14 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
     looks.note(caller.organizationId, auditSource({ req, requestId }, caller), look);
   }
 
+  /** @throws 403 for who leads no such team, 503 while workspace cannot be asked. */
+  async function requireLead(caller: Caller, teamId: string | undefined): Promise<void> {
+    const { teamIds } = await leads.of(caller);
+    if (teamId === undefined || !teamIds.has(teamId)) {
+      throw forbidden('Reports of others are for managers, admins and who leads them.');
+    }
+  }
+
   /** By weeks where they are asked for. Rejects 400 for the range, 503 where auth has never told of the organisation. */
   async function grouped(caller: Caller, query: Range & { group: 'day' | 'week' }): Promise<GroupedRange> {
     const range = checkRange(query);
@@ -109,7 +127,7 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
       query: dayReportQuery,
       responses: { 200: { description: 'The report', schema: appsReport } },
       handler: async ({ req, requestId, query, caller, signal }) => {
-        const subject = await subjectOf(caller, query, findUser);
+        const subject = await subjectOf(caller, query, findUser, leads);
         const work = () => reports.apps(subject, query.date, signal);
         const body = await answer({ caller, signal }, 'apps', { ...subject, date: query.date }, work);
         looked({ req, requestId, caller }, 'user', subject.userId);
@@ -127,7 +145,7 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
       query: dayReportQuery,
       responses: { 200: { description: 'The report', schema: domainsReport } },
       handler: async ({ req, requestId, query, caller, signal }) => {
-        const subject = await subjectOf(caller, query, findUser);
+        const subject = await subjectOf(caller, query, findUser, leads);
         const work = () => reports.domains(subject, query.date, signal);
         const body = await answer({ caller, signal }, 'domains', { ...subject, date: query.date }, work);
         looked({ req, requestId, caller }, 'user', subject.userId);
@@ -146,7 +164,7 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
       responses: { 200: { description: 'The report', schema: dailyReport } },
       handler: async ({ req, requestId, query, caller, signal }) => {
         const range = checkRange(query);
-        const subject = await subjectOf(caller, query, findUser);
+        const subject = await subjectOf(caller, query, findUser, leads);
         const work = () => reports.daily(subject, range, signal);
         const body = await answer({ caller, signal }, 'daily', { ...subject, ...range }, work);
         looked({ req, requestId, caller }, 'user', subject.userId);
@@ -158,16 +176,17 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
       path: '/api/v1/reports/team',
       operationId: 'reportTeam',
       summary: 'Time of each person over a range, by name',
-      description: `Each person once: who is active, and who has left but has time in the range. At most ${maxDays} days.`,
+      description: `Each person once: who is active, and who has left but has time in the range. For managers and admins; for leads with \`teamId\` of a team of theirs. At most ${maxDays} days.`,
       tag,
-      access: 'user',
-      roles: managers,
+      // Of colleagues, which an agent's key does not see.
+      access: 'session',
       query: teamReportQuery,
       responses: { 200: { description: 'A page', schema: teamReport } },
       handler: async ({ req, requestId, query, caller, signal }) => {
         const range = checkRange(query);
         const { organizationId } = caller;
         const { cursor, limit, timezone, projectId, teamId } = query;
+        if (caller.role === 'employee') await requireLead(caller, teamId);
         const list = ['team report', organizationId, range, timezone, projectId, teamId];
         const after = decodeCursor(cursor, list) ?? undefined;
         const asked = { organizationId, ...range, timezone, projectId, teamId, limit, after };
@@ -181,7 +200,7 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
       path: '/api/v1/reports/user/:id',
       operationId: 'reportUser',
       summary: 'All of one person’s time over a range',
-      description: `By day or week, app, host and project. Of oneself, or for managers and admins of anybody. At most ${maxDays} days.`,
+      description: `By day or week, app, host and project. Of oneself, for managers and admins of anybody, for leads of their members. At most ${maxDays} days.`,
       tag,
       access: 'user',
       params: idParams,
@@ -189,7 +208,7 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
       responses: { 200: { description: 'The report', schema: userReport } },
       handler: async ({ req, requestId, params, query, caller, signal }) => {
         const range = await grouped(caller, query);
-        const subject = await subjectOf(caller, { userId: params.id, timezone: query.timezone }, findUser);
+        const subject = await subjectOf(caller, { userId: params.id, timezone: query.timezone }, findUser, leads);
         const work = () => reports.user(subject, range, signal);
         const [report, user] = await Promise.all([
           answer({ caller, signal }, 'user', { ...subject, ...range }, work),
@@ -233,7 +252,7 @@ export function reportRoutes({ reports, turns, cache, looks, findUser, organizat
       responses: { 200: { description: 'The report', schema: timesheetReport } },
       handler: async ({ req, requestId, query, caller, signal }) => {
         const range = await grouped(caller, query);
-        const subject = await subjectOf(caller, query, findUser);
+        const subject = await subjectOf(caller, query, findUser, leads);
         const work = () => reports.timesheet(subject, range, signal);
         const body = await answer({ caller, signal }, 'timesheet', { ...subject, ...range }, work);
         looked({ req, requestId, caller }, 'user', subject.userId);

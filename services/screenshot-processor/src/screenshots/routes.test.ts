@@ -116,6 +116,27 @@ describe('GET /screenshots/:id', () => {
     expect((await get(ada, '/x')).status).toBe(400);
     expect((await get(undefined, path)).status).toBe(401);
   });
+
+  test('who leads somebody sees theirs and deletes none, and it is in the audit trail', async () => {
+    const { screenshotId } = await made(ada);
+    const path = `/${screenshotId}`;
+    expect((await get(bob, path)).status).toBe(403);
+    world.led.set(bob.userId, [ada.userId]);
+    try {
+      expect((await get(bob, path)).status).toBe(200);
+      expect(ids(await get(bob, `?userId=${ada.userId}`))).toContain(screenshotId);
+      expect((await get(bob, `?userId=${manager.userId}`)).status).toBe(403);
+      expect((await processor.call(bob, 'DELETE', `/screenshots${path}`)).status).toBe(403);
+      const looks = async () =>
+        (await world.audited(ada.organizationId)).filter(
+          ({ action, actorId }) => action === 'screenshot.read' && actorId === bob.userId,
+        );
+      await until('it is told', async () => (await looks()).length > 0);
+      expect(new Set((await looks()).map(({ entityId }) => entityId))).toEqual(new Set([ada.userId]));
+    } finally {
+      world.led.clear();
+    }
+  });
 });
 
 describe('GET /screenshots', () => {

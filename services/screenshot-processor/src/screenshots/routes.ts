@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { auditSource, type Looks } from '@worktide/audit';
-import { type Identity, userAsked } from '@worktide/identity';
+import { type Identity, type Leads, userAsked } from '@worktide/identity';
 import type { ObjectStore } from '@worktide/object-store';
 import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
 import { idParams, screenshot, screenshotPage, screenshotQuery } from '@worktide/schemas';
@@ -12,13 +12,14 @@ export interface ScreenshotRoutesOptions extends DeleteOptions {
   store: Pick<ObjectStore, 'signedGet'>;
   identity: Pick<Identity, 'findUser'>;
   looks: Looks;
+  leads: Leads;
 }
 
 const path = '/api/v1/screenshots';
 const tag = 'screenshots';
 
 export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
-  const { pool, store, identity, looks } = options;
+  const { pool, store, identity, looks, leads } = options;
 
   /** Goes into the audit trail where they are not the caller's own. */
   function looked(
@@ -36,8 +37,11 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
   async function usersOf(caller: Caller, query: { userId?: string | undefined; timeEntryId?: string | undefined }) {
     const { userId, timeEntryId } = query;
     const everybodys = userId === undefined && timeEntryId !== undefined && caller.role !== 'employee';
-    return everybodys ? undefined : userAsked(caller, userId, identity.findUser);
+    return everybodys ? undefined : userAsked(caller, userId, identity.findUser, leads);
   }
+
+  const mayRead = async (caller: Caller, { userId }: { userId: string }): Promise<boolean> =>
+    isOwnOrManaged(caller, userId) || (await leads.of(caller)).userIds.has(userId);
 
   return [
     route({
@@ -46,7 +50,7 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       operationId: 'listScreenshots',
       summary: 'Screenshots, newest first, with links for five minutes',
       description:
-        'Of the caller unless `userId` is given; another user needs manager or admin. With `timeEntryId` alone managers ' +
+        'Of the caller unless `userId` is given; another user needs manager or admin, or who leads them. With `timeEntryId` alone managers ' +
         'and admins see whosever entry it is. `from` and `to` bound `capturedAt` as [from, to).',
       tag,
       access: 'user',
@@ -77,7 +81,7 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       path: `${path}/:id`,
       operationId: 'getScreenshot',
       summary: 'A screenshot, with links for five minutes',
-      description: 'A colleague’s needs manager or admin.',
+      description: 'A colleague’s needs manager or admin, or who leads them.',
       tag,
       access: 'user',
       params: idParams,
@@ -85,7 +89,7 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
       handler: async ({ req, requestId, params, caller, signal }) => {
         const row = await findScreenshot(pool, caller.organizationId, params.id.toLowerCase(), signal);
         if (!row) throw notFound();
-        requireAccess(caller, row);
+        if (!(await mayRead(caller, row))) throw forbidden();
         looked({ req, requestId, caller }, [row.userId]);
         return { status: 200, body: await showScreenshot(store, row) };
       },
@@ -113,5 +117,8 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
 }
 
 function requireAccess(caller: Caller, { userId }: { userId: string }): void {
-  if (userId !== caller.userId && caller.role === 'employee') throw forbidden();
+  if (!isOwnOrManaged(caller, userId)) throw forbidden();
 }
+
+const isOwnOrManaged = (caller: Caller, userId: string): boolean =>
+  userId === caller.userId || caller.role !== 'employee';

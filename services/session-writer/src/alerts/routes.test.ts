@@ -33,6 +33,8 @@ const registry = openSchemaRegistry('local:');
 const codec = createCodec(registry, topics.alerts);
 const auditCodec = createCodec(registry, topics.audit);
 const people = new Map<string, Caller>();
+/** Whom somebody leads. */
+const led = new Map<string, string[]>();
 const at = Date.UTC(2026, 10, 20);
 
 let database: TestDatabase;
@@ -58,6 +60,11 @@ beforeAll(async () => {
         return user?.organizationId === organizationId
           ? { id: userId, organizationId, name: 'N', role: user.role, timezone: 'UTC', status: 'active' }
           : undefined;
+      },
+    },
+    leads: {
+      async of({ userId }) {
+        return { teamIds: new Set(), userIds: new Set(led.get(userId)) };
       },
     },
     now: () => at + 1_000,
@@ -156,6 +163,13 @@ test('everyone sees their own, managers and administrators all, nobody those of 
   for (const who of [manager, admin]) expect(await listed(who)).toEqual([theirs, mine]);
   expect(await listed(manager, `?userId=${employee.userId}`)).toEqual([mine]);
   expect(await listed(employee, `?userId=${employee.userId}`)).toEqual([mine]);
+  expect((await ask(employee, 'get', `?userId=${colleague.userId}`)).status).toBe(403);
+  // Who leads somebody sees theirs, and resolves none.
+  led.set(employee.userId, [colleague.userId]);
+  expect(await listed(employee, `?userId=${colleague.userId}`)).toEqual([theirs]);
+  expect(await listed(employee)).toEqual([mine]);
+  expect((await ask(employee, 'post', `/${theirs}/resolve`)).status).toBe(403);
+  led.clear();
   expect(await ask(employee, 'get', `?userId=${colleague.userId}`)).toMatchObject({ status: 403 });
   expect(await ask(manager, 'get', `?userId=${person('admin').userId}`)).toMatchObject({ status: 404 });
   // An agent's key is an agent's, whatever the role of its person.

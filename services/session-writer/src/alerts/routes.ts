@@ -1,5 +1,5 @@
 import { type Audit, auditSource } from '@worktide/audit';
-import { type Identity, userAsked } from '@worktide/identity';
+import { type Identity, type Leads, userAsked } from '@worktide/identity';
 import { type Outbox, type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, notFound, route, type Turns } from '@worktide/runtime';
 import { alert, alertPage, alertQuery, type Codec, id, idParams } from '@worktide/schemas';
@@ -18,18 +18,29 @@ export interface AlertRoutesOptions {
   /** Of topic `alerts`. */
   codec: Codec;
   identity: Pick<Identity, 'findUser'>;
+  leads: Leads;
   audit: Pick<Audit, 'events'>;
   now: () => number;
 }
 
-export function alertRoutes({ pool, turns, outbox, codec, identity, audit, now }: AlertRoutesOptions): AnyRoute[] {
+export function alertRoutes({
+  pool,
+  turns,
+  outbox,
+  codec,
+  identity,
+  leads,
+  audit,
+  now,
+}: AlertRoutesOptions): AnyRoute[] {
   return [
     route({
       method: 'get',
       path,
       operationId: 'listAlerts',
       summary: 'Alerts, the newest first',
-      description: 'Of managers and administrators those of all, or of `userId`; of everybody else their own.',
+      description:
+        'Of managers and administrators those of all, or of `userId`; of everybody else their own; a lead may name a member of their teams.',
       tag,
       access: 'user',
       query: alertQuery,
@@ -38,7 +49,7 @@ export function alertRoutes({ pool, turns, outbox, codec, identity, audit, now }
         const { organizationId, role } = caller;
         const { userId: given, ...rest } = query;
         const everybody = given === undefined && role !== 'employee';
-        const userId = everybody ? undefined : await userAsked(caller, given, identity.findUser);
+        const userId = everybody ? undefined : await userAsked(caller, given, identity.findUser, leads);
         const work = () => listAlerts(pool, { organizationId, userId, ...rest }, signal);
         return { status: 200, body: await turns.run(caller.userId, work, { signal }) };
       },

@@ -1,8 +1,9 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, route } from '@worktide/runtime';
-import { askObjects, foundObjects, type KnownProject, type KnownTask } from '@worktide/schemas';
+import { askLed, askObjects, foundObjects, type KnownProject, type KnownTask, ledPeople } from '@worktide/schemas';
+import { findLed } from '../teams/teams.ts';
 
-/** What services/session-writer asks about projects and tasks that are newer than what the log has told it. */
+/** What other services ask: about projects and tasks that are newer than what the log has told, and who leads whom. */
 export function internalRoutes(pool: Pool): AnyRoute[] {
   return [
     route({
@@ -38,6 +39,22 @@ export function internalRoutes(pool: Pool): AnyRoute[] {
           ),
         };
       },
+    }),
+    route({
+      method: 'post',
+      path: '/internal/workspace/led',
+      operationId: 'findLed',
+      summary: 'Whom somebody leads',
+      tag: 'internal',
+      access: 'internal',
+      body: askLed,
+      responses: { 200: { description: 'Their teams, and who is in them.', schema: ledPeople } },
+      handler: async ({ body: { organizationId, leadId }, signal }) => ({
+        status: 200,
+        body: await tenantTransaction(pool, organizationId, (client) => findLed(client, organizationId, leadId), {
+          signal,
+        }),
+      }),
     }),
   ];
 }

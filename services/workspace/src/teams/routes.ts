@@ -30,7 +30,37 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first.', schema: schemas.teamPage } },
       handler: async ({ caller, signal, params, query }) => ({
         status: 200,
-        body: await store.read({ caller, signal }, (tenant) => listTeams(tenant, params.id, query)),
+        body: await store.read({ caller, signal }, (tenant) => listTeams(tenant, { ...query, projectId: params.id })),
+      }),
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/teams',
+      operationId: 'listAllTeams',
+      summary: 'Teams, of a project or of none',
+      tag,
+      access: 'user',
+      query: schemas.teamQuery,
+      responses: { 200: { description: 'Newest first.', schema: schemas.teamPage } },
+      handler: async ({ caller, signal, query }) => ({
+        status: 200,
+        body: await store.read({ caller, signal }, (tenant) => listTeams(tenant, query)),
+      }),
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/teams',
+      operationId: 'createAnyTeam',
+      summary: 'Make a team, in a project or in none',
+      tag,
+      access: 'session',
+      roles: rolesFor('team.create'),
+      body: schemas.newTeam,
+      responses: { 201: { description: 'The team.', schema: schemas.team } },
+      alsoAnswers: { 404: 'There is no such project.' },
+      handler: async (context) => ({
+        status: 201,
+        body: await store.change(context, (change) => createTeam(change, context.body)),
       }),
     }),
     route({
@@ -42,11 +72,13 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       access: 'session',
       roles: rolesFor('team.create'),
       params: schemas.idParams,
-      body: schemas.newTeam,
+      body: schemas.newTeamOfProject,
       responses: { 201: { description: 'The team.', schema: schemas.team } },
       handler: async (context) => ({
         status: 201,
-        body: await store.change(context, (change) => createTeam(change, context.params.id, context.body)),
+        body: await store.change(context, (change) =>
+          createTeam(change, { ...context.body, projectId: context.params.id }),
+        ),
       }),
     }),
     route({
@@ -115,21 +147,21 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       method: 'post',
       path: '/api/v1/teams/:id/members',
       operationId: 'addTeamMember',
-      summary: 'Put a user of the organization into a team',
+      summary: 'Put a user of the organization into a team, or change their role there',
       tag,
       access: 'session',
       roles: rolesFor('team.add-member'),
       params: schemas.idParams,
       body: schemas.newTeamMember,
       responses: {
-        200: { description: 'Was a member already.', schema: schemas.teamMember },
+        200: { description: 'Was a member already, and has the role that was said.', schema: schemas.teamMember },
         201: { description: 'Is a member now.', schema: schemas.teamMember },
       },
       handler: async (context) => {
         const { caller, params, body } = context;
         const mustBeKnown = await lookUpUser(findUser, caller.organizationId, body.userId, 'body.userId');
         const { added, member } = await store.change(context, (change) =>
-          addMember(change, params.id, body.userId, mustBeKnown),
+          addMember(change, params.id, body, mustBeKnown),
         );
         return { status: added ? 201 : 200, body: member };
       },

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { tenantTransaction } from '@worktide/postgres';
 import { until } from '@worktide/testing';
 import { type Person, type Running, startWorkspace, type TestDatabase, workspaceDatabase } from '../testing.ts';
-import { maxMembers, maxTeams } from './teams.ts';
+import { findLed, maxMembers, maxTeams } from './teams.ts';
 
 let database: TestDatabase;
 let workspace: Running;
@@ -75,6 +76,75 @@ test('members come, come again without effect, and go; each is a version with al
     [3, [ada.userId, bob.userId].sort()],
     [4, [bob.userId]],
   ]);
+});
+
+test('a lead is a member; a role is changed by adding again, told and in the trail', async () => {
+  const { id } = await make();
+  const ada = colleague();
+  const path = `/teams/${id}/members`;
+  expect(await post(path, { userId: ada.userId, role: 'lead' })).toMatchObject({ status: 201, body: { role: 'lead' } });
+  // Without a role it stays.
+  expect(await post(path, { userId: ada.userId })).toMatchObject({ status: 200, body: { role: 'lead' } });
+  expect(await post(path, { userId: ada.userId, role: 'member' })).toMatchObject({
+    status: 200,
+    body: { role: 'member' },
+  });
+  expect((await post(path, { userId: ada.userId, role: 'boss' })).status).toBe(400);
+  const told = async () =>
+    (await workspace.told(manager.organizationId))
+      .flatMap(({ events }) => events)
+      .flatMap((event) => (event.type === 'team' ? [event] : []));
+  await until('three versions were told', async () => (await told()).length === 3);
+  expect((await told()).map(({ version, memberIds, leadIds }) => [version, memberIds, leadIds])).toEqual([
+    [1, [], []],
+    [2, [ada.userId], [ada.userId]],
+    [3, [ada.userId], []],
+  ]);
+});
+
+test('a department is a team of no project, and the list has both', async () => {
+  const team = await make();
+  const department = await post('/teams', { name: 'Night shift' });
+  expect(department).toMatchObject({ status: 201, body: { projectId: null, name: 'Night shift', memberCount: 0 } });
+  expect(await post('/teams', { name: 'Crew', projectId })).toMatchObject({ status: 201, body: { projectId } });
+  expect((await post('/teams', { name: 'x', projectId: randomUUID() })).status).toBe(404);
+  const ids = async (path: string) => (await get(path)).body.items.map((one: { id: string }) => one.id);
+  expect(await ids('/teams')).toHaveLength(3);
+  expect(await ids(`/teams?projectId=${projectId}`)).toHaveLength(2);
+  await workspace.call(manager, 'DELETE', `/projects/${projectId}`);
+  expect(await ids('/teams')).toEqual([department.body.id]);
+  expect((await get(`/teams/${team.id}`)).status).toBe(404);
+  const { id } = department.body;
+  expect((await post(`/teams/${id}/members`, { userId: colleague().userId })).status).toBe(201);
+  const employee = colleague();
+  expect((await workspace.call(employee, 'POST', '/teams', { name: 'Mine' })).status).toBe(403);
+  expect((await workspace.call(workspace.person('manager'), 'GET', `/teams/${id}`)).status).toBe(404);
+});
+
+test('whom somebody leads: members of their teams that are there', async () => {
+  const [lead, ada, bob, cy] = [colleague(), colleague(), colleague(), colleague()];
+  const led = (of: Person) =>
+    tenantTransaction(workspace.pool, of.organizationId, (client) => findLed(client, of.organizationId, of.userId));
+  const make2 = async (path: string, ...members: [Person, string][]): Promise<string> => {
+    const { id } = (await post(path, { name: 'T' })).body;
+    for (const [{ userId }, role] of members) await post(`/teams/${id}/members`, { userId, role });
+    return id;
+  };
+  const nobody = { teamIds: [], userIds: [] };
+  expect(await led(lead)).toEqual(nobody);
+  const first = await make2('/teams', [lead, 'lead'], [ada, 'member']);
+  const second = await make2(`/projects/${projectId}/teams`, [lead, 'lead'], [bob, 'lead']);
+  await make2('/teams', [lead, 'member'], [cy, 'lead']);
+  const sorted = async (of: Person) => {
+    const { teamIds, userIds } = await led(of);
+    return [teamIds.sort(), userIds.sort()];
+  };
+  expect(await sorted(lead)).toEqual([[first, second].sort(), [lead, ada, bob].map(({ userId }) => userId).sort()]);
+  expect(await sorted(ada)).toEqual([[], []]);
+  await workspace.call(manager, 'DELETE', `/projects/${projectId}`);
+  expect(await sorted(lead)).toEqual([[first], [lead, ada].map(({ userId }) => userId).sort()]);
+  await workspace.call(manager, 'DELETE', `/teams/${first}`);
+  expect(await led(lead)).toEqual(nobody);
 });
 
 test('many who add one member at once add one', async () => {
