@@ -102,6 +102,14 @@ export async function startFakeProduct(
         days.add(iso(ms).slice(0, 10));
       }
       reply(res, 200, { items: [...days].map((date) => dayReport(entries, date, who.timezone)) });
+    } else if (url.pathname === '/api/v1/reports/organization' || url.pathname === '/api/v1/reports/team') {
+      const totals = { workSeconds: 0, activeSeconds: 0, idleSeconds: 0 };
+      for (let ms = Date.parse(query('from')); ms <= Date.parse(query('to')); ms += 86_400_000) {
+        const day = dayReport(entries, iso(ms).slice(0, 10), who.timezone);
+        for (const field of ['workSeconds', 'activeSeconds', 'idleSeconds'] as const) totals[field] += day[field];
+      }
+      const team = { items: [{ userId: who.userId, ...totals }], nextCursor: null };
+      reply(res, 200, url.pathname.endsWith('/team') ? team : { totals });
     } else if (url.pathname === '/api/v1/reports/apps') {
       reply(res, 200, { ...common, totalSeconds: report().activeSeconds, items: items(report().apps, 'app') });
     } else {

@@ -1,6 +1,6 @@
 import type { ExpectedEntry } from '../oracle/ledger.ts';
 import type { DayReport } from '../oracle/reports.ts';
-import type { DailyItem, ShareReport, UsageItem } from './read.ts';
+import type { DailyItem, ShareReport, TimeSums, UsageItem } from './read.ts';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -78,5 +78,22 @@ export function compareShares(
     left.delete(member);
   }
   for (const [member, must] of left) differences.push(`${name}: ${member} is missing, must be ${must} s`);
+  return differences;
+}
+
+/** An organisation of one person: both reports are that person's days, added up. */
+export function compareSums(
+  expected: readonly DayReport[],
+  { organization, team }: { organization: TimeSums; team: readonly (TimeSums & { userId: string })[] },
+  userId: string,
+): string[] {
+  const differences: string[] = [];
+  const mine = team.filter((row) => row.userId === userId);
+  if (team.length !== 1 || mine.length !== 1) differences.push(`team: ${team.length} people instead of one`);
+  for (const field of ['workSeconds', 'activeSeconds', 'idleSeconds'] as const) {
+    const sum = expected.reduce((all, day) => all + day[field], 0);
+    if (organization[field] !== sum) differences.push(`organization: ${field} ${organization[field]}, must be ${sum}`);
+    if (mine[0] && mine[0][field] !== sum) differences.push(`team: ${field} ${mine[0][field]}, must be ${sum}`);
+  }
   return differences;
 }

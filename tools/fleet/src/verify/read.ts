@@ -35,6 +35,9 @@ export interface DailyItem {
   mouseMovements: number;
 }
 
+/** What `GET /reports/team` has of a person, and `GET /reports/organization` of all. */
+export type TimeSums = Pick<DailyItem, 'workSeconds' | 'activeSeconds' | 'idleSeconds'>;
+
 /** As `GET /time-entries` lists. */
 export interface TimeEntryItem {
   id: string;
@@ -86,6 +89,11 @@ export interface Reader {
   hasUsage(account: Account, from: number, to: number): Promise<boolean>;
   share(account: Account, report: 'apps' | 'domains', query: Record<string, string>): Promise<ShareReport>;
   daily(account: Account, query: Record<string, string>): Promise<DailyItem[]>;
+  /** Of the account's organisation; undefined where its log-in is over, since an agent's key reads nothing of colleagues. */
+  sums(
+    account: Account,
+    query: Record<string, string>,
+  ): Promise<{ organization: TimeSums; team: (TimeSums & { userId: string })[] } | undefined>;
   /** Those that touch [from, to), in the order of the list. */
   timeEntries(account: Account, from: number, to: number): Promise<TimeEntryItem[]>;
   /** All of one user, in the order of the list. */
@@ -170,6 +178,22 @@ export function createReader(client: HttpClient, origins: Origins): Reader {
     },
     async share(account, report, query) {
       return (await get(account, origins.reports, `/api/v1/reports/${report}`, query)) as ShareReport;
+    },
+    async sums(account, query) {
+      const isKey = (): boolean => account.devices.some(({ agentKey }) => agentKey === account.bearer);
+      try {
+        if (isKey()) return undefined;
+        const whole = (await get(account, origins.reports, '/api/v1/reports/organization', query)) as {
+          totals: TimeSums;
+        };
+        type Row = TimeSums & { userId: string };
+        const team = await allPages<Row>(account, origins.reports, '/api/v1/reports/team', { ...query, limit: '2' });
+        return { organization: whole.totals, team };
+      } catch (error) {
+        // The log-in ended on the way.
+        if (isKey()) return undefined;
+        throw error;
+      }
     },
     async daily(account, query) {
       const answer = await get(account, origins.reports, '/api/v1/reports/daily', query);

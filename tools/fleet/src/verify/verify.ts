@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, inParallel } from '../accounts.ts';
 import type { Ledger } from '../oracle/ledger.ts';
 import { dayReport, daysTouched } from '../oracle/reports.ts';
-import { compareDaily, compareShares, compareUsage } from './compare.ts';
+import { compareDaily, compareShares, compareSums, compareUsage } from './compare.ts';
 import type { Reader } from './read.ts';
 
 export interface UserDifferences {
@@ -123,6 +123,10 @@ async function compareUser(
   const reports = dates.map((date) => dayReport(expected, date, zone));
   const daily = await reader.daily(account, { from: dates[0]!, to: dates.at(-1)! });
   const differences = compareDaily(reports, daily);
+  if (differences.length === 0) {
+    const sums = await reader.sums(account, { from: dates[0]!, to: dates.at(-1)! });
+    if (sums) differences.push(...compareSums(reports, sums, account.userId));
+  }
   for (const day of reports) {
     if (differences.length > 0 || depth === 'totals') break;
     // The zone is the user's own where none is given; one of the two reports gives it.
