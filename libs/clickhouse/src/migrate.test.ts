@@ -45,6 +45,18 @@ test('applies files in order, once, statement by statement', async () => {
   expect(await query('SELECT a FROM b')).toEqual([{ a: 2 }]);
 });
 
+test('a file may name the database, and what stands beside it', async () => {
+  await file(
+    '0001_a.sql',
+    `CREATE DATABASE IF NOT EXISTS \${database}_v1;
+    CREATE VIEW IF NOT EXISTS \${database}_v1.a AS SELECT 3 AS x;`,
+  );
+  await migrate();
+  const name = new URL(database.url).pathname.slice(1);
+  expect(await query(`SELECT x FROM ${name}_v1.a`)).toEqual([{ x: 3 }]);
+  expect(await migrate()).toEqual([]);
+});
+
 test('a file that fails half-way names itself, and starts over once mended', async () => {
   await file('0001_a.sql', `${create('a')}SELEC 1;`);
   await expect(migrate()).rejects.toMatchObject({

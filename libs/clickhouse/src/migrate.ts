@@ -12,7 +12,7 @@ interface MigrationFile {
   checksum: string;
 }
 
-async function readMigrations(folder: string): Promise<MigrationFile[]> {
+async function readMigrations(folder: string, database: string): Promise<MigrationFile[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
   return Promise.all(
     names.map(async (name) => {
@@ -21,7 +21,8 @@ async function readMigrations(folder: string): Promise<MigrationFile[]> {
       }
       // A checkout on Windows may turn line ends: the same migration all the same.
       const text = (await readFile(join(folder, name), 'utf8')).replaceAll('\r\n', '\n');
-      return { name, statements: splitStatements(text), checksum: createHash('sha256').update(text).digest('hex') };
+      const statements = splitStatements(text.replace(/\$\{database\}/g, database));
+      return { name, statements, checksum: createHash('sha256').update(text).digest('hex') };
     }),
   );
 }
@@ -30,7 +31,7 @@ async function readMigrations(folder: string): Promise<MigrationFile[]> {
  * Makes the URL's database where missing and applies the `0001_name.sql` files not applied yet, in order; what was
  * applied stands in the table `migrations`. ClickHouse has neither transactions over DDL nor locks: each statement
  * must be one that may run again (`IF NOT EXISTS`), since a run that failed half-way starts its file over, and two
- * runs at once may both apply it.
+ * runs at once may both apply it. `${database}` in a file is the name of the database, for what stands beside it.
  * @returns names of the files applied now.
  * @throws AppError `MIGRATION_EDITED` (an applied file has changed), `MIGRATION_OUT_OF_ORDER` (a new file sorts before
  *   an applied one), `MIGRATION_FAILED` (file and statement in the cause), 503 when the server is away.
@@ -40,7 +41,7 @@ export async function migrateClickHouse(url: string, folder: string, options: { 
   const target = parseClickHouseUrl(url);
   const database = decodeURIComponent(target.pathname.slice(1)) || 'default';
   if (!/^[A-Za-z_]\w*$/.test(database)) throw new AppError('BAD_CONFIGURATION', `${database} is not a database name.`);
-  const files = await readMigrations(folder);
+  const files = await readMigrations(folder, database);
 
   const server = new URL(target);
   server.pathname = '/default';

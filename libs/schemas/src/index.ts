@@ -1,4 +1,5 @@
 export * from './alerts.ts';
+export * from './analysts.ts';
 export * from './audit.ts';
 export * from './auth.ts';
 export * from './auth-internal.ts';

@@ -16,6 +16,8 @@ export const configSchema = z.object({
   INTERNAL_TOKEN: z.string().min(32),
   /** Reports in work at a time. Each uses two threads of ClickHouse at most. */
   REPORT_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
+  /** Queries of analysts in work at a time, one of each organisation. Each uses two threads of ClickHouse at most. */
+  ANALYST_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 export { type Config, configSchema } from './config.ts';
 export { createReports, type Reports } from './reports/reports.ts';
 export { run } from './run.ts';
+export { type Analysts, openAnalysts } from './sql/open.ts';
 export { createSummarize } from './summaries/summarize.ts';
 export { sweep } from './summaries/sweep.ts';
 export const serviceName = 'analytics';

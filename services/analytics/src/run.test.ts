@@ -18,6 +18,8 @@ test('starts without its dependencies, says which are missing, and closes', asyn
   });
   const service = await run(config, { lifecycle, log, metrics: createMetrics() });
   expect(service.routes.map((r) => r.path).sort()).toEqual([
+    '/api/v1/analytics/query',
+    '/api/v1/analytics/schema',
     '/api/v1/audit',
     '/api/v1/reports/apps',
     '/api/v1/reports/daily',

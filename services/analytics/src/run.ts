@@ -13,6 +13,8 @@ import { addPeople, type Rows, storeStates } from './ingest/states.ts';
 import { createReportCache } from './reports/cache.ts';
 import { openReports } from './reports/open.ts';
 import { reportRoutes } from './reports/routes.ts';
+import { openAnalysts } from './sql/open.ts';
+import { analystRoutes } from './sql/routes.ts';
 import { startSummaries } from './summaries/start.ts';
 
 /** Builds the service top to bottom; what is built first is closed last. */
@@ -55,9 +57,14 @@ export async function run(
   const reports = openReports(config.CLICKHOUSE_URL, { places: config.REPORT_CONCURRENCY, log, metrics });
   lifecycle.onClose('clickhouse for reports', () => reports.close());
 
-  const identity = openIdentity(config, shared, deps);
-  const audit = createAudit({ service: 'analytics', registry, producer: eventLog.producer(), log, metrics });
+  const analysts = openAnalysts(config.CLICKHOUSE_URL, { places: config.ANALYST_CONCURRENCY, log, metrics });
+  lifecycle.onClose('clickhouse for analysts', () => analysts.close());
+  const producer = eventLog.producer();
+  lifecycle.onClose('audit producer', () => producer.close());
+  const audit = createAudit({ service: 'analytics', registry, producer, log, metrics });
   const looks = createLooks(audit);
+
+  const identity = openIdentity(config, shared, deps);
   const leads = createLeads({ workspaceUrl: config.WORKSPACE_URL, internalToken: config.INTERNAL_TOKEN });
 
   return {
@@ -72,6 +79,7 @@ export async function run(
         organization: identity.organization,
       }),
       ...auditRoutes({ ...reports, looks }),
+      ...analystRoutes({ analysts, audit }),
     ],
     checks: {
       clickhouse: () => clickhouse.check(),

@@ -165,6 +165,8 @@ export function handlerOf(
       const reply = await Promise.race([work, deadline.over]);
       for (const [name, value] of Object.entries(reply.headers ?? {})) res.setHeader(name, value);
       if (reply.body === undefined) res.status(reply.status).end();
+      // A file, of the type that its headers say.
+      else if (Buffer.isBuffer(reply.body)) res.status(reply.status).end(reply.body);
       else sendJson(res, reply.status, reply.body);
     } finally {
       deadline.end();

@@ -357,6 +357,7 @@ describe('DELETE /api/v1/usage', () => {
         ipAddress: expect.stringMatching(/127\.0\.0\.1/),
         userAgent: 'tests',
         requestId: expect.any(String),
+        sessionId: expect.any(String),
         service: 'session-writer',
       },
     ]);
