@@ -11,6 +11,7 @@ import {
   getTeam,
   listMembers,
   listTeams,
+  listTeamsOf,
   removeMember,
 } from './teams.ts';
 
@@ -30,7 +31,7 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first.', schema: schemas.teamPage } },
       handler: async ({ caller, signal, params, query }) => ({
         status: 200,
-        body: await store.read({ caller, signal }, (tenant) => listTeams(tenant, { ...query, projectId: params.id })),
+        body: await store.read({ caller, signal }, (tenant) => listTeamsOf(tenant, params.id, query)),
       }),
     }),
     route({

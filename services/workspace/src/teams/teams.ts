@@ -67,10 +67,22 @@ const showMember = (row: MemberRow): TeamMember => ({
 const audited = ({ name, project_id, version }: TeamRow) => ({ name, projectId: project_id, version });
 const entity = (row: TeamRow) => ({ entityType: 'team', entityId: row.id });
 
-/** A page of teams, of one project where it is named, newest first. Rejects 404 for the project, 400 for a bad cursor. */
-export async function listTeams(tenant: Tenant, query: TeamQuery): Promise<z.output<typeof teamPage>> {
-  const { client, organizationId } = tenant;
-  const projectId = query.projectId === undefined ? null : (await findProject(tenant, query.projectId)).id;
+/** A page of a project's teams, newest first. Rejects 404 for the project, 400 for a bad cursor. */
+export async function listTeamsOf(
+  tenant: Tenant,
+  projectId: string,
+  query: ListQuery,
+): Promise<z.output<typeof teamPage>> {
+  const { id } = await findProject(tenant, projectId);
+  return listTeams(tenant, { ...query, projectId: id });
+}
+
+/** A page of teams, of one project where it is named, newest first. Rejects 400 for a bad cursor. */
+export async function listTeams(
+  { client, organizationId }: Tenant,
+  query: TeamQuery,
+): Promise<z.output<typeof teamPage>> {
+  const { projectId = null } = query;
   const list = ['teams', organizationId, projectId];
   const { rows } = await client.query<TeamRow & { member_count: number }>(
     `SELECT ${columns}, ${memberCount} FROM workspace.teams t
