@@ -3,16 +3,14 @@ import type { Identity } from '@worktide/identity';
 import { checkPostgres } from '@worktide/postgres';
 import type { Lifecycle, Metrics } from '@worktide/runtime';
 import { type Codec, topics } from '@worktide/schemas';
-import { groupByUser } from '../pings/slices.ts';
 import { type ApplyDependencies, applyPart } from './apply.ts';
 import type { Arrivals } from './arrivals.ts';
 import { type BadRecord, readPart } from './decode.ts';
 
 export const syncGroup = 'session-writer-sync';
 
-/** Some records of some users: each is a transaction or some. */
-const maxBytes = 4 * 1024 * 1024;
-const bytesPerGroup = 256 * 1024;
+/** Some records of some users, a second's work: what comes after them waits for all of them. */
+const maxBytes = 1024 * 1024;
 
 export interface SyncOptions extends ApplyDependencies {
   eventLog: EventLog;
@@ -40,6 +38,8 @@ export function consumeSyncs(options: SyncOptions): Promise<Consumer> {
   });
 }
 
+const bytesOf = (records: readonly StoredRecord[]): number => records.reduce((sum, { value }) => sum + value.length, 0);
+
 /** One batch: records of a user in their order, one after the other; users side by side. */
 export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
   const { codec, identity, arrivals, parallel, lifecycle } = options;
@@ -62,7 +62,8 @@ export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
   }
 
   return async function handle(batch: StoredRecord[], context: BatchContext): Promise<void> {
-    const groups = groupByUser(batch, bytesPerGroup);
+    // Taken from the end: who brought a week waits for those who brought a minute, and not they for them.
+    const groups = [...Map.groupBy(batch, ({ key }) => key).values()].sort((a, b) => bytesOf(b) - bytesOf(a));
     const bad: BadRecord[] = [];
     let failed = false;
     const worker = async (): Promise<void> => {
