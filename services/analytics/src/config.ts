@@ -18,6 +18,8 @@ export const configSchema = z.object({
   REPORT_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
   /** Queries of analysts in work at a time, one of each organisation. Each uses two threads of ClickHouse at most. */
   ANALYST_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
+  /** Where analysts reach ClickHouse with their accounts, `https://clickhouse.example.com:8443`; that of CLICKHOUSE_URL unless said. */
+  ANALYST_CLICKHOUSE_URL: z.url({ protocol: /^https?$/ }).optional(),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -18,6 +18,9 @@ test('starts without its dependencies, says which are missing, and closes', asyn
   });
   const service = await run(config, { lifecycle, log, metrics: createMetrics() });
   expect(service.routes.map((r) => r.path).sort()).toEqual([
+    '/api/v1/analytics/credentials',
+    '/api/v1/analytics/credentials',
+    '/api/v1/analytics/credentials/:id',
     '/api/v1/analytics/query',
     '/api/v1/analytics/schema',
     '/api/v1/audit',

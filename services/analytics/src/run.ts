@@ -13,6 +13,7 @@ import { addPeople, type Rows, storeStates } from './ingest/states.ts';
 import { createReportCache } from './reports/cache.ts';
 import { openReports } from './reports/open.ts';
 import { reportRoutes } from './reports/routes.ts';
+import { openAccounts } from './sql/accounts.ts';
 import { openAnalysts } from './sql/open.ts';
 import { analystRoutes } from './sql/routes.ts';
 import { startSummaries } from './summaries/start.ts';
@@ -37,12 +38,23 @@ export async function run(
   const consumers = await startConsumers({ eventLog, registry, clickhouse, metrics, onStored });
   lifecycle.onClose('consumers', () => Promise.all(Object.values(consumers).map((consumer) => consumer.close())));
 
+  const accounts = openAccounts(clickhouse, {
+    url: config.CLICKHOUSE_URL,
+    publicUrl: config.ANALYST_CLICKHOUSE_URL ?? config.CLICKHOUSE_URL,
+    log,
+  });
+  lifecycle.every('analysts’ accounts', { everyMs: 3_600_000, retryMs: 10_000 }, () => accounts.renew());
+
   const people = await followDeletions({
     service: 'analytics',
     eventLog,
     registry,
     deletions: deletionsInClickHouse(clickhouse),
-    erase: (organizationId) => eraseOrganization(clickhouse, organizationId),
+    async erase(organizationId) {
+      // Nobody may look on.
+      await accounts.removeAll(organizationId);
+      await eraseOrganization(clickhouse, organizationId);
+    },
     lifecycle,
     log,
     async store(records) {
@@ -79,7 +91,7 @@ export async function run(
         organization: identity.organization,
       }),
       ...auditRoutes({ ...reports, looks }),
-      ...analystRoutes({ analysts, audit }),
+      ...analystRoutes({ analysts, accounts, audit }),
     ],
     checks: {
       clickhouse: () => clickhouse.check(),

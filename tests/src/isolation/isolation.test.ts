@@ -331,6 +331,7 @@ describe('roles within an organisation', () => {
   const hiddenFrom = (role: string): Record<string, number> => ({
     ...(role === 'employee'
       ? {
+          '/api/v1/reports/user/{id}': 403,
           '/api/v1/screenshots/{id}': 403,
           '/api/v1/time-entries/{id}': 403,
           '/api/v1/time-entries/{id}/history': 403,

@@ -34,6 +34,7 @@ export interface World {
   keys: Record<'admin' | 'manager' | 'employee', AgentKey>;
   session: string;
   ids: Record<
+    | 'account'
     | 'project'
     | 'team'
     | 'task'
@@ -112,6 +113,8 @@ export async function startWorld(): Promise<World> {
   const timeEntry = await make('/time-entries/manual', { ...about, startTime, endTime });
   const timer = await make('/time-entries', about);
 
+  const account = await make('/analytics/credentials', { name: marker });
+
   const screenshot = await uploadScreenshot(url, key.key, marker);
   await until('the screenshot is ready', async () => {
     const found = await call(url, 'get', `/api/v1/screenshots/${screenshot}`, { bearer: ada.accessToken });
@@ -127,7 +130,7 @@ export async function startWorld(): Promise<World> {
     key,
     keys,
     session: claimsOf(ada.accessToken).sid as string,
-    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer, alert },
+    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer, alert, account },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
     async close() {
@@ -161,6 +164,7 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     timeEntry: await get(`/time-entries/${ids.timeEntry}`),
     history: await get(`/time-entries/${ids.timeEntry}/history`),
     alerts: await get('/alerts?type=overtime'),
+    accounts: await get('/analytics/credentials'),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
   };
@@ -186,6 +190,8 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/sync/batches/{id}', { id: ids.batch }],
     ['/api/v1/time-entries/{id}', { id: operation.method === 'put' ? ids.timer : ids.timeEntry }],
     ['/api/v1/alerts/{id}', { id: ids.alert }],
+    ['/api/v1/reports/user/{id}', { id: ada.userId }],
+    ['/api/v1/analytics/credentials/{id}', { id: ids.account }],
     ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];
@@ -203,6 +209,8 @@ export function bodyOf(world: World, operation: Operation): unknown {
   const { ada, ids, session } = world;
   const ofAda = { userId: ada.userId, organizationId: ada.organizationId, user: ada.userId, org: ada.organizationId };
   const bodies: Record<string, object> = {
+    'post /api/v1/analytics/query': { sql: 'SELECT * FROM people' },
+    'post /api/v1/analytics/credentials': { name: 'B' },
     'post /api/v1/auth/register': { email: ada.email, password: 'x'.repeat(12), name: 'B', organizationName: 'B' },
     'post /api/v1/auth/login': { email: ada.email, password: 'not the password' },
     'post /api/v1/auth/refresh': { refreshToken: session },

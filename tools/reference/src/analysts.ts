@@ -23,7 +23,7 @@ export const renderAnalysts = (schema: AnalystSchema): string => `# SQL for anal
 _Made from the comments of the views by \`npm run analysts\`; change those, in \`services/analytics/migrations\`._
 
 Managers and admins ask by \`POST /api/v1/analytics/query\` (\`{sql, parameters?, format?}\`), or from Grafana, DBeaver or a notebook with an
-account of ClickHouse's (\`POST /api/v1/analytics/credentials\`, admins). Both see the views below, in database \`worktide_v1\`, with the
+account of ClickHouse (\`POST /api/v1/analytics/credentials\`, admins). Both see the views below, in database \`worktide_v1\`, with the
 rows of their own organisation and no others. \`GET /api/v1/analytics/schema\` says the same as this page.
 
 - One \`SELECT\` at a time: \`WITH\`, subqueries, joins, \`UNION\`, window functions and \`{name:Type}\` parameters are fine. Of the views only: no
@@ -37,6 +37,17 @@ rows of their own organisation and no others. \`GET /api/v1/analytics/schema\` s
   person's own zone.
 - Seconds are rounded once, where a day is summed up: sums over people, days or weeks are sums of these rows, in the reports too.
 - Titles and addresses of pages are in no view, nor is the audit trail (\`GET /api/v1/audit\`, admins).
+
+## Clients
+
+An account is \`http://<user>:<password>@<host>:<port>/worktide_v1\`, over HTTP: the stock clients, \`curl\`, Grafana, DBeaver. On
+\`npm start\`, whose embedded engine has one statement at a time behind the same gate, besides:
+
+- Compression is HTTP's (\`enable_http_compression=1\`, gzip). ClickHouse's own (\`compress=1\`) is refused: JDBC wants \`compress=false\`.
+- \`SHOW DATABASES\`, \`SHOW TABLES\`, \`DESCRIBE\` and \`EXISTS\` of views are answered, as are \`system.databases\`, \`system.tables\` and \`system.columns\` where
+  their columns are named; they show the views alone. Other system tables are refused.
+- Settings of output formats are taken, limits may be made smaller, all others are refused, but for some that clients send unasked.
+- An answer has 200,000 rows at most; more are an error, not cut.
 
 ${schema.views
   .map(

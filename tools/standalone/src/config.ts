@@ -16,6 +16,11 @@ export const configSchema = z.object({
   WORKTIDE_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   /** The address it listens on. On a loopback address limits by address are wide. */
   WORKTIDE_HOST: z.string().default('127.0.0.1'),
+  /**
+   * The port of ClickHouse on 127.0.0.1, for accounts of analysts; 0 takes a free one. Unless said 8123, or a free one where that
+   * is in use or WORKTIDE_PORT is 0.
+   */
+  WORKTIDE_CLICKHOUSE_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   /** The folder with all that is kept. */
   WORKTIDE_DATA: z
     .string()

@@ -66,6 +66,7 @@ export async function startStandalone(
   const metricsPort = config.METRICS_PORT === 0 ? await freePort() : config.METRICS_PORT;
   await requireFree(config.WORKTIDE_HOST, port, 'WORKTIDE_PORT');
   if (metricsPort !== undefined) await requireFree(config.WORKTIDE_HOST, metricsPort, 'METRICS_PORT');
+  const clickhousePort = await portOfClickHouse(config);
   const data = await openDataFolder(config.WORKTIDE_DATA, lifecycle);
   await endLeftovers(data.path, log);
   const metrics = createMetrics({ processMetrics: true });
@@ -91,6 +92,7 @@ export async function startStandalone(
       (onUnexpectedEnd) =>
         startClickHouse({
           dir: path.join(data.path, 'clickhouse'),
+          port: clickhousePort,
           password: data.secrets.clickhousePassword,
           onUnexpectedEnd,
           signal: lifecycle.signal,
@@ -163,22 +165,34 @@ export async function startStandalone(
   });
 }
 
+/** Where connection strings of analysts keep leading, as far as nobody else has the port. */
+async function portOfClickHouse({ WORKTIDE_CLICKHOUSE_PORT: asked, WORKTIDE_PORT: port }: Config): Promise<number> {
+  const usual = 8123;
+  if (asked) {
+    await requireFree('127.0.0.1', asked, 'WORKTIDE_CLICKHOUSE_PORT');
+    return asked;
+  }
+  const isFree = asked === undefined && port !== 0 && (await bind('127.0.0.1', usual)) === undefined;
+  return isFree ? usual : freePort();
+}
+
 /** Asked first, so that a port in use is known before anything has been started. */
 async function requireFree(host: string, port: number, variable: string): Promise<void> {
+  const cause = await bind(host, port);
+  if (cause === undefined) return;
+  throw new AppError(
+    'PORT_IN_USE',
+    `Port ${port} is in use by another program; choose one with ${variable}=${port + 1}`,
+    { cause },
+  );
+}
+
+/** Takes a port and lets it go; resolves with why it cannot be taken. */
+async function bind(host: string, port: number): Promise<Error | undefined> {
   const probe = createServer();
-  await new Promise<void>((resolve, reject) => {
-    probe.once('error', (cause) =>
-      reject(
-        new AppError(
-          'PORT_IN_USE',
-          `Port ${port} is in use by another program; choose one with ${variable}=${port + 1}`,
-          {
-            cause,
-          },
-        ),
-      ),
-    );
-    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve()));
+  return new Promise((resolve) => {
+    probe.once('error', resolve);
+    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(undefined)));
   });
 }
 

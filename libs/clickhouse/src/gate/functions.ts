@@ -52,7 +52,7 @@ const plain = `
   cityHash64 xxHash64 sipHash64 halfMD5 MD5 SHA256 CRC32 rand rand64 generateUUIDv4
   bitAnd bitOr bitXor bitNot bitShiftLeft bitShiftRight bitTest bitCount roundDown bar transform
   row_number rank dense_rank percent_rank cume_dist ntile first_value last_value nth_value lag lead lagInFrame leadInFrame
-  grouping identity materialize version
+  grouping identity materialize version revision displayName
 `;
 
 /** Aggregates; each also with the combinators below. */

@@ -1,3 +1,11 @@
+export {
+  type Account,
+  type AccountTables,
+  accountStatements,
+  accountUser,
+  endAccountStatements,
+  tablesIn,
+} from './accounts.ts';
 export { queryFailure } from './failures.ts';
 export { functions } from './functions.ts';
 export {

@@ -57,7 +57,8 @@ export function checkTree(text: string, readable: Readable): boolean {
     else if (kind === 'Function') {
       if (tableOf(lines, i)) throw refuse(`table functions such as ${shown(name)}() are not for analysts.`);
       if (!functions.has(name.toLowerCase())) throw refuse(`the function ${shown(name)} is not among those allowed.`);
-      if (tableAsSet.test(name)) checkSet(argumentsOf(lines, i), readable);
+      if (tableAsSet.test(name))
+        checkSet(argumentsOf(lines, i), { database: readable.database, views: readable.views });
       if (typed.test(name)) checkType(argumentsOf(lines, i));
     } else if (kind === 'Set') throw refuse('SETTINGS cannot be set.');
     else if (!plainKinds.has(kind)) throw refuse(`${shown(kind)} is not among what is allowed.`);

@@ -16,6 +16,7 @@ export const erasedTables = [
   'tasks',
   'days',
   'day_changes',
+  'analyst_accounts',
 ];
 
 /** Erases what is stored of an organisation. Rejects 503. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { AuditAction } from '@worktide/audit';
 import { freshClickHouseDatabase } from '@worktide/backends';
@@ -6,6 +7,7 @@ import { createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
 import { type Caller, createLifecycle, createMetrics, serve, silentLogger, unauthorized } from '@worktide/runtime';
 import { call } from '@worktide/testing';
 import { migrationsFolder } from '../index.ts';
+import { openAccounts } from './accounts.ts';
 import { exampleParameters, examples } from './examples.ts';
 import { openAnalysts } from './open.ts';
 import { analystRoutes } from './routes.ts';
@@ -36,6 +38,9 @@ async function start(clickhouseUrl: string): Promise<string> {
   const metrics = createMetrics();
   const analysts = openAnalysts(clickhouseUrl, { places: 2, log, metrics, limits: { resultRows: 100, seconds: 5 } });
   lifecycle.onClose('analysts', () => analysts.close());
+  const clickhouse = createClickHouse(clickhouseUrl, { log });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const accounts = openAccounts(clickhouse, { url: clickhouseUrl, publicUrl: clickhouseUrl, log });
   const audit = {
     tell: (organization: string, _source: object, actions: readonly AuditAction[]) =>
       void told.push({ organizationId: organization, actions }),
@@ -48,7 +53,7 @@ async function start(clickhouseUrl: string): Promise<string> {
       if (!caller) throw unauthorized();
       return caller;
     },
-    routes: analystRoutes({ analysts, audit }),
+    routes: analystRoutes({ analysts, accounts, audit }),
   };
   return (await serve({ services: [service], lifecycle, log, metrics, host: '127.0.0.1', port: 0 })).url;
 }
@@ -225,4 +230,73 @@ test('the schema names every view and column with its meaning', async () => {
 
 test.each(examples.map(({ title, sql }) => [title, sql]))('the example "%s" runs', async (_, sql) => {
   expect(await json({ sql, parameters: exampleParameters })).toMatchObject({ truncated: false });
+});
+
+describe('accounts', () => {
+  const path = '/api/v1/analytics/credentials';
+  const make = (as = 'admin', name?: string) =>
+    call(url, 'post', path, { bearer: as, body: { ...(name ? { name } : {}) } });
+
+  test('are made with a password that is shown once, listed, and removed; and the trail says so', async () => {
+    told.length = 0;
+    const made = await make('admin', ' Grafana ');
+    expect(made).toMatchObject({ status: 201, body: { name: 'Grafana', url: new URL(database.url).origin } });
+    const { id, user, password, ...rest } = made.body;
+    expect(rest.database).toBe(`${new URL(database.url).pathname.slice(1)}_v1`);
+    expect(password).toMatch(/^[\w-]{43}$/);
+    const list = async (as = 'admin') => (await call(url, 'get', path, { bearer: as })).body.items;
+    expect(await list()).toEqual([{ id, user, ...rest }]);
+    expect(await list('stranger')).toEqual([]);
+
+    const login = { username: user, password, database: rest.database };
+    const ask = async () => {
+      const client = createClient({ url: rest.url, ...login, log: { level: ClickHouseLogLevel.OFF } });
+      try {
+        return await (await client.query({ query: 'SELECT name FROM people', format: 'JSONEachRow' })).json();
+      } finally {
+        await client.close();
+      }
+    };
+    expect(await ask()).toEqual([{ name: 'mine' }]);
+    expect((await call(url, 'delete', `${path}/${id}`, { bearer: 'stranger' })).status).toBe(404);
+    expect((await call(url, 'delete', `${path}/${id}`, { bearer: 'admin' })).status).toBe(204);
+    expect((await call(url, 'delete', `${path}/${id}`, { bearer: 'admin' })).status).toBe(404);
+    await expect(ask()).rejects.toMatchObject({ code: '516' });
+    expect(await list()).toEqual([]);
+    const entity = { entityType: 'analytics-account', entityId: id };
+    expect(told.flatMap(({ actions }) => actions)).toEqual([
+      { action: 'analytics.account-created', ...entity, after: { name: 'Grafana', user } },
+      { action: 'analytics.account-deleted', ...entity, before: { name: 'Grafana', user } },
+    ]);
+    expect(JSON.stringify(told)).not.toContain(password);
+  });
+
+  test('are for admins, and few', async () => {
+    for (const [who, status] of [
+      ['manager', 403],
+      ['employee', 403],
+      ['agent', 403],
+      ['nobody', 401],
+    ] as const) {
+      expect((await make(who)).status).toBe(status);
+      expect((await call(url, 'get', path, { bearer: who })).status).toBe(status);
+      expect((await call(url, 'delete', `${path}/${randomUUID()}`, { bearer: who })).status).toBe(status);
+    }
+    for (let i = 0; i < 10; i++) expect((await make('stranger')).status).toBe(201);
+    expect(await make('stranger')).toMatchObject({ status: 409, body: { code: 'TOO_MANY_ACCOUNTS' } });
+    expect((await make('admin')).status).toBe(201);
+  });
+
+  test('are 503 while ClickHouse is away', async () => {
+    const away = await start('http://default:@127.0.0.1:9/worktide');
+    for (const [method, at] of [
+      ['post', path],
+      ['get', path],
+      ['delete', `${path}/${randomUUID()}`],
+    ] as const) {
+      expect(
+        (await call(away, method, at, { bearer: 'admin', ...(method === 'post' ? { body: {} } : {}) })).status,
+      ).toBe(503);
+    }
+  });
 });

@@ -2,6 +2,8 @@
 export const errorCodes = {
   SYNTAX_ERROR: 62,
   NOT_IMPLEMENTED: 48,
+  READONLY: 164,
+  ACCESS_DENIED: 497,
   UNKNOWN_SETTING: 115,
   TOO_MANY_SIMULTANEOUS_QUERIES: 202,
   QUERY_IS_TOO_LARGE: 311,
@@ -31,7 +33,7 @@ export class ClickHouseError extends Error {
 /** HTTP statuses by code, as in ClickHouse's `exceptionCodeToHTTPStatus`; everything else is 500. */
 const statuses: Record<number, number> = Object.fromEntries([
   ...[6, 26, 27, 36, 38, 41, 42, 43, 53, 62, 72, 117, 374, 456, 457].map((code) => [code, 400]),
-  ...[516, 192, 193].map((code) => [code, 403]),
+  ...[516, 497, 192, 193].map((code) => [code, 403]),
   ...[46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 336, 372].map((code) => [code, 404]),
   [311, 413],
   [48, 501],

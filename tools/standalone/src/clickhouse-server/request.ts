@@ -9,24 +9,41 @@ import { parseStatement } from './statement.ts';
 /** A statement that comes in the body may carry this much text and data; larger data goes beside `?query=`. */
 const maxStatementBytes = 16 * 1024 * 1024;
 
+/** As many bytes may a query of an account be that is refused politely. */
+const maxAccountBytes = 4 * 1024 * 1024;
+
 /** Credentials are compared by their digests, which have one length. */
 export const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** @throws ClickHouseError 516. Credentials as ClickHouse takes them: headers, Basic authorization, URL parameters; in this order. */
-export function authorize(req: IncomingMessage, parameters: URLSearchParams, secret: Buffer): void {
+/** Credentials as ClickHouse takes them: headers, Basic authorization, URL parameters; in this order. */
+export function credentialsOf(req: IncomingMessage, parameters: URLSearchParams): { user: string; password: string } {
   const header = (name: string): string | undefined => {
     const value = req.headers[name];
     return typeof value === 'string' ? value : undefined;
   };
   const basic = /^Basic (.+)$/i.exec(header('authorization') ?? '')?.[1];
   const [basicUser, basicPassword] = basic ? Buffer.from(basic, 'base64').toString().split(/:(.*)/s) : [];
-  const user = header('x-clickhouse-user') ?? basicUser ?? parameters.get('user') ?? 'default';
-  const given = header('x-clickhouse-key') ?? basicPassword ?? parameters.get('password') ?? '';
-  if (user === 'default' && timingSafeEqual(digest(given), secret)) return;
+  return {
+    user: header('x-clickhouse-user') ?? basicUser ?? parameters.get('user') ?? 'default',
+    password: header('x-clickhouse-key') ?? basicPassword ?? parameters.get('password') ?? '',
+  };
+}
+
+/** @throws ClickHouseError 516 where they are not those of `default`. */
+export function authorize({ user, password }: { user: string; password: string }, secret: Buffer): void {
+  if (user === 'default' && timingSafeEqual(digest(password), secret)) return;
   throw new ClickHouseError(
     errorCodes.AUTHENTICATION_FAILED,
     `${user}: Authentication failed: password is incorrect, or there is no user with such name`,
   );
+}
+
+/** A query and nothing else: what a request of an account may carry. */
+export async function readQuery(req: IncomingMessage, parameters: URLSearchParams): Promise<string> {
+  const inUrl = parameters.get('query') ?? '';
+  // More than the gate lets through, so that it is the gate that says so.
+  const inBody = (await readBody(req, maxAccountBytes)).toString();
+  return [inUrl, inBody].filter((text) => text !== '').join('\n');
 }
 
 export interface Work {

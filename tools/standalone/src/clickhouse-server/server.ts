@@ -5,10 +5,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type AnalystLogin, createAccounts } from './accounts.ts';
 import { type EngineOptions, type Outcome, openEngine } from './engine.ts';
 import { ClickHouseError, errorCodes } from './errors.ts';
 import { createGate } from './gate.ts';
-import { authorize, digest, prepare } from './request.ts';
+import { authorize, credentialsOf, digest, prepare, readQuery } from './request.ts';
 import { send, sendError } from './response.ts';
 import { createSessions } from './sessions.ts';
 
@@ -45,6 +46,21 @@ const protocolParameters = new Set(
    cancel_http_readonly_queries_on_client_close send_logs_level stacktrace close_session`.split(/\s+/),
 );
 
+function settingsOf(parameters: URLSearchParams): { settings: Record<string, string>; params: Record<string, string> } {
+  const settings: Record<string, string> = {};
+  const params: Record<string, string> = {};
+  for (const [name, value] of parameters) {
+    if (name.startsWith('param_')) params[name.slice('param_'.length)] = value;
+    else if (!protocolParameters.has(name)) settings[name] = value;
+  }
+  return { settings, params };
+}
+
+function databaseOf(req: IncomingMessage, parameters: URLSearchParams): string | undefined {
+  const header = req.headers['x-clickhouse-database'];
+  return parameters.get('database') || (typeof header === 'string' ? header : undefined);
+}
+
 /** A statement whose reader went away is cancelled so often until it ends. */
 const cancelEveryMs = 200;
 
@@ -55,7 +71,8 @@ const maxUrlBytes = mib;
  * ClickHouse's HTTP interface over chDB, for one machine: the stock clients and `curl` work unchanged.
  * Every request runs on a connection of its own, so that no setting reaches the next one; insert data goes
  * through a file, so that binary formats arrive byte by byte. Listens on loopback only.
- * Not there: users and roles, native compression (`compress=1`), external tables, several statements at once.
+ * Accounts of analysts see the views of their organisation (`accounts.ts`).
+ * Not there: other users and roles, native compression (`compress=1`), external tables, several statements at once.
  */
 export async function startClickHouseServer(options: ClickHouseServerOptions): Promise<ClickHouseServer> {
   const { maxBodyBytes = 64 * mib, concurrency = 7, insertConcurrency = 3, queue = 200, password = '' } = options;
@@ -72,6 +89,7 @@ export async function startClickHouseServer(options: ClickHouseServerOptions): P
   const insertGate = createGate(insertConcurrency, queue);
   const sessions = createSessions(engine);
   const secret = digest(password);
+  const accounts = createAccounts(engine);
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const url = new URL(req.url ?? '/', 'http://localhost');
@@ -80,12 +98,18 @@ export async function startClickHouseServer(options: ClickHouseServerOptions): P
       res.end('Ok.\n');
       return;
     }
-    authorize(req, parameters, secret);
+    const credentials = credentialsOf(req, parameters);
+    const isAccount = credentials.user.startsWith('analyst_');
+    if (!isAccount) authorize(credentials, secret);
+    const login = isAccount
+      ? await accounts.logIn(credentials.user, credentials.password, databaseOf(req, parameters))
+      : undefined;
     for (const name of ['compress', 'decompress']) {
       if (parameters.get(name) === '1') {
         throw new ClickHouseError(errorCodes.NOT_IMPLEMENTED, `${name}=1 is not supported, use HTTP compression`);
       }
     }
+    if (login) return answerAccount(req, res, parameters, login);
     const isInsert = /^\s*insert\b/i.test(parameters.get('query') ?? '');
     const leave = await (isInsert ? insertGate : gate).enter();
     const queryId = parameters.get('query_id') || randomUUID();
@@ -111,20 +135,44 @@ export async function startClickHouseServer(options: ClickHouseServerOptions): P
     }
   }
 
+  /** What an account asks, through the gate, by turns and in a place of those that only ask. */
+  async function answerAccount(
+    req: IncomingMessage,
+    res: ServerResponse,
+    parameters: URLSearchParams,
+    login: AnalystLogin,
+  ): Promise<void> {
+    const sql = await readQuery(req, parameters);
+    const { settings, params } = settingsOf(parameters);
+    // An id of our own: what an account gives may be that of another's query, which it would end.
+    const queryId = randomUUID();
+    const ender = new AbortController();
+    let ended = false;
+    const gone = async (): Promise<void> => {
+      ender.abort();
+      for (; !ended && !res.writableEnded; await sleep(cancelEveryMs)) await engine.cancel(queryId).catch(() => {});
+    };
+    if (res.destroyed) return;
+    res.once('close', () => void gone());
+    try {
+      const defaultFormat =
+        parameters.get('default_format') || String(req.headers['x-clickhouse-format'] ?? '') || 'TabSeparated';
+      const asked = { sql, queryId, settings, params, defaultFormat };
+      const { outcome, format } = await accounts.run(login, asked, ender.signal);
+      await send(req, res, parameters, { queryId, outcome, sql, format, isWrite: false, isInsert: false });
+    } finally {
+      ended = true;
+    }
+  }
+
   async function execute(
     parameters: URLSearchParams,
     req: IncomingMessage,
     sql: string,
     queryId: string,
   ): Promise<Outcome> {
-    const settings: Record<string, string> = {};
-    const params: Record<string, string> = {};
-    for (const [name, value] of parameters) {
-      if (name.startsWith('param_')) params[name.slice('param_'.length)] = value;
-      else if (!protocolParameters.has(name)) settings[name] = value;
-    }
-    const header = req.headers['x-clickhouse-database'];
-    const database = parameters.get('database') || (typeof header === 'string' ? header : undefined);
+    const { settings, params } = settingsOf(parameters);
+    const database = databaseOf(req, parameters);
     const defaultFormat = parameters.get('default_format') ?? 'TabSeparated';
     const run = { sql, queryId, database, settings, params, defaultFormat };
 
