@@ -247,7 +247,6 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/projects/{id}/tasks': { title: 'B' },
     'post /api/v1/projects/{id}/teams': { name: 'B' },
     'post /api/v1/teams': { name: 'B', projectId: ids.project },
-    'post /api/v1/analytics/query': { sql: 'SELECT user_name, app FROM usage' },
     'patch /api/v1/teams/{id}': { name: 'B' },
     'post /api/v1/teams/{id}/members': { userId: ada.userId },
     'post /api/v1/tasks': { projectId: ids.project, title: 'B', assigneeId: ada.userId },
