@@ -22,8 +22,14 @@ export function parseMail(raw: string): ReceivedMail {
   );
   const encoding = headers['content-transfer-encoding'] ?? '7bit';
   const body = raw.slice(end + 4);
+  const boundary = /^multipart\/.*boundary="([^"]+)"/.exec(headers['content-type'] ?? '')?.[1];
+  const parts = boundary === undefined ? [] : body.split(`--${boundary}`).slice(1, -1);
   const decoded =
-    encoding === 'quoted-printable' ? decodeQuotedPrintable(body) : Buffer.from(body, 'latin1').toString();
+    parts.length > 0
+      ? parts.map((part) => parseMail(part.replace(/^\r\n/, '').replace(/\r\n$/, '')).text).join('\n')
+      : encoding === 'quoted-printable'
+        ? decodeQuotedPrintable(body)
+        : Buffer.from(body, 'latin1').toString();
   const text = decoded.replaceAll('\r\n', '\n');
   const link = text.split('\n').find((line) => /^https?:\/\/\S+$/.test(line));
   const token = link === undefined ? undefined : (new URL(link).searchParams.get('token') ?? undefined);

@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import nodemailer from 'nodemailer';
+import nodemailer, { type SendMailOptions } from 'nodemailer';
 import type { Letter } from './letters.ts';
 
 export interface MailTransport {
   /** Resolves when the mail is the server's, or on disk. Rejects with `MailError`. */
   send(letter: Letter): Promise<void>;
 }
+
+type Mail = SendMailOptions;
 
 /** Why a mail was not taken. Its text goes to operators, never to callers. */
 export class MailError extends Error {
@@ -82,10 +84,13 @@ function toMailError(error: unknown): MailError {
 
 function fileTransport(folder: string, from: string): MailTransport {
   const transporter = nodemailer.createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
+  const write = async (mail: Mail): Promise<Buffer> => (await transporter.sendMail(mail)).message as Buffer;
   return {
     async send(letter) {
-      const { message } = await transporter.sendMail(messageOf(letter, from));
-      const content = readable(message as Buffer, letter.text);
+      const mail = messageOf(letter, from);
+      const content = isAscii(letter.text)
+        ? withText(await write({ ...mail, text: '.' }), letter.text)
+        : await write({ ...mail, ...partsOf(letter.text) });
       const instant = new Date().toISOString().replaceAll(/[-:.]/g, '');
       const name = `${instant}-${randomBytes(4).toString('hex')}`;
       const partial = join(folder, `.${name}.partial`);
@@ -108,15 +113,39 @@ function fileTransport(folder: string, from: string): MailTransport {
   };
 }
 
-/**
- * A message whose text is ASCII as it is, however long its lines: a file goes through no mail server that could mind, and whoever
- * reads it copies the link from it. Other text is quoted-printable as in any mail, `=` and long lines too.
- */
-function readable(message: Buffer, text: string): Buffer {
-  if (!/^[\t\n\r -~]*$/.test(text)) return message;
+const isAscii = (text: string): boolean => !/[^\n\r\t -~]/.test(text);
+
+/** The head of a message with another text, as it is: no line of it is broken, however long. */
+function withText(message: Buffer, text: string): Buffer {
   const head = message.subarray(0, message.indexOf('\r\n\r\n')).toString('latin1');
   const told = head.replace(/^content-transfer-encoding:.*$/im, 'Content-Transfer-Encoding: 7bit');
   return Buffer.from(`${told}\r\n\r\n${text.replaceAll(/\r?\n/g, '\r\n')}`, 'latin1');
+}
+
+/**
+ * Whoever reads the file copies the link from it, whose `=` quoted-printable writes as `=3D`, and which it breaks where it is
+ * long. So where other letters stand around it, it is a part of its own (7bit), between two in quoted-printable; mail
+ * programs show the three as one text.
+ */
+function partsOf(text: string): Pick<Mail, 'text' | 'attachments'> {
+  const link = /^https?:\/\/[!-~]+$/m.exec(text);
+  if (!link) return { text };
+  const head = 'Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: inline\r\n';
+  const end = link.index + link[0].length;
+  return {
+    // Between parts there is a line break as it is.
+    text: text.slice(0, link.index).replace(/\n$/, ''),
+    attachments: [
+      { raw: `${head}Content-Transfer-Encoding: 7bit\r\n\r\n${link[0]}` },
+      {
+        content: text.slice(end + 1),
+        filename: false,
+        contentType: 'text/plain; charset=utf-8',
+        contentDisposition: 'inline',
+        contentTransferEncoding: 'quoted-printable',
+      },
+    ],
+  };
 }
 
 /**
@@ -126,7 +155,7 @@ function readable(message: Buffer, text: string): Buffer {
 const isPlainAddress = (address: string): boolean =>
   /^[^\s\p{C}<>()[\]\\,;:"@]+@[^\s\p{C}<>()[\]\\,;:"@]+$/u.test(address);
 
-function messageOf({ to, subject, text }: Letter, from: string) {
+function messageOf({ to, subject, text }: Letter, from: string): Mail {
   if (!isPlainAddress(to)) {
     throw new MailError('not an address that mail can be sent to', { isFinal: true, isUncertain: false });
   }
