@@ -54,7 +54,7 @@ export interface Running {
 export async function startAuth(
   postgresUrl: string,
   env: Record<string, string> = {},
-  options: Pick<ServeOptions, 'handlerTimeoutMs'> = {},
+  options: Pick<ServeOptions, 'handlerTimeoutMs' | 'bodyGraceMs'> = {},
 ): Promise<Running> {
   const folder = await mkdtemp(join(tmpdir(), 'worktide-auth-'));
   const log = silentLogger();

@@ -1,7 +1,9 @@
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { uuidv7 } from '@worktide/runtime';
+import { metricOf, until } from '@worktide/testing';
 import {
   addColleague,
   auditedActions,
@@ -255,6 +257,26 @@ describe('bad bodies', () => {
     });
     expect(await plan()).toBe('trial');
     expect((await post(body)).status).toBe(204);
+  });
+
+  test('one that comes byte by byte is answered 408 and cut, and holds nothing after that', async () => {
+    const slow = await startAuth(database.url, { BILLING_WEBHOOK_SECRET: secret }, { bodyGraceMs: 10 });
+    const body = JSON.stringify(event());
+    const socket = connect(Number(new URL(slow.url).port), '127.0.0.1');
+    let received = '';
+    socket.on('data', (chunk) => {
+      received += chunk;
+    });
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nX-Worktide-Signature: ${signed(body)}\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body[0]}`,
+    );
+    await once(socket, 'close');
+    expect(received).toMatch(/^HTTP\/1\.1 408 /);
+    expect(received).toContain('"code":"REQUEST_TOO_SLOW"');
+    await until('its handler ends', async () => (await metricOf(slow.metrics, 'worktide_http_handlers')) === 0);
+    expect(await plan()).toBe('trial');
+    await slow.close();
   });
 });
 

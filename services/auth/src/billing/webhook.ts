@@ -8,6 +8,8 @@ import { readBody } from './read-body.ts';
 import { readSignature, requireSigned } from './signature.ts';
 
 const maxBytes = 100_000;
+/** A provider's machine sends a small body at once; whoever is slower holds a handler and no more than that. */
+const bodyTimeoutMs = 10_000;
 
 /** What the billing provider calls. Raw, because the signature is over the bytes of the body. */
 export function billingWebhook(context: AuthContext): RawRoute {
@@ -32,6 +34,7 @@ export function billingWebhook(context: AuthContext): RawRoute {
         404: 'There is no such organisation.',
       },
     },
+    bodyTimeoutMs,
     async handle(req, res, { requestId, log }) {
       if (secrets.length === 0) {
         throw new AppError('BILLING_NOT_CONFIGURED', 'There is no billing here.', {
