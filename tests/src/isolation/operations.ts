@@ -2,7 +2,7 @@ import { call, expectStatus } from '@worktide/testing';
 
 export interface Parameter {
   name: string;
-  in: 'path' | 'query';
+  in: 'path' | 'query' | 'header';
   required: boolean;
   schema: { format?: string };
 }

@@ -265,7 +265,7 @@ export function pathOf(operation: Operation, ids: Ids, query: Record<string, str
   const date = new Date(yesterdayNoon()).toISOString().slice(0, 10);
   const filled = new URLSearchParams(query);
   for (const { name, in: where, required, schema } of operation.parameters) {
-    if (where === 'path' || (!required && name !== 'date') || filled.has(name)) continue;
+    if (where !== 'query' || (!required && name !== 'date') || filled.has(name)) continue;
     if (schema.format === 'date') filled.set(name, date);
     else filled.set(name, name === 'to' ? `${date}T23:59:59.000Z` : `${date}T00:00:00.000Z`);
   }

@@ -461,6 +461,8 @@ describe('what every service has', () => {
     const docs = (await call('GET', '/api/docs')).body as string;
     expect(docs).not.toMatch(/https?:\/\//);
     expect((await call('GET', '/api/docs/assets/swagger-ui-bundle.js')).status).toBe(200);
+    const [, forAgents = ''] = /\]\((.+?)\)/.exec(document.info.description) ?? [];
+    expect((await call('GET', forAgents)).body).toMatch(/^# For people who write agents/);
   });
 
   test('why a dependency is down is for the log, once for each change, and for the internal port', async () => {

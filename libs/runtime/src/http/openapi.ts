@@ -5,6 +5,9 @@ import { type AnyRoute, accessOf, isLimitedByAddress, type RawRoute, type Servic
 type Json = Record<string, unknown>;
 type Spec = Omit<AnyRoute, 'handler'> & Pick<RawRoute['spec'], 'contentTypes' | 'multipart'>;
 
+/** Where the product shows docs/agents.md. */
+export const agentsPage = '/api/docs/agents.md';
+
 const errorSchema = z
   .object({
     statusCode: z.int(),
@@ -15,7 +18,12 @@ const errorSchema = z
     requestId: z.string(),
     details: z
       .array(
-        z.object({ path: z.string().optional(), index: z.int().optional(), code: z.string(), message: z.string() }),
+        z.object({
+          path: z.string().optional(),
+          index: z.int().optional(),
+          code: z.string(),
+          message: z.string(),
+        }),
       )
       .optional(),
   })
@@ -200,7 +208,8 @@ export function openApiDocument(services: readonly Service[]): Json {
       title: 'Worktide',
       version: '1',
       description:
-        'Work-time tracking for fleets of desktop agents. Fields may be added to any answer; `code` of an error is stable, its ' +
+        `Work-time tracking for fleets of desktop agents. [For people who write agents](${agentsPage}): what to send, what to ` +
+        'send again, and every code. Fields may be added to any answer; `code` of an error is stable, its ' +
         'message is for people. `x-worktide-access` of an operation says who may call it: `public`, `user` (a log-in or an ' +
         'agent key), `session` (a log-in alone), and which `roles`.',
     },

@@ -7,7 +7,7 @@ import type { Metrics } from '../metrics.ts';
 import { sendJson } from './errors.ts';
 import { hasBearer } from './handler.ts';
 import { type Readiness, withoutCauses } from './health.ts';
-import { openApiDocument } from './openapi.ts';
+import { agentsPage, openApiDocument } from './openapi.ts';
 import type { Service } from './route.ts';
 
 /**
@@ -61,6 +61,9 @@ export function mountDocs(app: Express, services: readonly Service[]): void {
     sendJson(res, 200, document);
   });
   app.get('/api/docs/start.js', (_req, res) => void res.type('application/javascript').send(start));
+  app.get(agentsPage, (_req, res) => {
+    res.type('text/markdown').send(readFileSync(new URL('../../../../docs/agents.md', import.meta.url)));
+  });
   for (const file of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
     app.get(`/api/docs/assets/${file}`, (_req, res) => {
       res.type(file.endsWith('.css') ? 'text/css' : 'application/javascript').send(readFileSync(`${assets}/${file}`));

@@ -27,6 +27,7 @@ export function billingWebhook(context: AuthContext): RawRoute {
         'counts, are taken without effect.',
       tag: 'billing',
       access: 'public',
+      requestHeaders: { 'X-Worktide-Signature': '`t=<unix seconds>,v1=<hex>`; without it 401.' },
       body: subscriptionUpdated,
       responses: { 204: { description: 'Taken.' } },
       alsoAnswers: {
