@@ -6,6 +6,8 @@ export interface ErrorDetail {
   index?: number;
   code: string;
   message: string;
+  /** Id of another object that is in the way. */
+  conflictsWith?: string;
 }
 
 export interface AppErrorOptions {

@@ -23,6 +23,7 @@ const errorSchema = z
           index: z.int().optional(),
           code: z.string(),
           message: z.string(),
+          conflictsWith: z.string().optional().meta({ description: 'Id of the other object that is in the way.' }),
         }),
       )
       .optional(),

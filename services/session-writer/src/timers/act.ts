@@ -134,12 +134,12 @@ export const overlap = (other: TimeEntryState | undefined): AppError =>
   conflict(
     'OVERLAP',
     'Another entry has some of this time.',
-    other && [{ path: 'startTime', code: 'OVERLAP', message: describe(other) }],
+    other && [{ path: 'startTime', code: 'OVERLAP', message: describe(other), conflictsWith: other.id }],
   );
 
 export const alreadyOpen = (other: TimeEntryState): AppError =>
   conflict('TIMER_RUNNING', `A timer is ${other.status === 'PAUSED' ? 'paused' : 'running'} already; stop it first.`, [
-    { path: 'id', code: 'TIMER_RUNNING', message: other.id },
+    { path: 'id', code: 'TIMER_RUNNING', message: other.id, conflictsWith: other.id },
   ]);
 
 const describe = ({ id, startedAt, endedAt }: TimeEntryState): string =>

@@ -135,7 +135,7 @@ describe('a timer', () => {
     const { id } = (await post('')).body;
     for (const act of ['pause', 'resume']) {
       const again = await post('');
-      expect([...refused(again), again.body.details[0].message]).toEqual([409, 'TIMER_RUNNING', id]);
+      expect([...refused(again), again.body.details[0].conflictsWith]).toEqual([409, 'TIMER_RUNNING', id]);
       await step(id, act);
     }
     await step(id, 'stop');
@@ -250,7 +250,9 @@ describe('an entry by hand', () => {
     }
     const over = await manual('12:59:59.999', '13:00:00');
     expect(refused(over)).toEqual([409, 'OVERLAP']);
-    expect(over.body.details[0].message).toContain(first.body.id);
+    expect(over.body.details).toMatchObject([
+      { message: expect.stringContaining(first.body.id), conflictsWith: first.body.id },
+    ]);
     expect(refused(await patch(second.body.id, { version: 2, startTime: iso('12:59:59.999') }))).toEqual([
       409,
       'OVERLAP',
