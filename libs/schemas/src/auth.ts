@@ -1,7 +1,7 @@
 import { domainToASCII } from 'node:url';
 import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { boundInstant, eventDeviceId, id, page, pageQuery, timezone } from './common.ts';
+import { boundInstant, eventDeviceId, id, namesSomething, page, pageQuery, timezone } from './common.ts';
 
 /** Text for people: trimmed, not empty, no control characters, nothing that UTF-8 or PostgreSQL cannot hold. */
 export const plainText = (max: number) =>
@@ -278,9 +278,6 @@ export const acceptedInvitation = z.object({
   refreshTokenIn,
 });
 
-/** For the body of a PATCH, once unknown fields are gone. */
-const namesSomething = (change: object): boolean => Object.values(change).some((value) => value !== undefined);
-
 export const userPage = page(user);
 export const userQuery = z.object({
   ...pageQuery,
@@ -295,7 +292,7 @@ export const userQuery = z.object({
 });
 export const userChange = z
   .object({ role: role.optional(), status: userStatus.optional() })
-  .refine(namesSomething, { message: 'names nothing to change' });
+  .refine(...namesSomething());
 export type UserChange = z.output<typeof userChange>;
 
 const settingsShape = organizationSettings.shape;
@@ -319,7 +316,7 @@ export const organizationChange = z
       })
       .optional(),
   })
-  .refine(namesSomething, { message: 'names nothing to change' });
+  .refine(...namesSomething());
 export type OrganizationChange = z.output<typeof organizationChange>;
 
 /** What a billing provider tells; other types are taken and change nothing. */

@@ -78,3 +78,14 @@ export const pageQuery = {
 /** What every list answers. */
 export const page = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+
+/**
+ * For the body of a PATCH, once unknown fields are gone: a misspelt field that seems to be taken would be found out too late.
+ * @param besides fields that say how, not what.
+ */
+export const namesSomething = (...besides: readonly string[]) =>
+  [
+    (change: object): boolean =>
+      Object.entries(change).some(([name, value]) => value !== undefined && !besides.includes(name)),
+    { message: 'names nothing to change' },
+  ] as const;

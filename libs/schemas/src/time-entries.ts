@@ -1,6 +1,17 @@
 import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { boundInstant, epochMs, givenId, id, instant, instantMs, page, pageQuery, timezone } from './common.ts';
+import {
+  boundInstant,
+  epochMs,
+  givenId,
+  id,
+  instant,
+  instantMs,
+  namesSomething,
+  page,
+  pageQuery,
+  timezone,
+} from './common.ts';
 
 const instantOut = z.iso.datetime();
 export const timeEntryKind = z.enum(['timer', 'manual', 'offline', 'imported']);
@@ -100,14 +111,16 @@ export const newManualEntry = newTimer.extend({
   userId: givenId.optional().meta({ description: 'Managers and admins: for whom.' }),
 });
 /** Only what is named changes. */
-export const timeEntryChange = z.object({
-  ...about,
-  startTime: boundInstant.optional(),
-  endTime: boundInstant.optional(),
-  timezone: timezone.optional(),
-  reason: reason.optional(),
-  version: z.int().positive(),
-});
+export const timeEntryChange = z
+  .object({
+    ...about,
+    startTime: boundInstant.optional(),
+    endTime: boundInstant.optional(),
+    timezone: timezone.optional(),
+    reason: reason.optional(),
+    version: z.int().positive(),
+  })
+  .refine(...namesSomething('version', 'reason'));
 /** Of a deletion: in the query, bodies of DELETE being lost on their way. */
 export const timeEntryDeletion = z.object({ reason: reason.optional() });
 export const timerStep = z.object({ at: boundInstant.optional().meta({ description: 'Now unless said.' }) }).optional();

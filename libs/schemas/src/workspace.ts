@@ -1,7 +1,7 @@
 import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
 import { plainText } from './auth.ts';
-import { givenId, id, instant, localDate, page, pageQuery } from './common.ts';
+import { givenId, id, instant, localDate, namesSomething, page, pageQuery } from './common.ts';
 
 const instantOut = z.iso.datetime();
 const version = z
@@ -22,6 +22,9 @@ export const project = z
     name: z.string(),
     description: z.string().nullable(),
     status: projectStatus,
+    color: z.string().nullable(),
+    clientName: z.string().nullable(),
+    budgetSeconds: z.int().nullable(),
     createdBy: id,
     createdAt: instantOut,
     updatedAt: instantOut,
@@ -32,17 +35,37 @@ export type Project = z.output<typeof project>;
 export const projectPage = page(project);
 export type ProjectPage = z.output<typeof projectPage>;
 
+/** What a project may have besides; null as absent. */
+const projectDetails = {
+  description: description.optional(),
+  color: z
+    .string()
+    .regex(/^(#([\da-f]{3}|[\da-f]{6}|[\da-f]{8})|[a-z]{3,30})$/i, 'not a color')
+    .nullable()
+    .optional()
+    .meta({ description: 'As in CSS: `#rrggbb` or a name.' }),
+  clientName: plainText(200).nullable().optional().meta({ description: 'For whom the work is done.' }),
+  budgetSeconds: z
+    .int()
+    .min(0)
+    .max(10_000_000_000)
+    .nullable()
+    .optional()
+    .meta({ description: 'Of work, for all of it.' }),
+};
 export const newProject = z.object({
   name: plainText(200),
-  description: description.optional(),
   status: projectStatus.default('active'),
+  ...projectDetails,
 });
-export const projectChange = z.object({
-  name: plainText(200).optional(),
-  description: description.optional(),
-  status: projectStatus.optional(),
-  version: version.optional(),
-});
+export const projectChange = z
+  .object({
+    name: plainText(200).optional(),
+    status: projectStatus.optional(),
+    ...projectDetails,
+    version: version.optional(),
+  })
+  .refine(...namesSomething('version'));
 export const projectQuery = z.object({ ...pageQuery, status: projectStatus.optional() });
 
 export const team = z
@@ -62,7 +85,9 @@ export const teamPage = page(team);
 export const newTeamOfProject = z.object({ name: plainText(200) });
 export const newTeam = newTeamOfProject.extend({ projectId: givenId.nullable().default(null) });
 export const teamQuery = z.object({ ...pageQuery, projectId: givenId.optional() });
-export const teamChange = z.object({ name: plainText(200).optional(), version: version.optional() });
+export const teamChange = z
+  .object({ name: plainText(200).optional(), version: version.optional() })
+  .refine(...namesSomething('version'));
 
 export const teamMemberRole = z.enum(['member', 'lead']);
 export const teamMember = z
@@ -125,16 +150,18 @@ const taskFields = {
 export const newTask = z.object({ projectId: givenId, ...taskFields });
 /** In `/projects/:id/tasks`, whose path names the project. */
 export const newTaskOfProject = z.object(taskFields);
-export const taskChange = z.object({
-  version,
-  projectId: givenId.optional(),
-  title: plainText(300).optional(),
-  description: description.optional(),
-  status: taskStatus.optional(),
-  priority: taskPriority.optional(),
-  assigneeId: givenId.nullable().optional(),
-  dueDate: dueDate.optional(),
-});
+export const taskChange = z
+  .object({
+    version,
+    projectId: givenId.optional(),
+    title: plainText(300).optional(),
+    description: description.optional(),
+    status: taskStatus.optional(),
+    priority: taskPriority.optional(),
+    assigneeId: givenId.nullable().optional(),
+    dueDate: dueDate.optional(),
+  })
+  .refine(...namesSomething('version'));
 export type TaskChange = z.output<typeof taskChange>;
 
 const taskFilters = {

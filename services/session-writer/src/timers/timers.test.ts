@@ -368,6 +368,13 @@ describe('a change', () => {
     expect(await historyOf(id)).toHaveLength(1);
   });
 
+  test('that names nothing is 400: a misspelt field seems to be taken else', async () => {
+    const { id } = (await manual('09:00:00', '10:00:00')).body;
+    for (const nothing of [{}, { reason: 'why' }, { bilable: true }]) {
+      expect(refused(await patch(id, { version: 1, ...nothing }))).toEqual([400, 'VALIDATION_FAILED']);
+    }
+  });
+
   test('from an older state is 409 STALE_VERSION; without a version 400', async () => {
     const { id } = (await manual('09:00:00', '10:00:00')).body;
     await patch(id, { version: 1, billable: true });

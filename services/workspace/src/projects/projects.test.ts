@@ -43,6 +43,9 @@ describe('projects', () => {
       name: 'Apollo',
       description: 'To the\nmoon',
       status: 'active',
+      color: null,
+      clientName: null,
+      budgetSeconds: null,
       createdBy: manager.userId,
       createdAt: expect.any(String),
       updatedAt: expect.any(String),
@@ -53,7 +56,38 @@ describe('projects', () => {
     expect((await patch({ status: 'on_hold', version: 1 })).body).toMatchObject({ status: 'on_hold', version: 2 });
     expect((await patch({ description: null })).body).toMatchObject({ name: 'Apollo', description: null, version: 3 });
     expect(await patch({ name: 'x', version: 2 })).toMatchObject({ status: 409, body: { code: 'STALE_VERSION' } });
-    expect((await patch({})).body).toMatchObject({ version: 3 });
+    // A misspelt field seems to be taken else.
+    for (const nothing of [{}, { version: 3 }, { colour: 'red', version: 3 }]) {
+      expect(await patch(nothing)).toMatchObject({
+        status: 400,
+        body: { code: 'VALIDATION_FAILED', details: [{ message: 'names nothing to change' }] },
+      });
+    }
+  });
+
+  test('have a color, a client and a budget, which the audit trail knows and the topic does not', async () => {
+    const details = { color: '#3366FF', clientName: 'ACME', budgetSeconds: 360_000 };
+    const project = await make({ name: 'Apollo', ...details });
+    expect(project).toMatchObject(details);
+    const patch = (body: object) => workspace.call(manager, 'PATCH', `/projects/${project.id}`, body);
+    expect((await patch({ budgetSeconds: 0, color: 'teal' })).body).toMatchObject({
+      ...details,
+      budgetSeconds: 0,
+      color: 'teal',
+      version: 2,
+    });
+    expect((await patch({ clientName: null })).body).toMatchObject({ clientName: null, color: 'teal', version: 3 });
+    expect((await get('/projects')).body.items).toEqual([(await get(`/projects/${project.id}`)).body]);
+    for (const bad of [{ color: 'url(x)' }, { budgetSeconds: -1 }, { budgetSeconds: 1.5 }, { clientName: '' }]) {
+      expect((await patch(bad)).status).toBe(400);
+      expect((await post('/projects', { name: 'Bad', ...bad })).status).toBe(400);
+    }
+    const audit = async () =>
+      (await workspace.audited(manager.organizationId)).filter(({ action }) => action === 'project.changed');
+    await until('both changes are told', async () => (await audit()).length === 2);
+    expect((await audit())[1]).toMatchObject({ before: { clientName: 'ACME' }, after: { clientName: null } });
+    const [{ events } = { events: [] }] = await workspace.told(manager.organizationId);
+    expect(Object.keys(events[0]!).sort()).toEqual(['deleted', 'id', 'name', 'status', 'type', 'version']);
   });
 
   test('lists: newest first, by status, in pages; active ones by themselves', async () => {

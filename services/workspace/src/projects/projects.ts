@@ -14,6 +14,9 @@ interface ProjectRow {
   name: string;
   description: string | null;
   status: Project['status'];
+  color: string | null;
+  client_name: string | null;
+  budget_seconds: number | null;
   created_by: string;
   created_at: Date;
   updated_at: Date;
@@ -21,7 +24,8 @@ interface ProjectRow {
   version: number;
 }
 
-const columns = 'id, name, description, status, created_by, created_at, updated_at, deleted_at, version';
+const columns = `id, name, description, status, color, client_name, budget_seconds, created_by, created_at, updated_at, deleted_at,
+  version`;
 
 /** How names are compared: two that look alike are one. In the code, since databases differ in what lower case is. */
 const nameKey = (name: string): string => name.normalize('NFC').toLowerCase();
@@ -31,6 +35,9 @@ const show = (row: ProjectRow): Project => ({
   name: row.name,
   description: row.description,
   status: row.status,
+  color: row.color,
+  clientName: row.client_name,
+  budgetSeconds: row.budget_seconds,
   createdBy: row.created_by,
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),
@@ -46,8 +53,29 @@ const eventOf = ({ id, version, name, status, deleted_at }: ProjectRow): Workspa
   status,
 });
 
+/** What people write, as the API names it. */
+type Written = Pick<Project, 'name' | 'description' | 'status' | 'color' | 'clientName' | 'budgetSeconds'>;
+const fieldsOf = (row: ProjectRow): Written => {
+  const { name, description, status, color, clientName, budgetSeconds } = show(row);
+  return { name, description, status, color, clientName, budgetSeconds };
+};
+/** As the statements below take them, from $3 on. */
+const valuesOf = ({ name, description, status, color, clientName, budgetSeconds }: Written): unknown[] => [
+  name,
+  nameKey(name),
+  description,
+  status,
+  color,
+  clientName,
+  budgetSeconds,
+];
+
+const none = { description: null, color: null, clientName: null, budgetSeconds: null };
+const given = <T extends object>(body: T): Partial<Written> =>
+  Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
+
 /** What the audit trail compares. */
-const audited = ({ name, description, status, version }: ProjectRow) => ({ name, description, status, version });
+const audited = (row: ProjectRow) => ({ ...fieldsOf(row), version: row.version });
 
 const entity = (row: ProjectRow) => ({ entityType: 'project', entityId: row.id });
 
@@ -91,11 +119,13 @@ export async function findProject(
 export async function createProject(change: Change, body: z.output<typeof newProject>): Promise<Project> {
   const { client, organizationId, caller } = change;
   await checkRoom(change);
+  const fields = { ...none, ...given(body) } as Written;
   const row = await write(body.name, () =>
     client.query<ProjectRow>(
-      `INSERT INTO workspace.projects (organization_id, id, name, name_key, description, status, created_by)
-       VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ${columns}`,
-      [organizationId, uuidv7(), body.name, nameKey(body.name), body.description ?? null, body.status, caller.userId],
+      `INSERT INTO workspace.projects (organization_id, id, name, name_key, description, status, color, client_name,
+         budget_seconds, created_by)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ${columns}`,
+      [organizationId, uuidv7(), ...valuesOf(fields), caller.userId],
     ),
   );
   change.tell(eventOf(row), { action: 'project.created', ...entity(row), before: null, after: audited(row) });
@@ -110,15 +140,15 @@ export async function changeProject(
 ): Promise<Project> {
   const { client, organizationId } = change;
   const before = await findProject(change, id, 'FOR NO KEY UPDATE');
-  requireVersion(before, body.version);
-  const { name = before.name, status = before.status, description = before.description } = body;
-  if (body.name === undefined && body.status === undefined && body.description === undefined) return show(before);
-  const row = await write(name, () =>
+  const { version, ...named } = body;
+  requireVersion(before, version);
+  const fields: Written = { ...fieldsOf(before), ...given(named) };
+  const row = await write(fields.name, () =>
     client.query<ProjectRow>(
-      `UPDATE workspace.projects SET name = $3, name_key = $4, description = $5, status = $6,
-         updated_at = statement_timestamp(), version = version + 1
+      `UPDATE workspace.projects SET name = $3, name_key = $4, description = $5, status = $6, color = $7, client_name = $8,
+         budget_seconds = $9, updated_at = statement_timestamp(), version = version + 1
        WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,
-      [organizationId, id, name, nameKey(name), description, status],
+      [organizationId, id, ...valuesOf(fields)],
     ),
   );
   const changed = auditChange(audited(before), audited(row));

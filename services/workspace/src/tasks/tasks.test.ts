@@ -116,9 +116,14 @@ describe('tasks', () => {
     expect(reopened).toMatchObject({ version: 4, completedAt: null });
   });
 
-  test('what is not named stays, null takes away, and nothing named changes nothing', async () => {
+  test('what is not named stays, null takes away, and nothing named is 400', async () => {
     const task = await make(employee, { description: 'd', dueDate: '2026-12-01', assigneeId: manager.userId });
-    expect((await patch(employee, task.id, { version: 1 })).body).toEqual(task);
+    for (const nothing of [{ version: 1 }, { version: 1, assigneeID: employee.userId }]) {
+      expect(await patch(employee, task.id, nothing)).toMatchObject({
+        status: 400,
+        body: { code: 'VALIDATION_FAILED' },
+      });
+    }
     const less = await patch(employee, task.id, { version: 1, description: null, dueDate: null, assigneeId: null });
     expect(less.body).toMatchObject({
       title: 'A task',

@@ -102,7 +102,6 @@ export async function changeTask(
   authorize('task.change', caller, ownedBy(before));
   requireVersion(before, version);
   const named = withoutUndefined(given);
-  if (Object.keys(named).length === 0) return showTask(before);
   const was = fieldsOf(before);
   const fields: Written = { ...was, ...named };
   const differing = (Object.keys(was) as (keyof Written)[]).filter((field) => fields[field] !== was[field]);

@@ -42,6 +42,10 @@ test('teams are made, listed, changed and deleted', async () => {
   expect((await get(`/projects/${projectId}/teams`)).body).toEqual({ items: [team], nextCursor: null });
   const patch = (body: object) => workspace.call(manager, 'PATCH', `/teams/${team.id}`, body);
   expect((await patch({ name: 'New', version: 1 })).body).toMatchObject({ name: 'New', version: 2 });
+  expect(await patch({ title: 'Newer', version: 2 })).toMatchObject({
+    status: 400,
+    body: { code: 'VALIDATION_FAILED' },
+  });
   expect(await patch({ name: 'Newer', version: 1 })).toMatchObject({ status: 409, body: { code: 'STALE_VERSION' } });
   expect((await workspace.call(manager, 'DELETE', `/teams/${team.id}`)).status).toBe(204);
   expect((await workspace.call(manager, 'DELETE', `/teams/${team.id}`)).status).toBe(404);
