@@ -9,9 +9,13 @@ export const accountColumns = `
   o.deletion_at, o.created_at AS organization_created_at,
   floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS read_at_ms`;
 
-export interface AccountRow {
+/** Columns of `users` that make a user. */
+export const userColumns = `organization_id, id, email, name, role, status, timezone, profile,
+  verified_at IS NOT NULL AS verified, last_seen_at, created_at`;
+
+export interface UserRow {
   organization_id: string;
-  user_id: string;
+  id: string;
   /** Null of a deleted user, who is never a caller: only `/internal/users` finds those, and shows no address. */
   email: string;
   name: string;
@@ -22,6 +26,10 @@ export interface AccountRow {
   verified: boolean;
   last_seen_at: Date | null;
   created_at: Date;
+}
+
+export interface AccountRow extends Omit<UserRow, 'id'> {
+  user_id: string;
   organization_name: string;
   organization_timezone: string;
   subscription_status: SubscriptionStatus;
@@ -32,21 +40,24 @@ export interface AccountRow {
 }
 
 /** As the public interface shows it. */
+export const toUser = (row: UserRow): User => ({
+  id: row.id,
+  organizationId: row.organization_id,
+  email: row.email,
+  name: row.name,
+  role: row.role,
+  status: row.status,
+  verified: row.verified,
+  timezone: row.timezone,
+  profile: row.profile,
+  lastSeenAt: row.last_seen_at?.toISOString() ?? null,
+  createdAt: row.created_at.toISOString(),
+});
+
+/** As the public interface shows it. */
 export function toAccount(row: AccountRow): Account {
   return {
-    user: {
-      id: row.user_id,
-      organizationId: row.organization_id,
-      email: row.email,
-      name: row.name,
-      role: row.role,
-      status: row.status,
-      verified: row.verified,
-      timezone: row.timezone,
-      profile: row.profile,
-      lastSeenAt: row.last_seen_at?.toISOString() ?? null,
-      createdAt: row.created_at.toISOString(),
-    },
+    user: toUser({ ...row, id: row.user_id }),
     organization: {
       id: row.organization_id,
       name: row.organization_name,

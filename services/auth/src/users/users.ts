@@ -5,42 +5,12 @@ import { type Caller, conflict, decodeCursor, forbidden, notFound, pageOf } from
 import type * as schemas from '@worktide/schemas';
 import type { User, UserChange, UserStatus } from '@worktide/schemas';
 import type { z } from 'zod';
+import { toUser, type UserRow, userColumns } from '../accounts/accounts.ts';
 import { revokeAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
 import { dropTokens } from '../mail/tokens.ts';
 import { lockOrganization } from '../organization/plans.ts';
 import { endSessions } from '../sessions/sessions.ts';
-
-interface UserRow {
-  organization_id: string;
-  id: string;
-  email: string;
-  name: string;
-  role: User['role'];
-  status: UserStatus;
-  timezone: string;
-  profile: User['profile'];
-  verified: boolean;
-  last_seen_at: Date | null;
-  created_at: Date;
-}
-
-const columns = `organization_id, id, email, name, role, status, timezone, profile, verified_at IS NOT NULL AS verified,
-  last_seen_at, created_at`;
-
-const toUser = (row: UserRow): User => ({
-  id: row.id,
-  organizationId: row.organization_id,
-  email: row.email,
-  name: row.name,
-  role: row.role,
-  status: row.status,
-  verified: row.verified,
-  timezone: row.timezone,
-  profile: row.profile,
-  lastSeenAt: row.last_seen_at?.toISOString() ?? null,
-  createdAt: row.created_at.toISOString(),
-});
 
 /** An address or a part of its domain as they are stored, in ASCII; null for what is neither, or is so already. */
 function storedForm(text: string): string | null {
@@ -66,7 +36,7 @@ export async function listUsers(
     async (client) => {
       const result = await client.query<UserRow>(
         // Compared as text, not as a pattern: people do look for an underscore.
-        `SELECT ${columns} FROM auth.users
+        `SELECT ${userColumns} FROM auth.users
        WHERE organization_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR id < $2)
          AND ($3::text IS NULL OR role = $3) AND ($4::text IS NULL OR status = $4)
          AND ($5::text IS NULL OR strpos(lower(name), lower($5)) > 0 OR strpos(email, lower($5)) > 0
@@ -99,7 +69,7 @@ export async function getUser(pool: Pool, caller: Caller, id: string): Promise<U
 
 async function find(client: Queryable, organizationId: string, id: string, lock = ''): Promise<UserRow | undefined> {
   const { rows } = await client.query<UserRow>(
-    `SELECT ${columns} FROM auth.users WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL ${lock}`,
+    `SELECT ${userColumns} FROM auth.users WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL ${lock}`,
     [organizationId, id],
   );
   return rows[0];
@@ -130,7 +100,7 @@ export function changeUser(
 
     const { rows } = await client.query<UserRow & { at: number }>(
       `UPDATE auth.users SET role = $3, status = $4 WHERE organization_id = $1 AND id = $2
-       RETURNING ${columns}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at`,
+       RETURNING ${userColumns}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at`,
       [organizationId, id, now.role, now.status],
     );
     const after = rows[0]!;
