@@ -1,7 +1,7 @@
 import { domainToASCII } from 'node:url';
 import { isStorable } from '@worktide/runtime';
 import { z } from 'zod';
-import { boundInstant, eventDeviceId, id, namesSomething, page, pageQuery, timezone } from './common.ts';
+import { boundInstant, eventDeviceId, givenId, id, namesSomething, page, pageQuery, timezone } from './common.ts';
 
 /** Text for people: trimmed, not empty, no control characters, nothing that UTF-8 or PostgreSQL cannot hold. */
 export const plainText = (max: number) =>
@@ -238,6 +238,7 @@ export const agentKeyPage = page(agentKey);
 
 export const listQuery = z.object(pageQuery);
 export const idParams = z.object({ id });
+export const agentKeyOfUserParams = z.object({ id: givenId, keyId: givenId });
 
 export const passwordChange = z.object({ currentPassword: givenPassword, newPassword });
 export const forgottenPassword = z.object({ email });

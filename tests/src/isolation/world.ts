@@ -177,11 +177,11 @@ type Ids = Record<string, string>;
  * @returns values by parameter name.
  */
 export function hers(world: World, operation: Operation): Ids {
-  const { ada, employee, key, session, ids } = world;
+  const { ada, employee, key, keys, session, ids } = world;
   const lines: [prefix: string, ids: Ids][] = [
     ['/api/v1/auth/agent-keys/{id}', { id: key.id }],
     ['/api/v1/auth/sessions/{id}', { id: session }],
-    ['/api/v1/users/{id}', { id: employee.userId }],
+    ['/api/v1/users/{id}', { id: employee.userId, keyId: keys.employee.id }],
     ['/api/v1/reports/user/{id}', { id: employee.userId }],
     ['/api/v1/invitations/{id}', { id: ids.invitation }],
     ['/api/v1/projects/{id}', { id: ids.project }],

@@ -70,14 +70,13 @@ interface KeyRow {
   last_used_from: string | null;
 }
 
-/** The caller's live keys, newest first. Rejects 400 for a bad cursor, 503. */
+/** A user's live keys, newest first. Rejects 400 for a bad cursor, 503. */
 export async function listAgentKeys(
   pool: Pool,
-  caller: Caller,
+  { organizationId, userId }: Pick<Caller, 'organizationId' | 'userId'>,
   query: z.output<typeof schemas.listQuery>,
   signal: AbortSignal,
 ): Promise<z.output<typeof schemas.agentKeyPage>> {
-  const { organizationId, userId } = caller;
   const list = ['agent-keys', organizationId, userId];
   const after = decodeCursor(query.cursor, list);
   const { rows } = await tenantTransaction(
@@ -104,9 +103,18 @@ export async function listAgentKeys(
   return pageOf(rows, query.limit, list, { idOf: ({ id }) => id, show });
 }
 
-/** Revokes a live key of the caller. Rejects 404 for any other, 503. */
-export function revokeAgentKey(act: Act, caller: Caller, id: string, source: AuditSource): Promise<void> {
-  const { organizationId, userId } = caller;
+/**
+ * Revokes a live key of a user.
+ * @param userId of the caller's organisation; anybody but the caller is for administrators.
+ * @throws 404 for a key that is another's, or none; 503.
+ */
+export function revokeAgentKey(
+  act: Act,
+  caller: Caller,
+  { id, userId }: { id: string; userId: string },
+  source: AuditSource,
+): Promise<void> {
+  const { organizationId } = caller;
   return act(organizationId, async ({ client, audit, revoke }) => {
     const { rows } = await client.query<{ id: string; name: string; deviceId: string; at: number }>(
       `UPDATE auth.agent_keys SET revoked_at = clock_timestamp()
@@ -121,7 +129,7 @@ export function revokeAgentKey(act: Act, caller: Caller, id: string, source: Aud
       action: 'agent-key.revoked',
       entityType: 'agent-key',
       entityId: key.id,
-      before: { name: key.name, deviceId: key.deviceId },
+      before: { name: key.name, deviceId: key.deviceId, ...(userId === caller.userId ? {} : { userId }) },
       after: null,
     });
   });

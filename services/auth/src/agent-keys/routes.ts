@@ -48,7 +48,12 @@ export function agentKeyRoutes({ pool, act, limits }: AuthContext): AnyRoute[] {
       params: schemas.idParams,
       responses: { 204: { description: 'Revoked; refused everywhere within seconds.' } },
       handler: async ({ req, requestId, caller, params }) => {
-        await revokeAgentKey(act, caller, params.id, auditSource({ req, requestId }, caller));
+        await revokeAgentKey(
+          act,
+          caller,
+          { id: params.id, userId: caller.userId },
+          auditSource({ req, requestId }, caller),
+        );
         return { status: 204 };
       },
     }),

@@ -1,6 +1,7 @@
 import { auditSource } from '@worktide/audit';
 import { type AnyRoute, route } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
+import { listAgentKeys, revokeAgentKey } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
 import { changeUser, deleteUser, getUser, listUsers } from './users.ts';
 
@@ -72,6 +73,39 @@ export function userRoutes(context: AuthContext): AnyRoute[] {
       responses: { 204: { description: 'Deleted.' } },
       handler: async ({ req, requestId, caller, params }) => {
         await deleteUser(context, caller, params.id, auditSource({ req, requestId }, caller));
+        return { status: 204 };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/users/:id/agent-keys',
+      operationId: 'listAgentKeysOfUser',
+      summary: 'Agent keys of somebody',
+      tag,
+      access: 'session',
+      roles: ['admin'],
+      params: schemas.idParams,
+      query: schemas.listQuery,
+      responses: { 200: { description: 'Newest first, without the keys.', schema: schemas.agentKeyPage } },
+      handler: async ({ caller, params, query, signal }) => {
+        const { organizationId, id: userId } = await getUser(pool, caller, params.id);
+        return { status: 200, body: await listAgentKeys(pool, { organizationId, userId }, query, signal) };
+      },
+    }),
+    route({
+      method: 'delete',
+      path: '/api/v1/users/:id/agent-keys/:keyId',
+      operationId: 'revokeAgentKeyOfUser',
+      summary: 'Revoke an agent key of somebody',
+      description: 'As of a device that was lost: everything else of that person goes on.',
+      tag,
+      access: 'session',
+      roles: ['admin'],
+      params: schemas.agentKeyOfUserParams,
+      responses: { 204: { description: 'Revoked; refused everywhere within seconds.' } },
+      handler: async ({ req, requestId, caller, params }) => {
+        const key = { id: params.keyId, userId: params.id };
+        await revokeAgentKey(context.act, caller, key, auditSource({ req, requestId }, caller));
         return { status: 204 };
       },
     }),

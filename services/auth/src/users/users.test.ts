@@ -97,6 +97,56 @@ describe('GET /users', () => {
   });
 });
 
+describe('agent keys of somebody', () => {
+  const make = async (token: string) =>
+    (await auth.call('POST', '/api/v1/auth/agent-keys', { token, body: { name: 'laptop', deviceId: 'd-1' } })).body;
+  const revoke = (id: string, keyId: string, token = admin.accessToken) =>
+    auth.call('DELETE', `/api/v1/users/${id}/agent-keys/${keyId}`, { token });
+
+  test('an admin lists and revokes them; the key is out at once, its person is not', async () => {
+    const { id, token } = await colleague('employee');
+    const { key, id: keyId } = await make(token);
+    const other = await make(token);
+    const listed = async () => (await get(`/${id}/agent-keys`)).body.items.map((item: { id: string }) => item.id);
+    expect(await listed()).toEqual([other.id, keyId]);
+    expect((await get(`/${id}/agent-keys?limit=1`)).body.items[0]).toMatchObject({ name: 'laptop', deviceId: 'd-1' });
+    expect((await me(key)).status).toBe(200);
+    expect((await revoke(id.toUpperCase(), keyId.toUpperCase())).status).toBe(204);
+    expect([(await me(key)).status, (await me(other.key)).status, (await me(token)).status]).toEqual([401, 200, 200]);
+    expect(await listed()).toEqual([other.id]);
+    expect((await revoke(id, keyId)).status).toBe(404);
+    expect(await feedOf(auth, organizationId)).toEqual([
+      { kind: 'agent-key', id: keyId, organizationId, at: expect.any(Number) },
+    ]);
+    expect((await auditedActions(auth, organizationId, 'agent-key.revoked')).at(-1)).toMatchObject({
+      actorId: admin.user.id,
+      entityType: 'agent-key',
+      entityId: keyId,
+      before: { name: 'laptop', deviceId: 'd-1', userId: id },
+      after: null,
+    });
+  });
+
+  test('nobody else does, and of another person or organisation a key is not there', async () => {
+    const [one, two, manager] = [await colleague('employee'), await colleague('employee'), await colleague('manager')];
+    const { key, id: keyId } = await make(one.token);
+    const eve = (await signUp(auth)).accessToken;
+    const keyOfAdmin = await agentKeyOf(admin.accessToken);
+    const asked = [
+      [one.id, one.token, 403],
+      [one.id, manager.token, 403],
+      [one.id, keyOfAdmin, 403],
+      [one.id, eve, 404],
+      [two.id, admin.accessToken, 404],
+    ] as const;
+    for (const [id, token, status] of asked) expect((await revoke(id, keyId, token)).status).toBe(status);
+    for (const [id, token, status] of asked.slice(0, 4)) {
+      expect((await get(`/${id}/agent-keys`, token)).status).toBe(status);
+    }
+    expect((await me(key)).status).toBe(200);
+  });
+});
+
 describe('PATCH /users/:id', () => {
   test('a change of role is answered, in force at once, in the feed and in the audit trail', async () => {
     const { id, token } = await colleague('employee');
