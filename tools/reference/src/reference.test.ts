@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { glob, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
@@ -6,7 +6,7 @@ import { codesIn } from './codes.ts';
 import { commentOver, defaultOf } from './config.ts';
 import { metricsIn } from './metrics.ts';
 import { pagePath, renderReference } from './page.ts';
-import { parse, root } from './tree.ts';
+import { parse, readSources, root } from './tree.ts';
 
 const file = (source: string, at = 'services/shop/src/a.ts') => ({ path: at, tree: parse(source) });
 
@@ -17,6 +17,24 @@ test('the page says what the code does', async () => {
   const missing = made.split('\n').filter((line) => !page.split('\n').includes(line));
   expect({ missing, remedy: 'npm run reference' }).toEqual({ missing: [], remedy: 'npm run reference' });
   expect(page).toBe(made);
+});
+
+test('metrics that pages for people name are there', async () => {
+  const names = metricsIn(await readSources()).map(({ name }) => name);
+  // Roles of the database, a cookie, and the views of analysts begin alike.
+  const isElse = /^worktide_(auth|session_writer|workspace|screenshot_processor|analytics|refresh|v\d)/;
+  const missing: string[] = [];
+  for await (const page of glob(['*.md', '{docs,libs,services,tools,bench,tests}/**/*.md'], { cwd: root })) {
+    // A changelog names what was, too.
+    if (page.includes('node_modules') || page === 'CHANGELOG.md') continue;
+    for (const [name] of (await readFile(path.join(root, page), 'utf8')).matchAll(/worktide_[a-z\d_]+/g)) {
+      // `worktide_screenshots_…` stands for all of them.
+      const isThere = name.endsWith('_') ? names.some((one) => one.startsWith(name)) : names.includes(name);
+      const isPart = names.includes(name.replace(/_(bucket|sum|count)$/, ''));
+      if (!isThere && !isPart && !isElse.test(name)) missing.push(`${page}: ${name}`);
+    }
+  }
+  expect(missing).toEqual([]);
 });
 
 describe('codes', () => {
