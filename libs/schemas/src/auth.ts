@@ -119,8 +119,10 @@ export type WeekStart = z.output<typeof weekStart>;
 /** Stored as far as they were changed; what is absent has the default, so that a new setting needs no migration. */
 export const organizationSettings = z
   .object({
-    /** After so long without activity somebody is idle. */
-    idleAfterSeconds: z.int().min(60).max(86_400).default(300),
+    idleAfterSeconds: z.int().min(60).max(86_400).default(300).meta({
+      description:
+        'For agents, which read it: after so long without input they are to report `idle`. Nothing else follows from it.',
+    }),
     /** A timer that runs for so long without activity is an alert. */
     idleAlertAfterSeconds: z.int().min(60).max(86_400).default(300),
     overtimeAfterSeconds: z.int().min(3_600).max(86_400).default(32_400),
