@@ -78,7 +78,7 @@ export interface Outbox {
   check: ReadinessCheck;
 }
 
-/** The broker refuses records over 1 MB; the log's producer draws the line at 900 KiB (docs/rules.md, Log). */
+/** The broker refuses records over 1 MB, the log's producer those over 900 KiB with key and headers: this leaves room for them. */
 const maxEventBytes = 900_000;
 /** Rows a sweep takes at once, and for how long they are its own: no transaction stays open while it publishes. */
 const sweepRows = 20;
