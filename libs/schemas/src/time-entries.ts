@@ -85,6 +85,9 @@ export const timeEntry = z
     billable: z.boolean(),
     startTime: instantOut,
     endTime: instantOut.nullable().meta({ description: 'Exclusive; null while it is open.' }),
+    pauses: z
+      .array(z.object({ from: instantOut, to: instantOut.nullable() }))
+      .meta({ description: 'In order, apart from each other; the last has no end while it lasts.' }),
     timezone: z.string(),
     workedSeconds: z.int().meta({ description: 'Its length without pauses; of an open one until now.' }),
     activeSeconds: z.int(),
@@ -141,14 +144,37 @@ export const idempotencyKey = z
   .max(timeEntryBounds.idempotencyKey)
   .refine(isStorable, { message: 'holds what no store takes' });
 
+/** What an entry was at one time, as the ledger has it: what is derived (active, idle) it had at no time. */
+export const timeEntrySnapshot = timeEntry
+  .pick({
+    id: true,
+    kind: true,
+    status: true,
+    projectId: true,
+    taskId: true,
+    description: true,
+    tags: true,
+    billable: true,
+    startTime: true,
+    endTime: true,
+    pauses: true,
+    timezone: true,
+    version: true,
+    createdAt: true,
+    updatedAt: true,
+  })
+  .extend({ deleted: z.boolean() })
+  .meta({ id: 'TimeEntrySnapshot' });
+export type TimeEntrySnapshot = z.output<typeof timeEntrySnapshot>;
+
 /** One change of an entry, as the ledger has it. */
 export const timeEntryChangeRecord = z
   .object({
     at: instantOut,
     actorId: id.nullable().meta({ description: 'null: the system.' }),
     action: z.enum(['started', 'paused', 'resumed', 'stopped', 'created', 'edited', 'deleted', 'merged', 'synced']),
-    before: z.record(z.string(), z.unknown()).nullable(),
-    after: z.record(z.string(), z.unknown()).nullable(),
+    before: timeEntrySnapshot.nullable(),
+    after: timeEntrySnapshot.nullable(),
     reason: z.string().nullable(),
   })
   .meta({ id: 'TimeEntryChange' });

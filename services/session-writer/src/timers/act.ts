@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Identity } from '@worktide/identity';
 import { type Outbox, type Pool, type Queryable, tenantTransaction, violatedConstraint } from '@worktide/postgres';
 import { type AppError, type Caller, conflict, forbidden, notFound } from '@worktide/runtime';
-import type { Codec, TimeEntry, TimeEntryState } from '@worktide/schemas';
+import type { Codec, TimeEntry, TimeEntrySnapshot, TimeEntryState } from '@worktide/schemas';
 import type { KnownWorkspace } from '../workspace/known.ts';
 import { secondsOf } from './active.ts';
 import { keyReused } from './requests.ts';
@@ -153,25 +153,25 @@ export async function show(
   nowMs: number,
 ): Promise<TimeEntry[]> {
   const seconds = await secondsOf(client, whose.userId, entries, nowMs);
+  return entries.map((entry, i) => {
+    const { deleted: _, ...shown } = snapshotOf(entry);
+    return { ...shown, userId: whose.userId, ...seconds[i]! };
+  });
+}
+
+/** Log and ledger have epoch milliseconds; people are shown instants. */
+export function snapshotOf(state: TimeEntryState): TimeEntrySnapshot {
+  const { startedAt, endedAt, createdAt, updatedAt, pauses, ...rest } = state;
   const iso = (ms: number): string => new Date(ms).toISOString();
-  return entries.map((entry, i) => ({
-    id: entry.id,
-    userId: whose.userId,
-    kind: entry.kind,
-    status: entry.status,
-    projectId: entry.projectId,
-    taskId: entry.taskId,
-    description: entry.description,
-    tags: entry.tags,
-    billable: entry.billable,
-    startTime: iso(entry.startedAt),
-    endTime: entry.endedAt === null ? null : iso(entry.endedAt),
-    timezone: entry.timezone,
-    ...seconds[i]!,
-    version: entry.version,
-    createdAt: iso(entry.createdAt),
-    updatedAt: iso(entry.updatedAt),
-  }));
+  const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
+  return {
+    ...rest,
+    startTime: iso(startedAt),
+    endTime: isoOrNull(endedAt),
+    pauses: pauses.map(({ from, to }) => ({ from: iso(from), to: isoOrNull(to) })),
+    createdAt: iso(createdAt),
+    updatedAt: iso(updatedAt),
+  };
 }
 
 /** As `userAsked`, for who writes; and in which zone that person is. @throws 404, 403, 503. */

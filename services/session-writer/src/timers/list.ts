@@ -7,9 +7,9 @@ import {
   sealIdCursor,
   sealTimedCursor,
 } from '@worktide/runtime';
-import type { TimeEntry, TimeEntryStatus, timeEntryHistory } from '@worktide/schemas';
+import type { TimeEntry, TimeEntryState, TimeEntryStatus, timeEntryHistory } from '@worktide/schemas';
 import type { z } from 'zod';
-import { entryFor, show } from './act.ts';
+import { entryFor, show, snapshotOf } from './act.ts';
 import { type EntryRow, entryColumns, firstStart, stateOf } from './store.ts';
 
 export interface TimeEntryQuery {
@@ -84,8 +84,8 @@ interface ChangeRow {
   at: Date;
   actor_id: string | null;
   action: z.output<typeof timeEntryHistory>['items'][number]['action'];
-  before: Record<string, unknown> | null;
-  after: Record<string, unknown> | null;
+  before: TimeEntryState | null;
+  after: TimeEntryState | null;
   reason: string | null;
 }
 
@@ -120,8 +120,8 @@ export function listHistory(
           at: at.toISOString(),
           actorId,
           action,
-          before: before && shown(before),
-          after: now && shown(now),
+          before: before && snapshotOf(before),
+          after: now && snapshotOf(now),
           reason,
         })),
         nextCursor: more ? sealIdCursor(last.id.toString(16).padStart(32, '0'), list) : null,
@@ -129,18 +129,4 @@ export function listHistory(
     },
     { signal },
   );
-}
-
-/** The ledger has states as events have them; people are shown instants. */
-function shown(state: Record<string, unknown>): Record<string, unknown> {
-  const iso = (ms: unknown): string | null => (typeof ms === 'number' ? new Date(ms).toISOString() : null);
-  const { startedAt, endedAt, createdAt, updatedAt, pauses, ...rest } = state;
-  return {
-    ...rest,
-    startTime: iso(startedAt),
-    endTime: iso(endedAt),
-    pauses: (pauses as { from: number; to: number | null }[]).map(({ from, to }) => ({ from: iso(from), to: iso(to) })),
-    createdAt: iso(createdAt),
-    updatedAt: iso(updatedAt),
-  };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Caller } from '@worktide/runtime';
 import { invalid } from '@worktide/runtime';
-import type { TimeEntry } from '@worktide/schemas';
+import { type TimeEntry, timeEntryHistory } from '@worktide/schemas';
 import { type Answer, until } from '@worktide/testing';
 import { mergeStreams } from '../store/merge.ts';
 import { key, seen, type TestDatabase, trackingDatabase } from '../testing.ts';
@@ -141,6 +141,23 @@ describe('a timer', () => {
     await step(id, 'stop');
     expect((await get('/active')).body).toEqual({ entry: null });
     expect((await post('')).status).toBe(201);
+  });
+
+  test('shows its pauses, and so does each line of its history', async () => {
+    timers.clock.now = at('12:00:00');
+    const { id, ...started } = (await post('', { startTime: iso('09:00:00') })).body;
+    expect(started.pauses).toEqual([]);
+    await step(id, 'pause', { at: iso('10:00:00') });
+    await step(id, 'resume', { at: iso('10:30:00') });
+    const { body } = await step(id, 'pause', { at: iso('11:00:00') });
+    const [first, second] = [
+      { from: iso('10:00:00'), to: iso('10:30:00') },
+      { from: iso('11:00:00'), to: null },
+    ];
+    expect(body.pauses).toEqual([first, second]);
+    const { items } = timeEntryHistory.parse((await get(`/${id}/history`)).body);
+    const { userId, workedSeconds, activeSeconds, idleSeconds, untrackedSeconds, lastActivityAt, ...shown } = body;
+    expect(items.at(-1)).toMatchObject({ before: { pauses: [first] }, after: { ...shown, deleted: false } });
   });
 
   test('takes no step that its state does not allow', async () => {
