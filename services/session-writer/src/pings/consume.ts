@@ -1,11 +1,12 @@
-import type { BatchContext, ConsumeOptions, Consumer, EventLog, Producer, StoredRecord } from '@worktide/event-log';
+import type { ConsumeOptions, Consumer, EventLog, Producer, StoredRecord } from '@worktide/event-log';
 import { checkPostgres } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics } from '@worktide/runtime';
 import { type Codec, splitBy, topics } from '@worktide/schemas';
+import { type BadRecord, sideBySide } from '../side-by-side.ts';
 import { type MergeOptions, type MergeOutcome, mergePieces } from '../store/merge.ts';
 import type { StreamIdentity } from '../store/streams.ts';
 import { type Costs, createCosts } from './costs.ts';
-import { type BadRecord, decodeRecords } from './decode.ts';
+import { decodeRecords } from './decode.ts';
 import { groupByUser, slices } from './slices.ts';
 
 export const group = 'session-writer';
@@ -135,30 +136,12 @@ export function createHandler(options: PingsOptions, lane?: SlowLane, observe = 
     }
   }
 
-  return async function handle(batch: StoredRecord[], context: BatchContext): Promise<void> {
-    const groups = groupByUser(batch, bytesPerGroup);
-    const bad: BadRecord[] = [];
-    let failed = false;
-    const worker = async (): Promise<void> => {
-      for (let next = groups.pop(); next && !failed; next = groups.pop()) {
-        try {
-          await mergeGroup(next, bad);
-        } catch (error) {
-          failed = true;
-          throw error;
-        }
-      }
-    };
-    const outcomes = await Promise.allSettled(Array.from({ length: parallel }, worker));
-    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failure) throw failure.reason;
-    // In the order of the topic, whichever group was done first: a retry meets the same ones again.
-    bad.sort((a, b) => a.record.partition - b.record.partition || a.record.offset - b.record.offset);
-    for (const { record, reason, value } of bad) {
-      context.deadLetter(record, reason, value);
-      observe.bad.inc({ code: reason.code });
-    }
-  };
+  return sideBySide({
+    groupsOf: (batch) => groupByUser(batch, bytesPerGroup),
+    parallel,
+    refused: observe.bad,
+    work: mergeGroup,
+  });
 }
 
 /** Resolves when the events are in the log, or when the process closes: then they stand in the outbox. */

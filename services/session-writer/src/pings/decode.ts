@@ -11,15 +11,8 @@ import {
   readRecord,
 } from '@worktide/schemas';
 import type { KeySpan, UsageKey } from '../merge/index.ts';
+import type { BadRecord } from '../side-by-side.ts';
 import type { StreamIdentity } from '../store/streams.ts';
-
-/** What can never succeed, for the dead-letter topic. */
-export interface BadRecord {
-  record: StoredRecord;
-  reason: DeadLetterReason;
-  /** Makes a record of its own with the one bad ping; absent when the whole record is bad. */
-  value?: () => Buffer;
-}
 
 export interface StreamPings {
   stream: StreamIdentity;

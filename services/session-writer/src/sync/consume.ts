@@ -1,11 +1,12 @@
-import type { BatchContext, Consumer, EventLog, StoredRecord } from '@worktide/event-log';
+import type { Consumer, EventLog, StoredRecord } from '@worktide/event-log';
 import type { Identity } from '@worktide/identity';
 import { checkPostgres } from '@worktide/postgres';
 import type { Lifecycle, Metrics } from '@worktide/runtime';
 import { type Codec, topics } from '@worktide/schemas';
+import { type BadRecord, sideBySide } from '../side-by-side.ts';
 import { type ApplyDependencies, applyPart } from './apply.ts';
 import type { Arrivals } from './arrivals.ts';
-import { type BadRecord, readPart } from './decode.ts';
+import { readPart } from './decode.ts';
 
 export const syncGroup = 'session-writer-sync';
 
@@ -61,31 +62,16 @@ export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
     await applied.published;
   }
 
-  return async function handle(batch: StoredRecord[], context: BatchContext): Promise<void> {
+  return sideBySide({
     // Taken from the end: who brought a week waits for those who brought a minute, and not they for them.
-    const groups = [...Map.groupBy(batch, ({ key }) => key).values()].sort((a, b) => bytesOf(b) - bytesOf(a));
-    const bad: BadRecord[] = [];
-    let failed = false;
-    const worker = async (): Promise<void> => {
-      for (let next = groups.pop(); next && !failed; next = groups.pop()) {
-        try {
-          for (const record of next) {
-            lifecycle.signal.throwIfAborted();
-            await applyRecord(record, bad);
-          }
-        } catch (error) {
-          failed = true;
-          throw error;
-        }
+    groupsOf: (batch) => [...Map.groupBy(batch, ({ key }) => key).values()].sort((a, b) => bytesOf(b) - bytesOf(a)),
+    parallel,
+    refused,
+    async work(records, bad) {
+      for (const record of records) {
+        lifecycle.signal.throwIfAborted();
+        await applyRecord(record, bad);
       }
-    };
-    const outcomes = await Promise.allSettled(Array.from({ length: parallel }, worker));
-    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failure) throw failure.reason;
-    bad.sort((a, b) => a.record.partition - b.record.partition || a.record.offset - b.record.offset);
-    for (const { record, reason, value } of bad) {
-      context.deadLetter(record, reason, value);
-      refused.inc({ code: reason.code });
-    }
-  };
+    },
+  });
 }

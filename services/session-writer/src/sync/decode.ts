@@ -8,15 +8,8 @@ import {
   syncEntryEvent,
   timeEntrySyncEnvelope,
 } from '@worktide/schemas';
+import type { BadRecord } from '../side-by-side.ts';
 import type { Part } from './apply.ts';
-
-/** What can never succeed, for the dead-letter topic. */
-export interface BadRecord {
-  record: StoredRecord;
-  reason: DeadLetterReason;
-  /** Makes a record of its own with the one bad entry; absent when the whole record is bad. */
-  value?: () => Buffer;
-}
 
 /**
  * Reads a record of topic `time-entry-syncs`. What is bad is put aside by itself, and is a conflict in the outcome of the rest.
