@@ -249,7 +249,7 @@ test('more than the log takes: 503 with Retry-After, flat memory, and nothing ac
       // generation of the heap alone may come to 100, more on a busy machine.
       expect(refused).toBeGreaterThan(900);
       expect((await residentMb(gateway.pid)) - before).toBeLessThan(250);
-      expect(await metric(gateway.internalUrl, 'worktide_pings_backpressure_total')).toBeGreaterThan(100);
+      expect(await metric(gateway.internalUrl, 'worktide_ingest_backpressure_total')).toBeGreaterThan(100);
     });
     await until('pings are taken again', async () => {
       await flood(1_000);

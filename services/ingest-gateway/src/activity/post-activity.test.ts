@@ -24,6 +24,14 @@ const minute = (more: Record<string, unknown> = {}, ago = 0) => ({
   ...more,
 });
 
+test('a full queue is 503, and counted apart from that of pings', async () => {
+  const { post, metrics } = await start({ QUEUE_MAX_BYTES: '50' });
+  expect(await post(minute())).toMatchObject({ status: 503, body: { code: 'QUEUE_FULL' } });
+  const text = await metrics();
+  expect(text).toContain('worktide_ingest_backpressure_total{topic="input-minutes"} 1');
+  expect(text).not.toContain('topic="pings"');
+});
+
 test('one minute, an array, NDJSON, gzip: each request one record under the user', async () => {
   const { post, storedMinutes, metrics } = await start();
   const timeEntryId = '019CD7A0-0000-7000-8000-0000000000AA';

@@ -86,8 +86,9 @@ export type PostItems = <T extends object>(kind: ItemKind<T>) => RawRoute;
 export function createPostItems(deps: ItemDependencies): PostItems {
   const { config, authenticate, budget, metrics } = deps;
   const refused = metrics.counter(
-    'worktide_pings_backpressure_total',
-    'Requests answered 503 because a queue was full.',
+    'worktide_ingest_backpressure_total',
+    'Requests of pings or input counts answered 503 because a queue was full.',
+    ['topic'],
   );
   const inFlight = createInFlight(
     config.PINGS_MAX_IN_FLIGHT,
@@ -113,7 +114,7 @@ export function createPostItems(deps: ItemDependencies): PostItems {
         deps.stored.addPings(caller.organizationId, bytes);
         sendJson(res, 202, { accepted, rejected: bad, ...(warnings.length > 0 ? { warnings } : {}) });
       } catch (error) {
-        if (error instanceof AppError && error.code === 'QUEUE_FULL') refused.inc();
+        if (error instanceof AppError && error.code === 'QUEUE_FULL') refused.inc({ topic: kind.topic });
         throw error;
       } finally {
         holding?.release();

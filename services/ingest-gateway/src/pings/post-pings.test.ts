@@ -266,7 +266,7 @@ describe('when the log is in trouble', () => {
   test('bodies held beyond the bound are refused unread', async () => {
     const { post, metrics } = await start({ QUEUE_MAX_BYTES: '8500' });
     expect(await post([ping(), ping()])).toMatchObject({ status: 503, body: { code: 'QUEUE_FULL' } });
-    expect(await metrics()).toContain('worktide_pings_backpressure_total 1');
+    expect(await metrics()).toContain('worktide_ingest_backpressure_total{topic="pings"} 1');
   });
 
   test('a log that is away is 503; the next request is taken again', async () => {

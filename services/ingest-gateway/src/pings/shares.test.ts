@@ -100,7 +100,7 @@ describe('bytes that requests hold', () => {
       if (status === 503) expect(headers.get('retry-after')).toBe('1');
     }
     expect(held()).toBe(0);
-    expect(await metrics()).toContain(`worktide_pings_backpressure_total ${refused.size}`);
+    expect(await metrics()).toContain(`worktide_ingest_backpressure_total{topic="pings"} ${refused.size}`);
   });
 
   test('while the log is waited for are the records alone, and nothing else of the body is in memory', async () => {
