@@ -15,7 +15,6 @@ import {
 
 const instantOut = z.iso.datetime();
 export const timeEntryKind = z.enum(['timer', 'manual', 'offline', 'imported']);
-export type TimeEntryKind = z.output<typeof timeEntryKind>;
 export const timeEntryStatus = z.enum(['RUNNING', 'PAUSED', 'STOPPED']);
 export type TimeEntryStatus = z.output<typeof timeEntryStatus>;
 

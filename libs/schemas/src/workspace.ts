@@ -178,7 +178,6 @@ const taskFilters = {
     .meta({ description: 'Words of title and description, in any order; the last may be unfinished.' }),
 };
 export const taskQuery = z.object({ ...pageQuery, ...taskFilters });
-export type TaskQuery = z.output<typeof taskQuery>;
 export const taskOfProjectQuery = taskQuery.omit({ projectId: true });
 export const taskStatsQuery = z.object(taskFilters);
 export type TaskFilters = z.output<typeof taskStatsQuery>;
