@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -113,6 +113,41 @@ describe('a newcomer', () => {
     expect(shown.items).toEqual([{ app: 'Firefox', seconds: shown.totalSeconds }]);
     expect(shown.totalSeconds).toBeGreaterThan(0);
     expect(shown.totalSeconds).toBeLessThanOrEqual(300);
+  });
+
+  test('runs the session of the README, every command of it', async () => {
+    const readme = await readFile(path.join(repository, 'README.md'), 'utf8');
+    const session = readme.slice(readme.indexOf('## Five minutes'), readme.indexOf('### A fleet'));
+    const blocks = [...session.matchAll(/^```\n(.*?)^```/gms)].map(([, text]) => text!);
+    const commands = blocks.filter((text) => !text.startsWith('{') && !text.startsWith('Starting'));
+    expect(commands.length).toBeGreaterThan(8);
+    const mails = path.join(product.data, 'mail');
+    const script = commands
+      .join('\n')
+      .replaceAll('http://127.0.0.1:8080', product.url)
+      .replaceAll('data/mail', mails)
+      .replaceAll('screen.png', path.join(folder.dir, 'screen.png'))
+      .replaceAll('me@example.com', 'reader@example.com')
+      .replaceAll('sleep 1;', `until grep -qs '^To: lin@example.com' ${mails}/*.eml; do sleep 0.1; done;`);
+    const { code, output } = await runToEnd('bash', ['-euc', script], { cwd: repository });
+    expect({ code, output }).toMatchObject({ code: 0 });
+    for (const said of [
+      '{"accepted":1,"rejected":[]}',
+      '"code":"END_BEFORE_START"',
+      '/accept-invitation?token=',
+      '"status":"done"',
+      '"code":"STALE_VERSION"',
+      '"code":"UNAUTHORIZED"',
+      '"code":"LAST_ADMIN"',
+      '"workedSeconds":150',
+      '"reason":"overlap"',
+      '"status":"pending"',
+      'This needs a login, not an agent key.',
+      '"blurLevel":2',
+      '"code":"UNSUPPORTED_PICTURE"',
+    ]) {
+      expect(output).toContain(said);
+    }
   });
 
   test('registers, logs in, makes an agent key, posts pings, reads usage and every report', async () => {
