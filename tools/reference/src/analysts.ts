@@ -43,7 +43,8 @@ rows of their own organisation and no others. \`GET /api/v1/analytics/schema\` s
 An account is \`http://<user>:<password>@<host>:<port>/worktide_v1\`, over HTTP: the stock clients, \`curl\`, Grafana, DBeaver. On
 \`npm start\`, whose embedded engine has one statement at a time behind the same gate, besides:
 
-- Compression is HTTP's (\`enable_http_compression=1\`, gzip). ClickHouse's own (\`compress=1\`) is refused: JDBC wants \`compress=false\`.
+- Clients that speak the native protocol over HTTP are answered, such as Grafana's data source with protocol HTTP. Compression is HTTP's
+  (\`enable_http_compression=1\`, gzip). ClickHouse's own (\`compress=1\`) is refused: JDBC wants \`compress=false\`.
 - \`SHOW DATABASES\`, \`SHOW TABLES\`, \`DESCRIBE\` and \`EXISTS\` of views are answered, as are \`system.databases\`, \`system.tables\` and \`system.columns\` where
   their columns are named; they show the views alone. Other system tables are refused.
 - Settings of output formats are taken, limits may be made smaller, all others are refused, but for some that clients send unasked.

@@ -109,6 +109,23 @@ describe('an account, as clients use it', () => {
     expect([response.headers.get('content-encoding'), await response.text()]).toEqual(['gzip', 'mine\n']);
   });
 
+  test('is read by clients that speak the native protocol over HTTP, such as Grafana’s', async () => {
+    const views = (await get({ query: 'SHOW TABLES FORMAT TSV' })).text.trim().split('\n');
+    expect(views.length).toBeGreaterThan(10);
+    for (const view of views) {
+      const parameters = { query: `SELECT * FROM ${view}`, default_format: 'Native', client_protocol_version: '54460' };
+      const response = await fetch(`${account.url}/?${new URLSearchParams(parameters)}`, {
+        headers: { authorization: basic(), 'x-clickhouse-database': account.database },
+      });
+      const bytes = Buffer.from(await response.arrayBuffer());
+      expect({ view, status: response.status, info: bytes.subarray(0, 8).toString('hex') }).toEqual({
+        view,
+        status: 200,
+        info: '010002ffffffff00',
+      });
+    }
+  });
+
   test('nothing of the tables beneath, or of another database', async () => {
     const tables = new URL(database.url).pathname.slice(1);
     for (const query of [

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Outcome } from './engine.ts';
 import { errorAnswer } from './errors.ts';
+import { nativeFor } from './native.ts';
 import type { Work } from './request.ts';
 
 const gzipped = promisify(gzip);
@@ -13,6 +14,9 @@ const contentType = (format: string): string => {
   if (/^(RowBinary|Native|Parquet|Arrow|ORC|Avro|MsgPack|Protobuf)/.test(format)) return 'application/octet-stream';
   return /^(TabSeparated|TSV)/.test(format) ? 'text/tab-separated-values; charset=UTF-8' : 'text/plain; charset=UTF-8';
 };
+
+/** What a client of ClickHouse's own protocol says of itself, over HTTP too; 0 where it says nothing. */
+const revisionOf = (parameters: URLSearchParams): number => Number(parameters.get('client_protocol_version')) || 0;
 
 export async function send(
   req: IncomingMessage,
@@ -34,6 +38,8 @@ export async function send(
     elapsed_ns: String(Math.round(outcome.elapsedSeconds * 1e9)),
   };
   let body = outcome.bytes;
+  const revision = revisionOf(parameters);
+  if (format === 'Native' && revision > 0) body = nativeFor(revision, body);
   const compress =
     parameters.get('enable_http_compression') === '1' && /\bgzip\b/.test(String(req.headers['accept-encoding'] ?? ''));
   // Level 1: the wire is loopback, compression only honours what the client asked for.
