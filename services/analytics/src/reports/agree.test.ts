@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { freshClickHouseDatabase } from '@worktide/backends';
 import { type ClickHouse, createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
-import { derivedUuid, silentLogger, uuidv7 } from '@worktide/runtime';
+import { createMetrics, derivedUuid, silentLogger, uuidv7 } from '@worktide/runtime';
 import type { InputMinuteEvent, PeopleRecord, TimeEntryState, UsageEntryState } from '@worktide/schemas';
 import fc from 'fast-check';
 import { migrationsFolder } from '../index.ts';
 import { addPeople, addWorkspace, type Rows, storeStates } from '../ingest/states.ts';
 import { inputMinutesTable, timeEntriesTable, usageTable } from '../ingest/tables.ts';
 import { store } from '../ingest/testing.ts';
+import { type Analysts, openAnalysts } from '../sql/open.ts';
 import { createSummarize } from '../summaries/summarize.ts';
 import { sweep } from '../summaries/sweep.ts';
 import { dailyOracle, keyedSums, trackedOracle } from './oracle.ts';
@@ -18,13 +19,16 @@ const log = silentLogger();
 let database: Awaited<ReturnType<typeof freshClickHouseDatabase>>;
 let clickhouse: ClickHouse;
 let reports: Reports;
+let analysts: Analysts;
 beforeAll(async () => {
   database = await freshClickHouseDatabase();
   await migrateClickHouse(database.url, migrationsFolder, { log });
   clickhouse = createClickHouse(database.url, { log });
   reports = createReports({ clickhouse });
+  analysts = openAnalysts(database.url, { places: 1, log, metrics: createMetrics() });
 });
 afterAll(async () => {
+  await analysts.close();
   await database.drop();
   await clickhouse.close();
 });
@@ -157,6 +161,64 @@ async function expectAgreement(
   );
 }
 
+/** SQL over the views says it too, where all days are summed up: of each person in their own zone. */
+async function expectSqlAgreement(
+  organizationId: string,
+  people: readonly Person[],
+  { from, to }: { from: string; to: string },
+): Promise<void> {
+  async function ask(sql: string, person: Person): Promise<unknown[][]> {
+    const parameters = { user: person.userId, from, to };
+    const answer = await analysts.query(organizationId, { sql, parameters, format: 'json' });
+    if (!('rows' in answer)) throw new Error('no rows');
+    expect(answer.truncated).toBe(false);
+    return answer.rows;
+  }
+  const ofPerson = 'user_id = {user:UUID} AND date BETWEEN {from:Date32} AND {to:Date32}';
+  for (const person of people) {
+    const { items } = dailyOracle({ states: person.usage, minutes: person.minutes }, from, to, person.zone);
+    const days = await ask(
+      `SELECT toString(date), work_seconds, active_seconds, idle_seconds, productivity_score, keyboard_clicks, mouse_movements,
+         user_name, timezone
+       FROM days WHERE ${ofPerson} ORDER BY date`,
+      person,
+    );
+    expect(days).toEqual(
+      items
+        .filter((day) => day.workSeconds + day.keyboardClicks + day.mouseMovements > 0)
+        .map((day) => [
+          ...[day.date, day.workSeconds, day.activeSeconds, day.idleSeconds, day.productivityScore],
+          ...[day.keyboardClicks, day.mouseMovements, person.name, person.zone],
+        ]),
+    );
+    for (const kind of ['app', 'host'] as const) {
+      const rows = await ask(
+        `SELECT ${kind}, sum(active_seconds) FROM ${kind}_days WHERE ${ofPerson} GROUP BY ${kind}`,
+        person,
+      );
+      expect(new Map(rows as [string, number][])).toEqual(keyedSums(person.usage, kind, from, to, person.zone));
+    }
+    const latest = new Map<string, UsageEntryState>();
+    for (const state of person.usage)
+      if (state.version > (latest.get(state.id)?.version ?? 0)) latest.set(state.id, state);
+    const live = [...latest.values()].filter(({ deleted }) => !deleted);
+    const [usage] = await ask('SELECT count(), sum(duration_ms) FROM usage WHERE user_id = {user:UUID}', person);
+    const lengths = live.map(({ startedAt, endedAt }) => endedAt - startedAt);
+    expect(usage).toEqual([live.length, lengths.reduce((a, b) => a + b, 0)]);
+    const worked = await ask('SELECT id, worked_seconds FROM time_entries WHERE user_id = {user:UUID}', person);
+    expect(new Map(worked as [string, number][])).toEqual(
+      new Map(
+        person.tracked
+          .filter(({ deleted }) => !deleted)
+          .map(({ id, startedAt, endedAt, pauses }) => {
+            const paused = pauses.reduce((ms, pause) => ms + (pause.to! - pause.from), 0);
+            return [id, Math.floor((endedAt! - startedAt - paused + 500) / 1_000)];
+          }),
+      ),
+    );
+  }
+}
+
 const places = fc.constantFrom<[string, string, string]>(
   ['UTC', 'Asia/Kathmandu', '2026-11-20'],
   ['Europe/Berlin', 'America/New_York', '2026-03-27'],
@@ -260,6 +322,7 @@ test('every report is the plain count, summed up or not, before and after late d
         };
         const to = new Date(base + length * 24 * hour).toISOString().slice(0, 10);
         const agree = (zone?: string) => expectAgreement(organizationId, people, { from, to }, zone);
+        const sqlAgrees = () => expectSqlAgreement(organizationId, people, { from, to });
 
         const [ada, bo, cy] = people as [Person, Person, Person];
         await put(ada);
@@ -272,6 +335,7 @@ test('every report is the plain count, summed up or not, before and after late d
         await agree();
         await sumUp();
         await agree();
+        await sqlAgrees();
         await agree('America/St_Johns');
         // Everything is gone from a day that is summed up.
         const gone = bo.usage.map((state) => ({ ...state, version: 9, deleted: true }));
@@ -287,6 +351,7 @@ test('every report is the plain count, summed up or not, before and after late d
         await sumUp();
         expect(await staleDays(organizationId)).toBe(0);
         await agree();
+        await sqlAgrees();
       },
     ),
     { numRuns: 4 },
