@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { alertsRecord } from './alerts.ts';
 import { auditRecord } from './audit.ts';
+import { daysRecord } from './days.ts';
 import { inputMinutesRecord } from './input-minutes.ts';
 import { peopleRecord } from './people.ts';
 import { pingsRecord } from './ping-events.ts';
@@ -117,6 +118,15 @@ export const topics = {
     retentionMs: days(7),
     schema: workspaceRecord,
     writer: 'workspace',
+  },
+  /** Finished days, for whoever tells others of them. */
+  days: {
+    name: 'days',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: daysRecord,
+    writer: 'analytics',
   },
   audit: {
     name: 'audit',

@@ -3,6 +3,7 @@ import { createClickHouse } from '@worktide/clickhouse';
 import { createLeads } from '@worktide/identity';
 import { followDeletions } from '@worktide/people';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
+import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
 import { auditRoutes } from './audit/routes.ts';
 import type { Config } from './config.ts';
@@ -17,6 +18,7 @@ import { openAccounts } from './sql/accounts.ts';
 import { openAnalysts } from './sql/open.ts';
 import { analystRoutes } from './sql/routes.ts';
 import { startSummaries } from './summaries/start.ts';
+import { startDayEvents } from './summaries/tell.ts';
 
 /** Builds the service top to bottom; what is built first is closed last. */
 export async function run(
@@ -75,6 +77,7 @@ export async function run(
   lifecycle.onClose('audit producer', () => producer.close());
   const audit = createAudit({ service: 'analytics', registry, producer, log, metrics });
   const looks = createLooks(audit);
+  startDayEvents({ clickhouse, producer, codec: createCodec(registry, topics.days), eventLog, lifecycle });
 
   const identity = openIdentity(config, shared, deps);
   const leads = createLeads({ workspaceUrl: config.WORKSPACE_URL, internalToken: config.INTERNAL_TOKEN });

@@ -16,6 +16,7 @@ export const erasedTables = [
   'tasks',
   'days',
   'day_changes',
+  'days_told',
   'analyst_accounts',
 ];
 
