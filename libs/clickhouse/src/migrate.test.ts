@@ -45,15 +45,15 @@ test('applies files in order, once, statement by statement', async () => {
   expect(await query('SELECT a FROM b')).toEqual([{ a: 2 }]);
 });
 
-test('a file may name the database, and what stands beside it', async () => {
+test('a file may name the database, and that of its views', async () => {
   await file(
     '0001_a.sql',
-    `CREATE DATABASE IF NOT EXISTS \${database}_v1;
-    CREATE VIEW IF NOT EXISTS \${database}_v1.a AS SELECT 3 AS x;`,
+    `CREATE DATABASE IF NOT EXISTS \${views};
+    CREATE VIEW IF NOT EXISTS \${views}.a AS SELECT name FROM \${database}.migrations;`,
   );
   await migrate();
   const name = new URL(database.url).pathname.slice(1);
-  expect(await query(`SELECT x FROM ${name}_v1.a`)).toEqual([{ x: 3 }]);
+  expect(await query(`SELECT name FROM ${name}_v1.a`)).toEqual([{ name: '0001_a.sql' }]);
   expect(await migrate()).toEqual([]);
 });
 

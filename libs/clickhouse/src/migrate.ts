@@ -5,6 +5,7 @@ import { AppError, type Logger } from '@worktide/runtime';
 import { type ClickHouse, createClickHouse, parseClickHouseUrl } from './client.ts';
 import { mapClickHouseError } from './errors.ts';
 import { splitStatements } from './sql.ts';
+import { viewsOf } from './views.ts';
 
 interface MigrationFile {
   name: string;
@@ -21,7 +22,9 @@ async function readMigrations(folder: string, database: string): Promise<Migrati
       }
       // A checkout on Windows may turn line ends: the same migration all the same.
       const text = (await readFile(join(folder, name), 'utf8')).replaceAll('\r\n', '\n');
-      const statements = splitStatements(text.replace(/\$\{database\}/g, database));
+      const statements = splitStatements(
+        text.replace(/\$\{database\}/g, database).replace(/\$\{views\}/g, viewsOf(database)),
+      );
       return { name, statements, checksum: createHash('sha256').update(text).digest('hex') };
     }),
   );
@@ -31,7 +34,7 @@ async function readMigrations(folder: string, database: string): Promise<Migrati
  * Makes the URL's database where missing and applies the `0001_name.sql` files not applied yet, in order; what was
  * applied stands in the table `migrations`. ClickHouse has neither transactions over DDL nor locks: each statement
  * must be one that may run again (`IF NOT EXISTS`), since a run that failed half-way starts its file over, and two
- * runs at once may both apply it. `${database}` in a file is the name of the database, for what stands beside it.
+ * runs at once may both apply it. `${database}` in a file is the name of the database, `${views}` that of its views.
  * @returns names of the files applied now.
  * @throws AppError `MIGRATION_EDITED` (an applied file has changed), `MIGRATION_OUT_OF_ORDER` (a new file sorts before
  *   an applied one), `MIGRATION_FAILED` (file and statement in the cause), 503 when the server is away.

@@ -3,9 +3,9 @@
 -- (`npm run analysts`). Of which organisation the rows are is no column: whoever reads them reads their own alone, by
 -- filters on every table below (docs/decisions/0015). Joins name no organisation for the same reason.
 -- Not here: `pings`, whose titles and addresses nothing else shows either, and `audit`, which is for admins (GET /audit).
-CREATE DATABASE IF NOT EXISTS ${database}_v1;
+CREATE DATABASE IF NOT EXISTS ${views};
 
-CREATE OR REPLACE VIEW ${database}_v1.people
+CREATE OR REPLACE VIEW ${views}.people
 (
     id UUID COMMENT 'Of the person; user_id elsewhere',
     name String COMMENT 'As it is now',
@@ -17,7 +17,7 @@ CREATE OR REPLACE VIEW ${database}_v1.people
 AS SELECT id, name, role, status, timezone, deleted AS is_deleted FROM ${database}.people FINAL
 COMMENT 'One row for each person, also of those who have left. Key: id. Late data: a change shows within seconds, and for all time at once.';
 
-CREATE OR REPLACE VIEW ${database}_v1.projects
+CREATE OR REPLACE VIEW ${views}.projects
 (
     id UUID COMMENT 'Of the project',
     name String COMMENT 'As it is now',
@@ -27,7 +27,7 @@ CREATE OR REPLACE VIEW ${database}_v1.projects
 AS SELECT id, name, status, deleted AS is_deleted FROM ${database}.projects FINAL
 COMMENT 'One row for each project, also of those that are gone. Key: id. Late data: a change shows within seconds, and for all time at once.';
 
-CREATE OR REPLACE VIEW ${database}_v1.tasks
+CREATE OR REPLACE VIEW ${views}.tasks
 (
     id UUID COMMENT 'Of the task',
     project_id UUID COMMENT 'Its project',
@@ -50,7 +50,7 @@ LEFT ANY JOIN (SELECT id, name FROM ${database}.projects FINAL) AS p ON p.id = t
 LEFT ANY JOIN (SELECT toNullable(id) AS person_id, name FROM ${database}.people FINAL) AS a ON a.person_id = t.assignee_id
 COMMENT 'One row for each task, also of those that are gone. Key: id. Late data: a change shows within seconds.';
 
-CREATE OR REPLACE VIEW ${database}_v1.teams
+CREATE OR REPLACE VIEW ${views}.teams
 (
     id UUID COMMENT 'Of the team',
     name String COMMENT 'As it is now',
@@ -61,7 +61,7 @@ CREATE OR REPLACE VIEW ${database}_v1.teams
 AS SELECT id, name, project_id, length(member_ids) AS members, deleted AS is_deleted FROM ${database}.teams FINAL
 COMMENT 'One row for each team, also of those that are gone. Key: id. Late data: a change shows within seconds.';
 
-CREATE OR REPLACE VIEW ${database}_v1.team_members
+CREATE OR REPLACE VIEW ${views}.team_members
 (
     team_id UUID COMMENT 'The team',
     team_name String COMMENT 'As it is now',
@@ -79,7 +79,7 @@ FROM (
 LEFT ANY JOIN (SELECT id, name FROM ${database}.people FINAL) AS p ON p.id = t.member
 COMMENT 'One row for each person of each team that is there, as it is now: not who was in it before. Key: team_id, user_id. Late data: a change shows within seconds.';
 
-CREATE OR REPLACE VIEW ${database}_v1.usage
+CREATE OR REPLACE VIEW ${views}.usage
 (
     id UUID COMMENT 'Of the entry; derived from device, source and start',
     user_id UUID COMMENT 'The person',
@@ -100,7 +100,7 @@ FROM (SELECT id, user_id, device_id, source, app, host, state, started_at, ended
 LEFT ANY JOIN (SELECT id, name FROM ${database}.people FINAL) AS p ON p.id = u.user_id
 COMMENT 'One row for each run of one app and host in one state on one source of a device; none crosses a UTC month. Key: id. Unit: milliseconds. Late data: new pings show within seconds, and change or replace entries of up to 90 days ago; what was erased is gone.';
 
-CREATE OR REPLACE VIEW ${database}_v1.time_entries
+CREATE OR REPLACE VIEW ${views}.time_entries
 (
     id UUID COMMENT 'Of the entry',
     user_id UUID COMMENT 'The person',
@@ -140,7 +140,7 @@ LEFT ANY JOIN (SELECT toNullable(id) AS project, name FROM ${database}.projects 
 LEFT ANY JOIN (SELECT toNullable(id) AS task, title FROM ${database}.tasks FINAL) AS t ON t.task = e.task_id
 COMMENT 'One row for each timer and entry by hand. Key: id. Unit: seconds. Late data: an edit replaces the row within seconds, however old it is; what was deleted is gone.';
 
-CREATE OR REPLACE VIEW ${database}_v1.input_minutes
+CREATE OR REPLACE VIEW ${views}.input_minutes
 (
     user_id UUID COMMENT 'The person',
     user_name String COMMENT 'As it is now; empty where it is not known',
@@ -158,7 +158,7 @@ FROM (
 LEFT ANY JOIN (SELECT id, name FROM ${database}.people FINAL) AS p ON p.id = m.user_id
 COMMENT 'One row for each minute of a device with any input. Key: user_id, device_id, minute. Unit: counts. Late data: a minute that is sent again keeps the greater of each count.';
 
-CREATE OR REPLACE VIEW ${database}_v1.alerts
+CREATE OR REPLACE VIEW ${views}.alerts
 (
     id UUID COMMENT 'Of the alert',
     user_id UUID COMMENT 'The person it is about',
@@ -178,7 +178,7 @@ FROM (SELECT * FROM ${database}.alerts FINAL) AS a
 LEFT ANY JOIN (SELECT id, name FROM ${database}.people FINAL) AS p ON p.id = a.user_id
 COMMENT 'One row for each alert. Key: id. Late data: resolving one replaces its row within seconds; none is ever deleted.';
 
-CREATE OR REPLACE VIEW ${database}_v1.screenshots
+CREATE OR REPLACE VIEW ${views}.screenshots
 (
     id UUID COMMENT 'Of the picture; the picture itself comes from GET /screenshots/:id',
     user_id UUID COMMENT 'The person',
@@ -198,7 +198,7 @@ FROM (SELECT * FROM ${database}.screenshots FINAL WHERE deleted = 0) AS s
 LEFT ANY JOIN (SELECT id, name FROM ${database}.people FINAL) AS p ON p.id = s.user_id
 COMMENT 'One row for each screenshot that is there. Key: id. Late data: one that was deleted is gone within seconds.';
 
-CREATE OR REPLACE VIEW ${database}_v1.days
+CREATE OR REPLACE VIEW ${views}.days
 (
     user_id UUID COMMENT 'The person',
     user_name String COMMENT 'As it is now',
@@ -222,7 +222,7 @@ FROM (
 INNER JOIN (SELECT id, name, timezone AS zone FROM ${database}.people FINAL) AS p ON p.id = d.user_id AND p.zone = d.timezone
 COMMENT 'One row for each person and day with anything: the time of the reports, which sums of these rows are. Key: user_id, date. Unit: seconds. Late data: what comes late or is erased restates its days within a minute; where the zone of a person changes, all their days are those of the new one once they are summed up anew.';
 
-CREATE OR REPLACE VIEW ${database}_v1.app_days
+CREATE OR REPLACE VIEW ${views}.app_days
 (
     user_id UUID COMMENT 'The person',
     user_name String COMMENT 'As it is now',
@@ -240,7 +240,7 @@ FROM (
 INNER JOIN (SELECT id, name, timezone AS zone FROM ${database}.people FINAL) AS p ON p.id = d.user_id AND p.zone = d.timezone
 COMMENT 'One row for each person, day and app with active time. Key: user_id, date, app. Unit: seconds. Late data: as days.';
 
-CREATE OR REPLACE VIEW ${database}_v1.host_days
+CREATE OR REPLACE VIEW ${views}.host_days
 (
     user_id UUID COMMENT 'The person',
     user_name String COMMENT 'As it is now',

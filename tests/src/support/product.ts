@@ -43,6 +43,8 @@ export async function startProduct(dir: string, env: Record<string, string> = {}
       NODE_ENV: 'production',
       WORKTIDE_PORT: String(port),
       WORKTIDE_DATA: data,
+      // Several at once, and perhaps beside somebody's own.
+      WORKTIDE_CLICKHOUSE_PORT: '0',
       METRICS_TOKEN: metricsToken,
       // What the fleet knows of alerts is to be seen before its patience ends.
       ALERTS_EVERY_SECONDS: '1',

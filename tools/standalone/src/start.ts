@@ -2,13 +2,14 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import * as analytics from '@worktide/analytics';
 import * as auth from '@worktide/auth';
-import { freePort, startClickHouse, startPostgres } from '@worktide/backends';
+import { type ClickHouseOptions, type Engine, freePort, startClickHouse, startPostgres } from '@worktide/backends';
 import { openEventLog } from '@worktide/event-log';
 import * as gateway from '@worktide/ingest-gateway';
 import { prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
 import {
   AppError,
   createMetrics,
+  describeError,
   type Lifecycle,
   type Logger,
   loadConfig,
@@ -90,9 +91,8 @@ export async function startStandalone(
     supervise(
       'clickhouse',
       (onUnexpectedEnd) =>
-        startClickHouse({
+        startClickHouseAt(clickhousePort, config, {
           dir: path.join(data.path, 'clickhouse'),
-          port: clickhousePort,
           password: data.secrets.clickhousePassword,
           onUnexpectedEnd,
           signal: lifecycle.signal,
@@ -174,6 +174,16 @@ async function portOfClickHouse({ WORKTIDE_CLICKHOUSE_PORT: asked, WORKTIDE_PORT
   }
   const isFree = asked === undefined && port !== 0 && (await bind('127.0.0.1', usual)) === undefined;
   return isFree ? usual : freePort();
+}
+
+/** Another start may take the usual port at the same moment: then any, where none was asked for. */
+async function startClickHouseAt(port: number, config: Config, options: ClickHouseOptions): Promise<Engine> {
+  try {
+    return await startClickHouse({ ...options, port });
+  } catch (error) {
+    if (config.WORKTIDE_CLICKHOUSE_PORT || !/EADDRINUSE/.test(describeError(error))) throw error;
+    return startClickHouse({ ...options, port: await freePort() });
+  }
 }
 
 /** Asked first, so that a port in use is known before anything has been started. */

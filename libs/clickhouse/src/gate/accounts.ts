@@ -1,4 +1,4 @@
-import { viewsOf } from './gate.ts';
+import { viewsOf } from '../views.ts';
 import { defaultLimits } from './limits.ts';
 
 /** What an account of ClickHouse's is made of. */

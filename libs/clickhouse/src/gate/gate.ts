@@ -1,4 +1,5 @@
 import { AppError, unavailable } from '@worktide/runtime';
+import { viewsOf } from '../views.ts';
 import { type EngineFailure, queryFailure, readFailure } from './failures.ts';
 import { type QueryLimits, querySettings } from './limits.ts';
 import { checkText } from './text.ts';
@@ -13,11 +14,6 @@ export interface Catalog {
   /** `additional_table_filters` of one organisation's rows: every table, those without an organisation entirely. */
   filtersOf(organizationId: string): string;
 }
-
-/** The database of the views of a database of tables. */
-export const viewsOf = (database: string): string => `${database}_v1`;
-/** The other way round; undefined for what is no database of views. */
-export const tablesOf = (database: string): string | undefined => /^([A-Za-z_]\w*)_v1$/.exec(database)?.[1];
 
 const quoted = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`;
 

@@ -1,3 +1,4 @@
+export { viewsOf } from '../views.ts';
 export {
   type Account,
   type AccountTables,
@@ -16,8 +17,6 @@ export {
   failureOf,
   type Passed,
   passGate,
-  tablesOf,
-  viewsOf,
 } from './gate.ts';
 export { defaultLimits, type QueryLimits } from './limits.ts';
 export { checkText } from './text.ts';

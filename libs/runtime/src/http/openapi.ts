@@ -138,7 +138,12 @@ function operationOf(spec: Spec, limitedByAddress: boolean, components: Json): J
           }
         : {}),
       ...(answer.schema
-        ? { content: { 'application/json': { schema: schemaOf(answer.schema, components, 'output') } } }
+        ? {
+            content: {
+              'application/json': { schema: schemaOf(answer.schema, components, 'output') },
+              ...Object.fromEntries((answer.files ?? []).map((type) => [type, {}])),
+            },
+          }
         : {}),
     };
   }

@@ -67,6 +67,8 @@ export interface Reply {
 export interface ResponseSpec {
   description: string;
   schema?: z.ZodType;
+  /** Content types of files that it can be instead. */
+  files?: readonly string[];
   headers?: Record<string, string>;
 }
 

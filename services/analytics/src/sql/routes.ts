@@ -47,7 +47,13 @@ export function analystRoutes({ analysts, accounts, audit }: AnalystRoutesDeps):
       roles: managers,
       body: analystQuery,
       bodyLimit: 1_200_000,
-      responses: { 200: { description: 'The answer', schema: analystAnswer } },
+      responses: {
+        200: {
+          description: 'The answer',
+          schema: analystAnswer,
+          files: ['text/csv', 'application/vnd.apache.parquet'],
+        },
+      },
       alsoAnswers: { 422: 'The query takes more than one may: `QUERY_TOO_EXPENSIVE`' },
       handler: async ({ body, caller, signal, req, requestId }) => {
         const tell = (outcome: object): void =>

@@ -8,7 +8,7 @@ import {
   defaultLimits,
   failureOf,
   passGate,
-  tablesOf,
+  viewsOf,
 } from '@worktide/clickhouse/gate';
 import { AppError, createMetrics, createTurns } from '@worktide/runtime';
 import { type Engine, literal, type Outcome } from './engine.ts';
@@ -204,10 +204,9 @@ export function createAccounts(engine: Engine, options: { places?: number } = {}
       const having = await rows<{ database: string }>(
         "SELECT database FROM system.tables WHERE name = 'analyst_accounts'",
       );
-      const named = database && database !== 'default' ? tablesOf(database) : undefined;
       for (const { database: tables } of having) {
         // Another database is not theirs, and what is not theirs is not there.
-        if (database && database !== 'default' && named !== tables) continue;
+        if (database && database !== 'default' && viewsOf(tables) !== database) continue;
         const [account] = await rows<{ organizationId: string; sha: string }>(
           `SELECT organization_id AS organizationId, password_sha256 AS sha
            FROM \`${tables.replace(/[\\`]/g, '\\$&')}\`.analyst_accounts FINAL WHERE user = {user:String} AND deleted = 0`,
