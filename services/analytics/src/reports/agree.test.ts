@@ -61,12 +61,15 @@ const sumUp = (): Promise<void> => {
   const summarize = createSummarize({ clickhouse, log });
   return sweep(clickhouse, (days) => summarize(days), never);
 };
+/** Of Apia: there are no sums of a day that was not, and each sweep looks at its neighbours again. */
+const skipped = Date.parse('2011-12-30') / (24 * hour);
 const staleDays = async (organizationId: string): Promise<number> => {
   let found = 0;
   await sweep(
     clickhouse,
     async (days) => {
-      if (days.organizationId === organizationId) for (const of of days.users.values()) found += of.size;
+      if (days.organizationId !== organizationId) return;
+      for (const of of days.users.values()) found += [...of].filter((day) => day !== skipped).length;
     },
     never,
   );
@@ -354,7 +357,7 @@ test('every report is the plain count, summed up or not, before and after late d
         await sqlAgrees();
       },
     ),
-    { numRuns: 4 },
+    { numRuns: 4, endOnFailure: true },
   );
 }, 300_000);
 

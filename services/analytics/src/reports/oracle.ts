@@ -151,7 +151,8 @@ export function trackedOracle(
       const worked = length(startedAt, endedAt ?? now) - paused;
       ms.set(projectId, (ms.get(projectId) ?? 0) + worked);
     }
-    for (const [projectId, sum] of ms) if (sum > 0) tracked.set(`${date} ${projectId}`, Math.round(sum / 1000));
+    // Less than half a second shows nowhere.
+    for (const [projectId, sum] of ms) if (sum >= 500) tracked.set(`${date} ${projectId}`, Math.round(sum / 1000));
   }
   return tracked;
 }
