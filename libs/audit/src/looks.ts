@@ -1,4 +1,5 @@
-import type { Audit, AuditAction, AuditSource } from './audit.ts';
+import type { Caller } from '@worktide/runtime';
+import { type Audit, type AuditAction, type AuditSource, auditSource } from './audit.ts';
 
 export interface Looks {
   /**
@@ -38,4 +39,14 @@ export function createLooks(audit: Pick<Audit, 'tell'>, now: () => number = () =
       audit.tell(organizationId, source, [look]);
     },
   };
+}
+
+/** Notes what the caller of a request looked at, unless it is themselves. */
+export function noteLook(
+  looks: Looks,
+  { req, requestId, caller }: { req: Parameters<typeof auditSource>[0]['req']; requestId: string; caller: Caller },
+  look: Parameters<Looks['note']>[2],
+): void {
+  if (look.entityId === caller.userId) return;
+  looks.note(caller.organizationId, auditSource({ req, requestId }, caller), look);
 }

@@ -11,6 +11,7 @@ import {
 } from '@worktide/schemas';
 import type { JWK } from 'jose';
 import { z } from 'zod';
+import { askInternal } from './ask-internal.ts';
 
 export type ResolvedAgentKey = z.output<typeof resolvedAgentKey>;
 export type Revocation = z.output<typeof revocation>;
@@ -32,35 +33,14 @@ export interface AuthClient {
   revocations(after: string | undefined): Promise<{ items: Revocation[]; cursor: string }>;
 }
 
-/** Below the two seconds of a poll, above anything a working auth takes. */
-const timeoutMs = 3_000;
 /** The routes as auth has them: fixed by services/auth/src/internal. */
 const jwksPath = '/.well-known/jwks.json';
 const jwksAnswer = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
 
 export function createAuthClient({ authUrl, internalToken }: { authUrl: string; internalToken: string }): AuthClient {
-  const base = authUrl.replace(/\/+$/, '');
-
-  async function call<S extends z.ZodType>(schema: S, path: string, body?: unknown): Promise<z.output<S>> {
-    try {
-      const response = await fetch(base + path, {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: {
-          authorization: `Bearer ${internalToken}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      // Read in any case: an unread body keeps its connection from being used again.
-      const text = await response.text();
-      // A 404 or 401 here is a wrong URL or secret, never an answer about a credential.
-      if (response.status !== 200) throw new Error(`auth answered ${response.status} to ${path}`);
-      return schema.parse(JSON.parse(text));
-    } catch (error) {
-      throw unavailable('auth', error);
-    }
-  }
+  const auth = { service: 'auth', url: authUrl, internalToken };
+  const call = <S extends z.ZodType>(schema: S, path: string, body?: unknown): Promise<z.output<S>> =>
+    askInternal(auth, schema, path, body);
 
   return {
     async jwks() {

@@ -1,5 +1,6 @@
-import { type Caller, unavailable } from '@worktide/runtime';
+import type { Caller } from '@worktide/runtime';
 import { ledPeople } from '@worktide/schemas';
+import { askInternal } from './ask-internal.ts';
 import { createCache } from './cache.ts';
 
 /** Whom somebody leads. */
@@ -17,7 +18,6 @@ export interface Leads {
 }
 
 const believedMs = 5_000;
-const timeoutMs = 3_000;
 const maxRemembered = 10_000;
 const nobody: Led = { teamIds: new Set(), userIds: new Set() };
 
@@ -26,22 +26,13 @@ export function createLeads(options: { workspaceUrl: string | undefined; interna
   const { workspaceUrl, internalToken } = options;
   const cache = createCache<{ until: number; led: Promise<Led> }>(maxRemembered);
 
-  async function ask(organizationId: string, leadId: string): Promise<Led> {
-    try {
-      const response = await fetch(`${workspaceUrl!.replace(/\/+$/, '')}/internal/workspace/led`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${internalToken}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ organizationId, leadId }),
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      // Read in any case: an unread body keeps its connection from being used again.
-      const text = await response.text();
-      if (response.status !== 200) throw new Error(`workspace answered ${response.status}`);
-      const { teamIds, userIds } = ledPeople.parse(JSON.parse(text));
-      return { teamIds: new Set(teamIds), userIds: new Set(userIds) };
-    } catch (error) {
-      throw unavailable('workspace', error);
-    }
+  async function ask(url: string, organizationId: string, leadId: string): Promise<Led> {
+    const workspace = { service: 'workspace', url, internalToken };
+    const { teamIds, userIds } = await askInternal(workspace, ledPeople, '/internal/workspace/led', {
+      organizationId,
+      leadId,
+    });
+    return { teamIds: new Set(teamIds), userIds: new Set(userIds) };
   }
 
   return {
@@ -50,7 +41,7 @@ export function createLeads(options: { workspaceUrl: string | undefined; interna
       const key = `${organizationId} ${userId}`;
       const known = cache.get(key);
       if (known && known.until > Date.now()) return known.led;
-      const led = ask(organizationId, userId);
+      const led = ask(workspaceUrl, organizationId, userId);
       cache.set(key, { until: Date.now() + believedMs, led });
       // Who could not be asked about is asked about by the next.
       led.catch(() => cache.delete(key));

@@ -1,4 +1,4 @@
-import { auditSource, type Looks } from '@worktide/audit';
+import { type Looks, noteLook } from '@worktide/audit';
 import type { ClickHouse } from '@worktide/clickhouse';
 import { type AnyRoute, invalid, localDays, type PeopleTurns, route } from '@worktide/runtime';
 import { auditPage, auditQuery } from '@worktide/schemas';
@@ -47,11 +47,8 @@ export function auditRoutes({ clickhouse, turns, looks }: AuditRoutesDeps): AnyR
         }
         const work = () => listAudit(clickhouse, filter, { cursor, limit }, signal);
         const page = await turns.run(caller, work, { signal });
-        looks.note(caller.organizationId, auditSource({ req, requestId }, caller), {
-          action: 'audit.read',
-          entityType: 'organization',
-          entityId: caller.organizationId,
-        });
+        const look = { action: 'audit.read', entityType: 'organization', entityId: caller.organizationId };
+        noteLook(looks, { req, requestId, caller }, look);
         return { status: 200, body: page };
       },
     }),

@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import { auditSource, type Looks } from '@worktide/audit';
+import { type Looks, noteLook } from '@worktide/audit';
 import type { Identity, Leads } from '@worktide/identity';
 import {
   type AnyRoute,
@@ -7,7 +6,6 @@ import {
   type Caller,
   countDays,
   decodeCursor,
-  forbidden,
   invalid,
   notFound,
   type PeopleTurns,
@@ -32,7 +30,7 @@ import {
 } from '@worktide/schemas';
 import type { ReportCache } from './cache.ts';
 import type { GroupedRange, Range, Reports } from './reports.ts';
-import { subjectOf } from './subject.ts';
+import { refused, subjectOf } from './subject.ts';
 
 /** A year, leap day included. */
 const maxDays = 366;
@@ -89,21 +87,14 @@ export function reportRoutes({
   }
 
   /** Goes into the audit trail where it is not the caller's own. */
-  function looked(
-    { req, requestId, caller }: { req: IncomingMessage; requestId: string; caller: Caller },
-    entityType: 'user' | 'organization',
-    entityId: string,
-  ): void {
-    if (entityId === caller.userId) return;
-    const look = { action: 'report.read', entityType, entityId };
-    looks.note(caller.organizationId, auditSource({ req, requestId }, caller), look);
-  }
+  const looked = (context: Parameters<typeof noteLook>[1], entityType: 'user' | 'organization', entityId: string) =>
+    noteLook(looks, context, { action: 'report.read', entityType, entityId });
 
   /** @throws 403 for who leads no such team, 503 while workspace cannot be asked. */
   async function requireLead(caller: Caller, teamId: string | undefined): Promise<void> {
     const { teamIds } = await leads.of(caller);
     if (teamId === undefined || !teamIds.has(teamId)) {
-      throw forbidden('Reports of others are for managers, admins and who leads them.');
+      throw refused();
     }
   }
 

@@ -1,13 +1,13 @@
-import type { Identity, Leads } from '@worktide/identity';
-import { type Caller, forbidden, notFound } from '@worktide/runtime';
+import { colleagueAsked, type Identity, type Leads } from '@worktide/identity';
+import { type AppError, type Caller, forbidden } from '@worktide/runtime';
 import type { Subject } from './reports.ts';
+
+export const refused = (): AppError => forbidden('Reports of others are for managers, admins and who leads them.');
 
 /**
  * Whose report a caller gets: their own, for managers and admins that of anybody in their organisation, for leads that of
- * their teams' members. The zone is
- * the one asked for, else that user's own.
- * @throws AppError 404 for a user who is not in the caller's organisation, whoever asks; 403 for a colleague without
- *   the role; 503 when auth cannot be asked.
+ * their teams' members. The zone is the one asked for, else that user's own.
+ * @throws as `colleagueAsked`.
  */
 export async function subjectOf(
   caller: Caller,
@@ -17,11 +17,7 @@ export async function subjectOf(
 ): Promise<Subject> {
   const { organizationId } = caller;
   const userId = asked.userId ?? caller.userId;
-  if (userId === caller.userId) return { organizationId, userId, timezone: asked.timezone ?? caller.timezone };
-  const user = await findUser(organizationId, userId);
-  if (!user) throw notFound('There is no such user here.');
-  if (caller.role === 'employee' && !(await leads.of(caller)).userIds.has(userId)) {
-    throw forbidden('Reports of others are for managers, admins and who leads them.');
-  }
-  return { organizationId, userId, timezone: asked.timezone ?? user.timezone };
+  const { timezone } =
+    userId === caller.userId ? caller : await colleagueAsked(caller, userId, findUser, { leads, refused });
+  return { organizationId, userId, timezone: asked.timezone ?? timezone };
 }

@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import { auditSource, type Looks } from '@worktide/audit';
+import { auditSource, type Looks, noteLook } from '@worktide/audit';
 import { type Identity, type Leads, userAsked } from '@worktide/identity';
 import type { ObjectStore } from '@worktide/object-store';
 import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
@@ -21,15 +20,10 @@ const tag = 'screenshots';
 export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
   const { pool, store, identity, looks, leads } = options;
 
-  /** Goes into the audit trail where they are not the caller's own. */
-  function looked(
-    { req, requestId, caller }: { req: IncomingMessage; requestId: string; caller: Caller },
-    userIds: Iterable<string>,
-  ): void {
+  /** Goes into the audit trail. */
+  function looked(context: Parameters<typeof noteLook>[1], userIds: Iterable<string>): void {
     for (const entityId of new Set(userIds)) {
-      if (entityId === caller.userId) continue;
-      const look = { action: 'screenshot.read', entityType: 'user', entityId };
-      looks.note(caller.organizationId, auditSource({ req, requestId }, caller), look);
+      noteLook(looks, context, { action: 'screenshot.read', entityType: 'user', entityId });
     }
   }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Identity } from '@worktide/identity';
+import { colleagueAsked, type Identity } from '@worktide/identity';
 import { type Outbox, type Pool, type Queryable, tenantTransaction, violatedConstraint } from '@worktide/postgres';
 import { type AppError, type Caller, conflict, forbidden, notFound } from '@worktide/runtime';
 import type { Codec, TimeEntry, TimeEntrySnapshot, TimeEntryState } from '@worktide/schemas';
@@ -178,8 +178,6 @@ export function snapshotOf(state: TimeEntryState): TimeEntrySnapshot {
 export async function personFor(context: TimersContext, caller: Caller, given: string | undefined) {
   const userId = given ?? caller.userId;
   if (userId === caller.userId) return { userId, timezone: caller.timezone };
-  const user = await context.identity.findUser(caller.organizationId, userId);
-  if (!user) throw notFound('There is no such user here.');
-  if (caller.role === 'employee') throw forbidden();
+  const user = await colleagueAsked(caller, userId, context.identity.findUser);
   return { userId, timezone: user.timezone };
 }

@@ -1,5 +1,6 @@
+import { askInternal } from '@worktide/identity';
 import type { Pool, Queryable } from '@worktide/postgres';
-import { type AppError, createTurns, invalid, type Metrics, unavailable } from '@worktide/runtime';
+import { type AppError, createTurns, invalid, type Metrics } from '@worktide/runtime';
 import {
   type ConflictReason,
   foundObjects,
@@ -209,25 +210,9 @@ export async function keep(
   }
 }
 
-const timeoutMs = 3_000;
-
 /** Asks the internal route of workspace. Rejects 503 where there is no proper answer. */
 export function askWorkspaceAt(url: string, internalToken: string): AskWorkspace {
-  const path = `${url.replace(/\/+$/, '')}/internal/workspace/objects`;
-  return async (organizationId, projectIds, taskIds) => {
-    try {
-      const response = await fetch(path, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${internalToken}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ organizationId, projectIds, taskIds }),
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      // Read in any case: an unread body keeps its connection from being used again.
-      const text = await response.text();
-      if (response.status !== 200) throw new Error(`workspace answered ${response.status}`);
-      return foundObjects.parse(JSON.parse(text));
-    } catch (error) {
-      throw unavailable('workspace', error);
-    }
-  };
+  const workspace = { service: 'workspace', url, internalToken };
+  return (organizationId, projectIds, taskIds) =>
+    askInternal(workspace, foundObjects, '/internal/workspace/objects', { organizationId, projectIds, taskIds });
 }
