@@ -15,6 +15,7 @@ import type { DayOptions } from './live-days.ts';
 import { allOf, inZone, ofProject, ofTeam } from './people.ts';
 import { type Periods, periodsOf } from './periods.ts';
 import { reportSettings } from './settings.ts';
+import { addSeconds, addSums, nothing, type Sums, shown, shownTime, sumColumns, totalOf } from './sums.ts';
 import { trackedDays } from './tracked.ts';
 
 /** Whose time: one user, on days of a zone. */
@@ -32,13 +33,9 @@ export interface Range {
 }
 
 /** One person's day with anything in it. */
-export interface UserDay {
+export interface UserDay extends Sums {
   userId: string;
   date: string;
-  workSeconds: number;
-  activeSeconds: number;
-  keyboardClicks: number;
-  mouseMovements: number;
 }
 
 export interface TeamQuery extends Range {
@@ -85,35 +82,8 @@ export const maxItems = 500;
 /** Of each zone that people of an organisation are in: what is past this is past `maxItems` of all of them, but for freaks. */
 const maxItemsOfZone = 5_000;
 
-interface Sums {
-  workSeconds: number;
-  activeSeconds: number;
-  keyboardClicks: number;
-  mouseMovements: number;
-}
-const sumColumns = `sum(work_seconds) AS workSeconds, sum(active_seconds) AS activeSeconds,
-  sum(keyboard_clicks) AS keyboardClicks, sum(mouse_movements) AS mouseMovements`;
-const nothing: Sums = { workSeconds: 0, activeSeconds: 0, keyboardClicks: 0, mouseMovements: 0 };
-
-const add = <K, V extends object>(map: Map<K, V>, key: K, more: V): void => {
-  const sum: Record<string, number> = { ...(map.get(key) as Record<string, number> | undefined) };
-  for (const [name, value] of Object.entries(more as Record<string, number>)) sum[name] = (sum[name] ?? 0) + value;
-  map.set(key, sum as V);
-};
 const longest = <K>(map: Map<K, number>): [K, number][] =>
   [...map].sort((a, b) => b[1] - a[1] || (String(a[0]) < String(b[0]) ? -1 : 1)).slice(0, maxItems);
-
-/** Sums of whole seconds, so idle is what is left, and the score is what a reader works out from the two. */
-const shownTime = ({ workSeconds, activeSeconds }: Sums) => ({
-  workSeconds,
-  activeSeconds,
-  idleSeconds: workSeconds - activeSeconds,
-  productivityScore: workSeconds > 0 ? Math.round((activeSeconds / workSeconds) * 1000) / 10 : null,
-});
-const shown = (sums: Sums) => {
-  const { productivityScore, ...time } = shownTime(sums);
-  return { ...time, productivityScore, keyboardClicks: sums.keyboardClicks, mouseMovements: sums.mouseMovements };
-};
 
 /** Reports from `days`, or live from `usage` and `input_minutes` where a day's sums are not there yet; and `time_entries`. */
 export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'query'> }): Reports {
@@ -131,12 +101,15 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
   async function daysOf(
     scope: DaysScope,
     signal: AbortSignal | undefined,
-    options?: DayOptions,
+    parts: NonNullable<DayOptions['parts']>,
   ): Promise<Sql | undefined> {
-    return daysWithTime(scope.days).length > 0 ? daysSql(scope, await staleDaysOf(scope, signal), options) : undefined;
+    const stale = await staleDaysOf(scope, signal);
+    return stale && daysSql(scope, stale, { parts });
   }
 
-  async function staleDaysOf(scope: DaysScope, signal: AbortSignal | undefined): Promise<Set<string>> {
+  /** Undefined where the zone skipped all of the days. */
+  async function staleDaysOf(scope: DaysScope, signal: AbortSignal | undefined): Promise<Set<string> | undefined> {
+    if (daysWithTime(scope.days).length === 0) return undefined;
     const stale = await query<{ date: string }>(staleDates(scope), signal);
     return new Set(stale.map(({ date }) => date));
   }
@@ -160,7 +133,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     const scope = scopeOf({ organizationId, which: named([userId]) }, { from: date, to: date }, timezone);
     const total = column === 'app' ? 'active_seconds' : 'hosted_seconds';
     const [row] = await fromDays<{ total: number; names: string[]; seconds: number[] }>(
-      await daysOf(scope, signal),
+      await daysOf(scope, signal, [column]),
       (days) => `SELECT ${total} AS total, arraySlice(${column}s, 1, ${maxItems}) AS names,
         arraySlice(${column}_seconds, 1, ${maxItems}) AS seconds FROM ${days}`,
       signal,
@@ -177,7 +150,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     signal?: AbortSignal,
   ): Promise<UserDay[]> {
     const people: People = { organizationId, ...(userIds ? { which: named(userIds) } : {}) };
-    const days = await daysOf(scopeOf(people, range, timezone), signal, { parts: [] });
+    const days = await daysOf(scopeOf(people, range, timezone), signal, []);
     return fromDays<UserDay>(
       days,
       (from) => `SELECT user_id AS userId, toString(date) AS date, work_seconds AS workSeconds,
@@ -204,6 +177,16 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
       signal,
     );
     return new Map(rows.map(({ id, name }) => [id, name]));
+  }
+
+  /** Tracked time of the scope by project; null: of none. */
+  async function trackedByProject(scope: DaysScope, signal?: AbortSignal): Promise<Map<string | null, number>> {
+    const rows = await fromTracked<{ projectId: string | null; seconds: number }>(
+      scope,
+      (from) => `SELECT project_id AS projectId, sum(seconds) AS seconds FROM ${from} GROUP BY project_id`,
+      signal,
+    );
+    return new Map(rows.map(({ projectId, seconds }) => [projectId, seconds]));
   }
 
   async function projectsOf(organizationId: string, seconds: Map<string | null, number>, signal?: AbortSignal) {
@@ -283,16 +266,16 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     const found = await teamPage(asked, signal);
     const page = found.slice(0, limit);
     const sums = new Map<string, Sums>();
-    const tracked = new Map<string, { seconds: number }>();
+    const tracked = new Map<string, number>();
     const people: People = { organizationId, which: named(page.map(({ id }) => id)) };
     for (const scope of page.length > 0 ? await scopesOf(people, asked, timezone, signal) : []) {
-      const days = await daysOf(scope, signal, { parts: [] });
+      const days = await daysOf(scope, signal, []);
       const worked = await fromDays<Sums & { userId: string }>(
         days,
         (from) => `SELECT user_id AS userId, ${sumColumns} FROM ${from} GROUP BY user_id`,
         signal,
       );
-      for (const { userId, ...more } of worked) add(sums, userId, more);
+      for (const { userId, ...more } of worked) addSums(sums, userId, more);
       const ofTimers = await fromTracked<{ userId: string; projectId: string | null; seconds: number }>(
         scope,
         (from) =>
@@ -300,12 +283,12 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
         signal,
       );
       for (const row of ofTimers) {
-        if (projectId === undefined || row.projectId === projectId) add(tracked, row.userId, { seconds: row.seconds });
+        if (projectId === undefined || row.projectId === projectId) addSeconds(tracked, row.userId, row.seconds);
       }
     }
     const items = page.map(({ id, name }) => {
       const { productivityScore, ...time } = shownTime(sums.get(id) ?? nothing);
-      return { userId: id, name, ...time, trackedSeconds: tracked.get(id)?.seconds ?? 0, productivityScore };
+      return { userId: id, name, ...time, trackedSeconds: tracked.get(id) ?? 0, productivityScore };
     });
     return { items, next: found.length > limit ? page.at(-1)!.id : null };
   }
@@ -313,7 +296,7 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
   /** Sums by period; every period is there. */
   function byPeriod({ periods, periodOf }: Periods, rows: Iterable<[string, Sums]>) {
     const sums = new Map<string, Sums>();
-    for (const [date, more] of rows) add(sums, periodOf(date), more);
+    for (const [date, more] of rows) addSums(sums, periodOf(date), more);
     return periods.map((period) => ({ ...period, ...shown(sums.get(period.date) ?? nothing) }));
   }
 
@@ -325,11 +308,11 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     const periods = periodsOf(asked);
     const byDate = new Map<string, Sums>();
     const byUser = new Map<string, Sums>();
-    const byApp = new Map<string, { seconds: number }>();
-    const byProject = new Map<string | null, { seconds: number }>();
+    const byApp = new Map<string, number>();
+    const byProject = new Map<string | null, number>();
     for (const scope of await scopesOf({ organizationId }, periods.range, timezone, signal)) {
-      if (daysWithTime(scope.days).length === 0) continue;
       const stale = await staleDaysOf(scope, signal);
+      if (!stale) continue;
       const rows = await fromDays<Sums & { date: string; userId: string; ofUser: number }>(
         daysSql(scope, stale, { parts: [] }),
         (from) => `SELECT toString(date) AS date, user_id AS userId, grouping(date) AS ofUser, ${sumColumns}
@@ -337,8 +320,8 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
         signal,
       );
       for (const { date, userId, ofUser, ...more } of rows) {
-        if (ofUser) add(byUser, userId, more);
-        else add(byDate, date, more);
+        if (ofUser) addSums(byUser, userId, more);
+        else addSums(byDate, date, more);
       }
       const apps = await fromDays<{ app: string; seconds: number }>(
         daysSql(scope, stale, { parts: ['app'] }),
@@ -346,13 +329,10 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
           GROUP BY app ORDER BY seconds DESC, app LIMIT ${maxItemsOfZone}`,
         signal,
       );
-      for (const { app, seconds } of apps) add(byApp, app, { seconds });
-      const projects = await fromTracked<{ projectId: string | null; seconds: number }>(
-        scope,
-        (from) => `SELECT project_id AS projectId, sum(seconds) AS seconds FROM ${from} GROUP BY project_id`,
-        signal,
-      );
-      for (const { projectId, seconds } of projects) add(byProject, projectId, { seconds });
+      for (const { app, seconds } of apps) addSeconds(byApp, app, seconds);
+      for (const [projectId, seconds] of await trackedByProject(scope, signal)) {
+        addSeconds(byProject, projectId, seconds);
+      }
     }
     const people = longest(new Map([...byUser].map(([id, { workSeconds }]) => [id, workSeconds]))).filter(
       ([, worked]) => worked > 0,
@@ -365,15 +345,15 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     );
     return {
       ...periods.range,
-      totals: shown(total(byDate.values())),
+      totals: shown(totalOf(byDate.values())),
       days: byPeriod(periods, byDate),
       people: people.map(([userId]) => ({
         userId,
         name: names.get(userId) ?? null,
         ...shownTime(byUser.get(userId)!),
       })),
-      apps: longest(secondsOf(byApp)).map(([app, seconds]) => ({ app, seconds })),
-      projects: await projectsOf(organizationId, secondsOf(byProject), signal),
+      apps: longest(byApp).map(([app, seconds]) => ({ app, seconds })),
+      projects: await projectsOf(organizationId, byProject, signal),
     };
   }
 
@@ -381,15 +361,17 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     const { organizationId, userId, timezone } = subject;
     const periods = periodsOf(asked);
     const scope = scopeOf({ organizationId, which: named([userId]) }, periods.range, timezone);
-    const days = await daysOf(scope, signal);
+    // Each query has the parts that it reads: live, each part is as much work again.
+    const stale = await staleDaysOf(scope, signal);
+    const daysWith = (...parts: NonNullable<DayOptions['parts']>) => stale && daysSql(scope, stale, { parts });
     const rows = await fromDays<Sums & { date: string }>(
-      days,
+      daysWith(),
       (from) => `SELECT toString(date) AS date, ${sumColumns} FROM ${from} GROUP BY date`,
       signal,
     );
     const parts = <K extends 'app' | 'host'>(column: K) =>
       fromDays<{ [k in K]: string } & { seconds: number }>(
-        days,
+        daysWith(column),
         (from) => `SELECT ${column}, sum(part) AS seconds FROM ${from}
           ARRAY JOIN ${column}s AS ${column}, ${column}_seconds AS part
           GROUP BY ${column} ORDER BY seconds DESC, ${column} LIMIT ${maxItems}`,
@@ -399,23 +381,11 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     return {
       ...periods.range,
       timezone,
-      totals: shown(total(byDate.values())),
+      totals: shown(totalOf(byDate.values())),
       days: byPeriod(periods, byDate),
       apps: await parts('app'),
       hosts: await parts('host'),
-      projects: await projectsOf(
-        organizationId,
-        new Map(
-          (
-            await fromTracked<{ projectId: string | null; seconds: number }>(
-              scope,
-              (from) => `SELECT project_id AS projectId, sum(seconds) AS seconds FROM ${from} GROUP BY project_id`,
-              signal,
-            )
-          ).map(({ projectId, seconds }) => [projectId, seconds]),
-        ),
-        signal,
-      ),
+      projects: await projectsOf(organizationId, await trackedByProject(scope, signal), signal),
     };
   }
 
@@ -467,18 +437,4 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
       return { items: byPeriod(periodsOf(range), new Map(rows.map(({ userId: _, date, ...sums }) => [date, sums]))) };
     },
   };
-}
-
-const secondsOf = <K>(map: Map<K, { seconds: number }>): Map<K, number> =>
-  new Map([...map].map(([key, { seconds }]) => [key, seconds]));
-
-function total(all: Iterable<Sums>): Sums {
-  const sum = { ...nothing };
-  for (const { workSeconds, activeSeconds, keyboardClicks, mouseMovements } of all) {
-    sum.workSeconds += workSeconds;
-    sum.activeSeconds += activeSeconds;
-    sum.keyboardClicks += keyboardClicks;
-    sum.mouseMovements += mouseMovements;
-  }
-  return sum;
 }

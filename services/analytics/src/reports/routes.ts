@@ -29,7 +29,7 @@ import {
   userReportQuery,
 } from '@worktide/schemas';
 import type { ReportCache } from './cache.ts';
-import type { GroupedRange, Range, Reports } from './reports.ts';
+import type { GroupedRange, Range, Reports, Subject } from './reports.ts';
 import { refused, subjectOf } from './subject.ts';
 
 /** A year, leap day included. */
@@ -90,6 +90,20 @@ export function reportRoutes({
   const looked = (context: Parameters<typeof noteLook>[1], entityType: 'user' | 'organization', entityId: string) =>
     noteLook(looks, context, { action: 'report.read', entityType, entityId });
 
+  /** A report of one person, and the look at it. `params` are what it depends on besides the subject. */
+  async function ofPerson<T>(
+    context: Parameters<typeof noteLook>[1] & { signal: AbortSignal },
+    asked: { userId?: string | undefined; timezone?: string | undefined },
+    report: string,
+    params: object,
+    query: (subject: Subject) => Promise<T>,
+  ): Promise<{ subject: Subject; body: T }> {
+    const subject = await subjectOf(context.caller, asked, findUser, leads);
+    const body = await answer(context, report, { ...subject, ...params }, () => query(subject));
+    looked(context, 'user', subject.userId);
+    return { subject, body };
+  }
+
   /** @throws 403 for who leads no such team, 503 while workspace cannot be asked. */
   async function requireLead(caller: Caller, teamId: string | undefined): Promise<void> {
     const { teamIds } = await leads.of(caller);
@@ -117,11 +131,12 @@ export function reportRoutes({
       access: 'user',
       query: dayReportQuery,
       responses: { 200: { description: 'The report', schema: appsReport } },
-      handler: async ({ req, requestId, query, caller, signal }) => {
-        const subject = await subjectOf(caller, query, findUser, leads);
-        const work = () => reports.apps(subject, query.date, signal);
-        const body = await answer({ caller, signal }, 'apps', { ...subject, date: query.date }, work);
-        looked({ req, requestId, caller }, 'user', subject.userId);
+      handler: async (context) => {
+        const { query, signal } = context;
+        const { date } = query;
+        const { body } = await ofPerson(context, query, 'apps', { date }, (subject) =>
+          reports.apps(subject, date, signal),
+        );
         return { status: 200, body };
       },
     }),
@@ -135,11 +150,12 @@ export function reportRoutes({
       access: 'user',
       query: dayReportQuery,
       responses: { 200: { description: 'The report', schema: domainsReport } },
-      handler: async ({ req, requestId, query, caller, signal }) => {
-        const subject = await subjectOf(caller, query, findUser, leads);
-        const work = () => reports.domains(subject, query.date, signal);
-        const body = await answer({ caller, signal }, 'domains', { ...subject, date: query.date }, work);
-        looked({ req, requestId, caller }, 'user', subject.userId);
+      handler: async (context) => {
+        const { query, signal } = context;
+        const { date } = query;
+        const { body } = await ofPerson(context, query, 'domains', { date }, (subject) =>
+          reports.domains(subject, date, signal),
+        );
         return { status: 200, body };
       },
     }),
@@ -153,12 +169,12 @@ export function reportRoutes({
       access: 'user',
       query: rangeReportQuery,
       responses: { 200: { description: 'The report', schema: dailyReport } },
-      handler: async ({ req, requestId, query, caller, signal }) => {
+      handler: async (context) => {
+        const { query, signal } = context;
         const range = checkRange(query);
-        const subject = await subjectOf(caller, query, findUser, leads);
-        const work = () => reports.daily(subject, range, signal);
-        const body = await answer({ caller, signal }, 'daily', { ...subject, ...range }, work);
-        looked({ req, requestId, caller }, 'user', subject.userId);
+        const { body } = await ofPerson(context, query, 'daily', range, (subject) =>
+          reports.daily(subject, range, signal),
+        );
         return { status: 200, body };
       },
     }),
@@ -197,17 +213,16 @@ export function reportRoutes({
       params: idParams,
       query: userReportQuery,
       responses: { 200: { description: 'The report', schema: userReport } },
-      handler: async ({ req, requestId, params, query, caller, signal }) => {
+      handler: async (context) => {
+        const { params, query, caller, signal } = context;
         const range = await grouped(caller, query);
-        const subject = await subjectOf(caller, { userId: params.id, timezone: query.timezone }, findUser, leads);
-        const work = () => reports.user(subject, range, signal);
-        const [report, user] = await Promise.all([
-          answer({ caller, signal }, 'user', { ...subject, ...range }, work),
-          findUser(caller.organizationId, params.id),
-        ]);
+        const asked = { userId: params.id, timezone: query.timezone };
+        const { subject, body } = await ofPerson(context, asked, 'user', range, (of) =>
+          reports.user(of, range, signal),
+        );
+        const user = await findUser(caller.organizationId, subject.userId);
         if (!user) throw notFound('There is no such user here.');
-        looked({ req, requestId, caller }, 'user', user.id);
-        return { status: 200, body: { user: { id: user.id, name: user.name }, ...report } };
+        return { status: 200, body: { user: { id: user.id, name: user.name }, ...body } };
       },
     }),
     route({
@@ -241,12 +256,12 @@ export function reportRoutes({
       access: 'user',
       query: timesheetReportQuery,
       responses: { 200: { description: 'The report', schema: timesheetReport } },
-      handler: async ({ req, requestId, query, caller, signal }) => {
+      handler: async (context) => {
+        const { caller, query, signal } = context;
         const range = await grouped(caller, query);
-        const subject = await subjectOf(caller, query, findUser, leads);
-        const work = () => reports.timesheet(subject, range, signal);
-        const body = await answer({ caller, signal }, 'timesheet', { ...subject, ...range }, work);
-        looked({ req, requestId, caller }, 'user', subject.userId);
+        const { body } = await ofPerson(context, query, 'timesheet', range, (subject) =>
+          reports.timesheet(subject, range, signal),
+        );
         return { status: 200, body };
       },
     }),
