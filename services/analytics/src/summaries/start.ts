@@ -42,10 +42,6 @@ export function startSummaries(options: {
 
   async function pass(signal: AbortSignal): Promise<boolean> {
     const startedAt = performance.now();
-    if (startedAt >= sweepAt) {
-      await sweep(clickhouse, (days) => summarize(days, signal), signal);
-      sweepAt = startedAt + sweepEveryMs;
-    }
     const taken = dirty.take(peopleAtOnce);
     for (const [i, days] of taken.entries()) {
       try {
@@ -56,6 +52,17 @@ export function startSummaries(options: {
       }
     }
     waiting.set(dirty.users);
+    // After what is known, which a sweep that never succeeds must not hold up.
+    if (startedAt >= sweepAt) {
+      // Before, so that people who change during the sweep have the next one soon.
+      sweepAt = startedAt + sweepEveryMs;
+      try {
+        await sweep(clickhouse, (days) => summarize(days, signal), signal);
+      } catch (error) {
+        sweepAt = 0;
+        throw error;
+      }
+    }
     took = performance.now() - startedAt;
     return taken.length > 0 && dirty.users > 0;
   }

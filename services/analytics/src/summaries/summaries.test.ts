@@ -113,6 +113,22 @@ test('ClickHouse away: nothing is forgotten, and the metric tells how many wait'
   await until('nobody waits', async () => (await metrics.render()).text.includes('worktide_analytics_days_waiting 0'));
 });
 
+test('a sweep that never succeeds holds up no days that are known to have changed', async () => {
+  const who = await someone('UTC');
+  let sweeps = 0;
+  const { summaries } = start({
+    ...clickhouse,
+    query: (sql, options) => {
+      if (!sql.includes('FROM day_changes')) return clickhouse.query(sql, options);
+      sweeps++;
+      return Promise.reject(unavailable('clickhouse'));
+    },
+  });
+  await until('it has failed twice', async () => sweeps > 1);
+  summaries.changed(await put(who, entry(1, 20)));
+  await until('it is there', async () => (await daysOf(who)).length === 1);
+});
+
 test('dirty days: whole people, organisations by turns, and no more than were asked for', () => {
   const dirty = createDirtyDays(5);
   const [large, small] = [uuidv7(), uuidv7()];
