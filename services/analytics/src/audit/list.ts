@@ -25,8 +25,8 @@ const conditions = {
   entityType: 'entity_type = {entityType:String}',
   entityId: 'entity_id = {entityId:String}',
   action: 'action = {action:String}',
-  from: "at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')",
-  to: "at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')",
+  from: "events.at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')",
+  to: "events.at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')",
 } as const;
 
 /** A page of an organisation's audit trail, newest first. Rejects 400 `INVALID_CURSOR`, 503. */
@@ -46,7 +46,7 @@ export async function listAudit(
        entity_type AS entityType, entity_id AS entityId, before, after, nullIf(ip_address, '') AS ipAddress,
        nullIf(user_agent, '') AS userAgent, nullIf(request_id, '') AS requestId, session_id AS sessionId, service
      FROM audit AS events
-     WHERE organization_id = {organization:UUID} ${asked.map((name) => `AND ${conditions[name].replace(/^at/, 'events.at')}`).join(' ')}
+     WHERE organization_id = {organization:UUID} ${asked.map((name) => `AND ${conditions[name]}`).join(' ')}
        ${after ? "AND (events.at, events.id) < (fromUnixTimestamp64Milli({afterAt:Int64}, 'UTC'), {afterId:UUID})" : ''}
      ORDER BY events.at DESC, events.id DESC LIMIT 1 BY events.at, events.id LIMIT {limit:UInt32}`,
     {

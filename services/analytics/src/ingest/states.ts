@@ -15,7 +15,7 @@ import { endOfTime } from './tables.ts';
 /** Rows by their table; the names of a row are its columns. */
 export type Rows = Map<string, Record<string, unknown>[]>;
 
-/** Whole states of who and what there is: few, of several tables in one record, and replaced by the higher version. */
+/** Rows of states that a higher version replaces: few, and of several tables at once. */
 export async function storeStates(clickhouse: Pick<ClickHouse, 'insert'>, rows: Rows): Promise<void> {
   for (const [table, list] of rows) {
     await clickhouse.insert({

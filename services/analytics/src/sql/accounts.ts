@@ -11,6 +11,7 @@ import {
   viewsOf,
 } from '@worktide/clickhouse/gate';
 import { AppError, conflict, describeError, type Logger, notFound, unavailable, uuidv7 } from '@worktide/runtime';
+import { storeStates } from '../ingest/states.ts';
 
 /** Accounts of one organisation at a time. */
 const maxAccounts = 10;
@@ -80,19 +81,18 @@ export function openAccounts(
 
   async function write(row: Row, deleted: boolean): Promise<void> {
     const { organizationId, id, name, user, passwordSha256, createdMs, createdBy } = row;
-    const columns = {
+    const state = {
       organization_id: organizationId,
       id,
       name,
       user,
       password_sha256: passwordSha256,
-      created_at: new Date(createdMs).toISOString().slice(0, -1).replace('T', ' '),
+      created_at: new Date(createdMs).toISOString(),
       created_by: createdBy,
       version: Date.now() * 1_000 + (deleted ? 1 : 0),
       deleted: deleted ? 1 : 0,
     };
-    const data = [Buffer.from(JSON.stringify(columns))];
-    await clickhouse.insert({ table: 'analyst_accounts', columns: Object.keys(columns), format: 'JSONEachRow', data });
+    await storeStates(clickhouse, new Map([['analyst_accounts', [state]]]));
   }
 
   async function tables(): Promise<AccountTables> {

@@ -2,6 +2,7 @@ import type { ClickHouse } from '@worktide/clickhouse';
 import type { EventLog, Producer } from '@worktide/event-log';
 import { type Lifecycle, localDate } from '@worktide/runtime';
 import { type Codec, type DayState, topics } from '@worktide/schemas';
+import { storeStates } from '../ingest/states.ts';
 import { reportSettings } from '../reports/settings.ts';
 
 /** People whose days are told at once. */
@@ -94,13 +95,7 @@ export function createDayTeller(options: {
         mouse_movements: day.mouseMovements,
         version: day.version,
       }));
-      await clickhouse.insert({
-        table: 'days_told',
-        columns: Object.keys(rows[0]!),
-        format: 'JSONEachRow',
-        data: rows.map((row) => Buffer.from(`${JSON.stringify(row)}\n`)),
-        settings: { max_partitions_per_insert_block: '0' },
-      });
+      await storeStates(clickhouse, new Map([['days_told', rows]]));
     }
   }
 
