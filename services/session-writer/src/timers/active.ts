@@ -62,6 +62,15 @@ const closeMs = 3_600_000;
 const maxLookUps = 20_000;
 const minWindows = 8;
 
+async function streamsOf(client: Queryable, userId: string): Promise<number> {
+  const { rows } = await client.query<{ n: number }>(
+    `SELECT count(*) AS n FROM streams
+     WHERE organization_id = (SELECT nullif(current_setting('worktide.organization_id', true), '')::uuid) AND user_id = $1`,
+    [userId],
+  );
+  return rows[0]!.n;
+}
+
 /** When a user was active, and there at all, as far as it matters to the spans: disjoint, in order. */
 async function usageWithin(
   client: Queryable,
@@ -70,15 +79,13 @@ async function usageWithin(
 ): Promise<{ active: Span[]; covered: Span[] }> {
   // A timer that was started now.
   if (spans.length === 0) return { active: [], covered: [] };
-  const { rows: streams } = await client.query<{ n: number }>(
-    `SELECT count(*) AS n FROM streams
-     WHERE organization_id = (SELECT nullif(current_setting('worktide.organization_id', true), '')::uuid) AND user_id = $1`,
-    [userId],
-  );
-  const max = Math.max(minWindows, Math.floor(maxLookUps / Math.max(1, streams[0]!.n)));
-  const windows = windowsOf(spans, closeMs, max).flatMap(({ start, end }) =>
-    monthsOf(start, end).map((month) => ({ month, start, end })),
-  );
+  let found = windowsOf(spans, closeMs, Number.POSITIVE_INFINITY);
+  // So few are looked up however many streams there are: they need no counting.
+  if (found.length > minWindows) {
+    const max = Math.max(minWindows, Math.floor(maxLookUps / Math.max(1, await streamsOf(client, userId))));
+    found = windowsOf(spans, closeMs, max);
+  }
+  const windows = found.flatMap(({ start, end }) => monthsOf(start, end).map((month) => ({ month, start, end })));
   const { rows } = await client.query<Record<'active' | 'covered', [number, number][] | null>>(
     'SELECT active, covered FROM usage_of($1, $2::date[], $3::bigint[], $4::bigint[])',
     [
