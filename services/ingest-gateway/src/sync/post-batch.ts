@@ -186,7 +186,7 @@ export function postBatch(deps: BatchDependencies): RawRoute {
       parts.refuse(one);
     }
 
-    async function judge(piece: Buffer): Promise<void> {
+    async function judgePiece(piece: Buffer): Promise<void> {
       for (let from = 0; from < piece.length; from += sliceBytes) {
         for (const entry of scanner.push(piece.subarray(from, from + sliceBytes))) take(entry);
         holding.set(requestBytes + heldOf(parts, refused));
@@ -197,7 +197,7 @@ export function postBatch(deps: BatchDependencies): RawRoute {
       bytes += piece.length;
       if (bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
       // What has come, and not the body: who sends slowly keeps nobody waiting.
-      await turns.run(caller.organizationId, () => judge(piece), { cost: piece.length });
+      await turns.run(caller.organizationId, () => judgePiece(piece), { cost: piece.length });
     }
     scanner.end();
     return { parts: parts.finish(), accepted, refused };
