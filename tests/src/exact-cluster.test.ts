@@ -396,7 +396,11 @@ test('10,000 offline entries, each sent three times through kills of gateway, wr
     }
   };
   await Promise.all([happen(), ...lanes]);
-  const topicsOfGroups = { 'session-writer-sync': 'time-entry-syncs', 'session-writer-input': 'input-minutes' };
+  const topicsOfGroups = {
+    'session-writer-sync': 'time-entry-syncs',
+    'session-writer-sync-slow': 'time-entry-syncs-slow',
+    'session-writer-input': 'input-minutes',
+  };
   for (const [group, topic] of Object.entries(topicsOfGroups)) {
     await until(`${group} has all`, async () => (await log.admin.lag(group, [topic]))[topic] === 0, { seconds: 120 });
   }

@@ -78,6 +78,15 @@ export const topics = {
     schema: timeEntrySyncRecord,
     writer: 'ingest-gateway',
   },
+  /** Records of `time-entry-syncs` of an organisation that brought much at once: applied by themselves. */
+  'time-entry-syncs-slow': {
+    name: 'time-entry-syncs-slow',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: timeEntrySyncRecord,
+    writer: 'session-writer',
+  },
   'input-minutes': {
     name: 'input-minutes',
     key: 'user',

@@ -109,7 +109,7 @@ export async function run(
 
   const consumers = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
   lifecycle.onClose('pings consumers', () => Promise.all(consumers.map((consumer) => consumer.close())));
-  const syncPool = openPool('-sync', parallel + 1);
+  const syncPool = openPool('-sync', parallel + 2);
   const follower = await followWorkspace({ eventLog, pool: syncPool, codec: workspaceCodec });
   lifecycle.onClose('workspace follower', () => follower.close());
   const people = await followDeletions({
@@ -140,9 +140,10 @@ export async function run(
     placesOf: workspace.placesOf,
     parallel,
     lifecycle,
+    log,
     metrics,
   });
-  lifecycle.onClose('sync consumer', () => syncs.close());
+  lifecycle.onClose('sync consumers', () => Promise.all(syncs.map((consumer) => consumer.close())));
   const minutesCodec = createCodec(registry, topics['input-minutes']);
   const input = await consumeInput({ eventLog, pool: syncPool, codec: minutesCodec, metrics });
   lifecycle.onClose('input consumer', () => input.close());
@@ -209,7 +210,9 @@ export async function run(
       },
       'workspace follower': () => follower.check(),
       'people consumer': () => people.check(),
-      'sync consumer': () => syncs.check(),
+      'sync consumer': () => {
+        for (const consumer of syncs) consumer.check();
+      },
       'input consumer': () => input.check(),
       outbox: outbox.check,
       'schema registry': async () => {

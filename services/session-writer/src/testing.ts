@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type EventLog, openEventLog } from '@worktide/event-log';
 import { createOutbox, createPool, type Pool, transaction } from '@worktide/postgres';
-import { createLifecycle, createMetrics, type Lifecycle, type Metrics, silentLogger } from '@worktide/runtime';
+import {
+  createLifecycle,
+  createMetrics,
+  type Lifecycle,
+  type Logger,
+  type Metrics,
+  silentLogger,
+} from '@worktide/runtime';
 import {
   allTopics,
   type Codec,
@@ -35,6 +42,7 @@ export interface TestWriter extends MergeOptions {
   eventLog: EventLog;
   pingsCodec: Codec;
   lifecycle: Lifecycle;
+  log: Logger;
   metrics: Metrics;
   /** All that was published, in order of partition and offset. */
   published(): Promise<{ organizationId: string; userId: string; entries: UsageEntryState[] }[]>;
@@ -79,6 +87,7 @@ export async function openWriter(
     now,
     eventLog,
     lifecycle,
+    log,
     metrics,
     async published() {
       const records = [];

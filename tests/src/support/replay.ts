@@ -14,7 +14,9 @@ interface Group {
 /** Every consumer that a replay must not disturb. */
 const groups: readonly Group[] = [
   { group: 'session-writer', topic: 'pings', service: 'session-writer' },
+  { group: 'session-writer-slow', topic: 'pings-slow', service: 'session-writer', mayBeEmpty: true },
   { group: 'session-writer-sync', topic: 'time-entry-syncs', service: 'session-writer', mayBeEmpty: true },
+  { group: 'session-writer-sync-slow', topic: 'time-entry-syncs-slow', service: 'session-writer', mayBeEmpty: true },
   { group: 'session-writer-input', topic: 'input-minutes', service: 'session-writer', mayBeEmpty: true },
   { group: 'analytics-pings', topic: 'pings', service: 'analytics' },
   { group: 'analytics-usage', topic: 'usage', service: 'analytics' },

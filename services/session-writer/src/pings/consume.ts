@@ -2,10 +2,10 @@ import type { ConsumeOptions, Consumer, EventLog, Producer, StoredRecord } from 
 import { checkPostgres } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics } from '@worktide/runtime';
 import { type Codec, splitBy, topics } from '@worktide/schemas';
+import { type Allowance, type Costs, createCosts, type SlowLane } from '../costs.ts';
 import { type BadRecord, sideBySide } from '../side-by-side.ts';
 import { type MergeOptions, type MergeOutcome, mergePieces } from '../store/merge.ts';
 import type { StreamIdentity } from '../store/streams.ts';
-import { type Costs, createCosts } from './costs.ts';
 import { decodeRecords } from './decode.ts';
 import { groupByUser, slices } from './slices.ts';
 
@@ -25,6 +25,14 @@ const bytesPerGroup = 2 * 1024 * 1024;
 /** Of what is slow, some hundred pings at once: the end of a batch is where whoever closes is waited for. */
 const slowBytes = 64 * 1024;
 
+/**
+ * Rows that merging reads beside what ordinary pings meet. Of these an organisation has so many at once, about a fifth
+ * of a second of one transaction after the other, and so many more each second.
+ */
+const allowedRows: Allowance = { atOnce: 20_000, perSecond: 2_000 };
+/** A ping meets the entry before it and the one behind it; one of some seconds that comes late, a few more. */
+const rowsPerPing = 16;
+
 export interface PingsOptions extends MergeOptions {
   eventLog: EventLog;
   /** Of topic `pings`. */
@@ -34,13 +42,6 @@ export interface PingsOptions extends MergeOptions {
   lifecycle: Lifecycle;
   log: Logger;
   metrics: Metrics;
-}
-
-/** What takes the pings of one organisation out of everybody else's way. */
-interface SlowLane {
-  costs: Costs;
-  /** Of topic `pings-slow`. */
-  producer: Producer;
 }
 
 /**
@@ -55,7 +56,7 @@ export async function consumePings(options: PingsOptions): Promise<Consumer[]> {
     answers: checkPostgres(pool),
     split: splitBy('pings'),
   } satisfies Partial<ConsumeOptions>;
-  const lane = { costs: createCosts(), producer: eventLog.producer() };
+  const lane = { costs: createCosts(allowedRows), producer: eventLog.producer() };
   const observe = pingMetrics(options.metrics);
   return [
     await eventLog.consume({
@@ -111,7 +112,7 @@ export function createHandler(options: PingsOptions, lane?: SlowLane, observe = 
 
   const watching = (costs: Costs, left: Set<StreamIdentity>): Pick<MergeOptions, 'onRead' | 'leavesOut'> => ({
     onRead({ organizationId }, rows, pings) {
-      if (!costs.charge(organizationId, rows, pings)) return;
+      if (!costs.charge(organizationId, rows - rowsPerPing * pings)) return;
       log.warn({ organizationId }, 'its pings lie over so many entries that they are merged apart from now on');
     },
     leavesOut(stream) {

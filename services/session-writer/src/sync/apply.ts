@@ -26,6 +26,8 @@ export interface Part extends PartName {
 
 export interface AppliedPart {
   outcome: PartOutcome;
+  /** Entries looked at: those brought, and those stored that they could meet. */
+  looked: number;
   /** When what this changed is in the log; rejects when the process closes first (a later sweep has it then). */
   published: Promise<void>;
 }
@@ -57,6 +59,7 @@ export async function applyPart(
     if (await isApplied(client, part)) return undefined;
     const outcome: PartOutcome = refusedOnes(part);
     const changed = new Map<string, TimeEntryState>();
+    let looked = entries.length;
     const options = { policy, nowMs: now(), problemOf: (event: SyncEntryEvent) => problemOf.get(event) };
     for (let from = 0, length = sliceLength; from < entries.length; ) {
       const events = entries.slice(from, from + length);
@@ -66,6 +69,7 @@ export async function applyPart(
         continue;
       }
       from += events.length;
+      looked += stored.entries.size;
       const slice = applyAll(stored, events, options);
       await save(client, who, stored, slice);
       outcome.results.push(...slice.results);
@@ -75,10 +79,12 @@ export async function applyPart(
     await saveOutcome(client, part, outcome);
     const events = recordsOf(who, [...changed.values()], entriesCodec);
     const ticket: OutboxTicket = await outbox.write(client, events);
-    return { outcome, ticket };
+    return { outcome, looked, ticket };
   };
   const applied = await tenantTransaction(pool, organizationId, work, { own: true, lock: lockOf(who) });
-  return applied && { outcome: applied.outcome, published: outbox.committed(applied.ticket) };
+  if (!applied) return undefined;
+  const { outcome, looked, ticket } = applied;
+  return { outcome, looked, published: outbox.committed(ticket) };
 }
 
 /** What the gateway refused is part of the outcome. */

@@ -15,6 +15,7 @@ import {
 import { metricOf, until } from '@worktide/testing';
 import fc from 'fast-check';
 import { openWriter, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
+import { lockOf } from '../timers/store.ts';
 import { createArrivals } from './arrivals.ts';
 import { consumeSyncs, createSyncHandler, type SyncOptions } from './consume.ts';
 import { outcomeOf, readParts } from './outcomes.ts';
@@ -30,16 +31,16 @@ const codec = createCodec(registry, topics['time-entry-syncs']);
 const entriesCodec = createCodec(registry, topics['time-entries']);
 
 let writer: TestWriter;
-let consumer: Consumer | undefined;
+let consumers: Consumer[];
 let policy: 'reject' | 'merge';
 beforeEach(async () => {
   policy = 'reject';
+  consumers = [];
   await Promise.all([codec.prepare(), entriesCodec.prepare()]);
   writer = await openWriter(database.url);
 });
 afterEach(async () => {
-  await consumer?.close();
-  consumer = undefined;
+  await Promise.all(consumers.map((consumer) => consumer.close()));
   await writer.close();
 });
 
@@ -57,7 +58,7 @@ const options = (more: Partial<SyncOptions> = {}): SyncOptions => ({
   ...more,
 });
 async function start(more: Partial<SyncOptions> = {}): Promise<void> {
-  consumer = await consumeSyncs(options(more));
+  consumers = await consumeSyncs(options(more));
 }
 
 interface User {
@@ -303,6 +304,47 @@ describe('offline entries', () => {
   });
 });
 
+test('who brings much at once keeps nobody else waiting, and loses nothing', async () => {
+  const [many, colleague, other] = [newUser(), newUser(), newUser()];
+  colleague.organizationId = many.organizationId;
+  const lag = async (topic: 'time-entry-syncs' | 'time-entry-syncs-slow') =>
+    (await writer.eventLog.admin.lag(topic.replace('time-entry-syncs', 'session-writer-sync'), [topic]))[topic];
+  const handed = () => metricOf(writer.metrics, 'worktide_writer_sync_slow_records_total');
+  const minute = 1 / 60;
+  const batch = (n: number) =>
+    partOf(
+      many,
+      Array.from({ length: 500 }, (_, i) => event(`${n}/${i}`, (n * 500 + i) * minute, (n * 500 + i + 1) * minute)),
+    );
+  await start({ allowed: { atOnce: 1_400, perSecond: 0.001 } });
+  // What it may at once is used up by the third of them.
+  for (const part of [batch(0), batch(1), batch(2)]) {
+    await send(part);
+    expect((await outcome(many, part.batchId)).processed).toBe(500);
+  }
+  expect(await handed()).toBe(0);
+  const client = await database.admin.connect();
+  const held = partOf(many, [event('held', 1_000, 1_001), { ...event('bad', 9, 10), startedAt: 'yesterday' }]);
+  const besides = partOf(colleague, [event('besides', 9, 10)]);
+  try {
+    await client.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [lockOf(many)]);
+    await send(held, besides, partOf(other, [event('a', 9, 10)]));
+    await until('the others’ is there', async () => (await stored(other)).length === 1);
+    await until('the rest has gone apart', async () => (await lag('time-entry-syncs')) === 0);
+    expect(await lag('time-entry-syncs-slow')).toBeGreaterThan(0);
+    expect(await handed()).toBe(2);
+    const dead = await writer.eventLog.admin.read('time-entry-syncs.dead', { partition: 0, fromOffset: 0, limit: 10 });
+    expect(dead).toEqual([]);
+  } finally {
+    await client.query('SELECT pg_advisory_unlock_all()');
+    client.release();
+  }
+  expect(await outcome(many, held.batchId)).toMatchObject({ processed: 1, conflicts: [{ index: 1 }] });
+  expect((await outcome(colleague, besides.batchId)).processed).toBe(1);
+  expect(await stored(many)).toHaveLength(1_501);
+  await until('nothing waits', async () => (await lag('time-entry-syncs-slow')) === 0);
+});
+
 describe('what can never succeed', () => {
   test('is put aside by itself, and is told in the outcome; what is behind it goes on', async () => {
     await start();
@@ -356,7 +398,7 @@ describe('what can never succeed', () => {
     const user = newUser();
     const part = partOf(user, [event('a', 9, 10)]);
     await send(part);
-    await until('it tries again', () => consumer!.state === 'retrying');
+    await until('it tries again', () => consumers[0]!.state === 'retrying');
     expect(await stored(user)).toEqual([]);
     away = false;
     expect(await outcome(user, part.batchId)).toMatchObject({ processed: 1 });

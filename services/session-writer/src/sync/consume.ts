@@ -1,17 +1,27 @@
-import type { Consumer, EventLog, StoredRecord } from '@worktide/event-log';
+import type { ConsumeOptions, Consumer, EventLog, StoredRecord } from '@worktide/event-log';
 import type { Identity } from '@worktide/identity';
 import { checkPostgres } from '@worktide/postgres';
-import type { Lifecycle, Metrics } from '@worktide/runtime';
+import type { Lifecycle, Logger, Metrics } from '@worktide/runtime';
 import { type Codec, topics } from '@worktide/schemas';
+import { type Allowance, createCosts, type SlowLane } from '../costs.ts';
 import { type BadRecord, sideBySide } from '../side-by-side.ts';
 import { type ApplyDependencies, applyPart } from './apply.ts';
 import type { Arrivals } from './arrivals.ts';
 import { readPart } from './decode.ts';
 
 export const syncGroup = 'session-writer-sync';
+export const slowSyncGroup = 'session-writer-sync-slow';
 
 /** Some records of some users, a second's work: what comes after them waits for all of them. */
 const maxBytes = 1024 * 1024;
+
+/** Of what is slow, a record or two at once. */
+const slowBytes = 256 * 1024;
+/**
+ * Entries brought, and stored ones looked at for them: of these an organisation has so many at once, about a second of one
+ * transaction after the other, and so many more each second.
+ */
+const allowedEntries: Allowance = { atOnce: 5_000, perSecond: 500 };
 
 export interface SyncOptions extends ApplyDependencies {
   eventLog: EventLog;
@@ -21,44 +31,78 @@ export interface SyncOptions extends ApplyDependencies {
   arrivals: Arrivals;
   /** Transactions side by side, of different users. */
   parallel: number;
+  /** Before an organisation’s are applied apart; see `allowedEntries`. */
+  allowed?: Allowance;
   lifecycle: Lifecycle;
+  log: Logger;
   metrics: Metrics;
 }
 
-/** Follows topic `time-entry-syncs` for ever. Offsets are committed after the database has entries and outcomes. */
-export function consumeSyncs(options: SyncOptions): Promise<Consumer> {
+/**
+ * Follows topic `time-entry-syncs` for ever, and beside it `time-entry-syncs-slow`. Offsets are committed after the database
+ * has entries and outcomes, or the other topic has the records.
+ */
+export async function consumeSyncs(options: SyncOptions): Promise<Consumer[]> {
   const { eventLog, pool, codec, entriesCodec } = options;
-  return eventLog.consume({
-    group: syncGroup,
-    topics: [topics['time-entry-syncs'].name],
-    maxBytes,
+  const common = {
     ready: () => Promise.all([codec.prepare(), entriesCodec.prepare()]),
     answers: checkPostgres(pool),
     // A record is not divided: a part has one outcome.
-    handle: createSyncHandler(options),
-  });
+  } satisfies Partial<ConsumeOptions>;
+  const lane = { costs: createCosts(options.allowed ?? allowedEntries), producer: eventLog.producer() };
+  const observe = syncMetrics(options.metrics);
+  return [
+    await eventLog.consume({
+      ...common,
+      group: syncGroup,
+      topics: [topics['time-entry-syncs'].name],
+      maxBytes,
+      handle: createSyncHandler(options, lane, observe),
+    }),
+    await eventLog.consume({
+      ...common,
+      group: slowSyncGroup,
+      topics: [topics['time-entry-syncs-slow'].name],
+      maxBytes: slowBytes,
+      handle: createSyncHandler({ ...options, parallel: 1 }, undefined, observe),
+    }),
+  ];
 }
 
 const bytesOf = (records: readonly StoredRecord[]): number => records.reduce((sum, { value }) => sum + value.length, 0);
 
-/** One batch: records of a user in their order, one after the other; users side by side. */
-export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
-  const { codec, identity, arrivals, parallel, lifecycle } = options;
-  const { metrics } = options;
-  const results = metrics.counter('worktide_writer_sync_entries_total', 'Offline entries, by what became of them', [
-    'outcome',
-  ]);
-  const refused = metrics.counter('worktide_writer_sync_refused_total', 'Dead-lettered records and entries', ['code']);
+/**
+ * One batch: records of a user in their order, one after the other; users side by side.
+ * @param lane where an organisation's records go that brought much, so that nobody else's wait for them: in whichever order
+ * they are applied, a key moves on and never back. Without one, everything is applied here, however long that takes.
+ */
+export function createSyncHandler(
+  options: Omit<SyncOptions, 'eventLog'>,
+  lane?: SlowLane,
+  observe = syncMetrics(options.metrics),
+) {
+  const { codec, identity, arrivals, parallel, lifecycle, log } = options;
 
   async function applyRecord(record: StoredRecord, bad: BadRecord[]): Promise<void> {
-    const part = readPart(record, codec, bad);
+    const found: BadRecord[] = [];
+    const part = readPart(record, codec, found);
+    if (part && lane?.costs.isSlow(part.organizationId)) {
+      const { key, value, headers } = record;
+      // What is bad of it is met there.
+      await lane.producer.send(topics['time-entry-syncs-slow'].name, [{ key, value, headers }], part.organizationId);
+      return observe.slow.inc();
+    }
+    bad.push(...found);
     if (!part) return;
     const organization = await identity.organization(part.organizationId);
     const policy = organization?.settings.overlapPolicy ?? 'reject';
     const applied = await applyPart(options, part, policy);
     arrivals.committed(part.batchId);
     if (!applied) return;
-    for (const { outcome } of applied.outcome.results) results.inc({ outcome });
+    if (lane?.costs.charge(part.organizationId, applied.looked)) {
+      log.info({ organizationId: part.organizationId }, 'it brought much at once, which is applied apart from now on');
+    }
+    for (const { outcome } of applied.outcome.results) observe.results.inc({ outcome });
     await applied.published;
   }
 
@@ -66,7 +110,7 @@ export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
     // Taken from the end: who brought a week waits for those who brought a minute, and not they for them.
     groupsOf: (batch) => [...Map.groupBy(batch, ({ key }) => key).values()].sort((a, b) => bytesOf(b) - bytesOf(a)),
     parallel,
-    refused,
+    refused: observe.refused,
     async work(records, bad) {
       for (const record of records) {
         lifecycle.signal.throwIfAborted();
@@ -74,4 +118,14 @@ export function createSyncHandler(options: Omit<SyncOptions, 'eventLog'>) {
       }
     },
   });
+}
+
+function syncMetrics(metrics: Metrics) {
+  return {
+    results: metrics.counter('worktide_writer_sync_entries_total', 'Offline entries, by what became of them', [
+      'outcome',
+    ]),
+    refused: metrics.counter('worktide_writer_sync_refused_total', 'Dead-lettered records and entries', ['code']),
+    slow: metrics.counter('worktide_writer_sync_slow_records_total', 'Records handed to topic time-entry-syncs-slow'),
+  };
 }
