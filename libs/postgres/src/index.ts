@@ -6,3 +6,4 @@ export * from './pool.ts';
 export * from './service-database.ts';
 export * from './tenant-policies.ts';
 export * from './transaction.ts';
+export * from './transaction-with-events.ts';

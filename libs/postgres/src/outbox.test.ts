@@ -25,6 +25,7 @@ import {
   type Pool,
   prepareServiceDatabase,
   transaction,
+  transactionWithEvents,
 } from './index.ts';
 import { packEvents, unpackEvents } from './outbox-codec.ts';
 
@@ -459,6 +460,37 @@ describe('outbox', () => {
     expect((await inLog()).sort()).toEqual(keys.sort());
     await outbox.sweep();
     expect(await rows()).toBe(0);
+  });
+});
+
+describe('a transaction with events', () => {
+  test('they leave after its commit, in order, those of the attempt that succeeded alone; the result does not wait', async () => {
+    const log = cuttable();
+    log.away = true;
+    const outbox = open({ producer: log.producer });
+    let attempts = 0;
+    const { result, published } = await transactionWithEvents({ pool, outbox }, async (client, tell) => {
+      tell(...events(`a${++attempts}`));
+      if (attempts === 1) await client.query("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$");
+      tell(...events('b', 'c'));
+      return 'done';
+    });
+    expect([result, await rows(), await inLog()]).toEqual(['done', 1, []]);
+    log.away = false;
+    await published;
+    expect(await inLog()).toEqual(['a2', 'b', 'c']);
+  });
+
+  test('nothing of what was rolled back, and no row where nothing was told', async () => {
+    const outbox = open({ graceMs: 60_000 });
+    const failing = transactionWithEvents({ pool, outbox }, async (_client, tell) => {
+      tell(...events('a'));
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    const { published } = await transactionWithEvents({ pool, outbox }, () => Promise.resolve());
+    await published;
+    expect([await rows(), await inLog()]).toEqual([0, []]);
   });
 });
 

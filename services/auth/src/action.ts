@@ -1,13 +1,6 @@
 import type { Audit, AuditAction, AuditSource } from '@worktide/audit';
 import type { KeyValue } from '@worktide/key-value';
-import {
-  type Outbox,
-  type OutboxEvent,
-  type Pool,
-  type PoolClient,
-  tenantTransaction,
-  transaction,
-} from '@worktide/postgres';
+import { type Outbox, type Pool, type PoolClient, type Tell, transactionWithEvents } from '@worktide/postgres';
 import type { Logger } from '@worktide/runtime';
 import type { Revocation } from '@worktide/schemas';
 import type { Applicant } from './applicant.ts';
@@ -19,7 +12,7 @@ export interface Action {
   /** Goes to topic `audit` through the outbox. */
   audit(organizationId: string, source: AuditSource, ...actions: AuditAction[]): void;
   /** Other events, through the outbox. */
-  publish(...events: OutboxEvent[]): void;
+  publish: Tell;
   /** Goes into the revocation feed, and is pushed. */
   revoke(items: readonly Revocation[]): void;
 }
@@ -34,25 +27,19 @@ export type Act = <T>(whose: string | Applicant | null, work: (action: Action) =
 export function createAct(options: { pool: Pool; outbox: Outbox; audit: Audit; keyValue: KeyValue; log: Logger }): Act {
   const { pool, outbox, audit, keyValue, log } = options;
   return async (whose, work) => {
-    const { result, revocations, ticket } = await (typeof whose === 'string'
-      ? tenantTransaction(pool, whose, attempt)
-      : transaction(pool, attempt, whose ?? {}));
-    pushRevocations(keyValue, log, revocations);
-    // Not awaited: the log being away holds up no log-in; the row waits for the sweep.
-    outbox.committed(ticket).catch(() => {});
-    return result;
-
-    async function attempt(client: PoolClient) {
-      const events: OutboxEvent[] = [];
+    const terms = { pool, outbox, ...(typeof whose === 'string' ? { tenant: whose } : whose) };
+    const { result } = await transactionWithEvents(terms, async (client, tell) => {
       const revocations: Revocation[] = [];
-      const result = await work({
+      const answer = await work({
         client,
-        audit: (organization, source, ...actions) => events.push(...audit.events(organization, source, actions)),
-        publish: (...more) => events.push(...more),
+        audit: (organization, source, ...actions) => tell(...audit.events(organization, source, actions)),
+        publish: tell,
         revoke: (items) => revocations.push(...items),
       });
       await recordRevocations(client, revocations);
-      return { result, revocations, ticket: await outbox.write(client, events) };
-    }
+      return { answer, revocations };
+    });
+    pushRevocations(keyValue, log, result.revocations);
+    return result.answer;
   };
 }

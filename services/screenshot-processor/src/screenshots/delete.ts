@@ -1,5 +1,5 @@
 import type { Audit, AuditSource } from '@worktide/audit';
-import { type OutboxTicket, tenantTransaction } from '@worktide/postgres';
+import { transactionWithEvents } from '@worktide/postgres';
 import { eventOf } from '../events.ts';
 import { columns, nextVersion, type ScreenshotRow } from '../rows.ts';
 import type { SettleOptions } from '../work/settle.ts';
@@ -34,41 +34,30 @@ export async function deleteScreenshot(
   await readyCodec.prepare();
   // Never a reason to refuse, but without it a new process's first actions are lost.
   await audit.check().catch(() => {});
-  let ticket: OutboxTicket | undefined;
-  const deleted = await tenantTransaction(
-    pool,
-    organizationId,
-    async (client) => {
-      ticket = undefined;
-      const found = await client.query<ScreenshotRow>(
-        `SELECT ${columns} FROM screenshots.screenshots
+  const terms = { pool, outbox, tenant: organizationId, signal, whenFull: 'leave' } as const;
+  const { result: deleted } = await transactionWithEvents(terms, async (client, tell) => {
+    const found = await client.query<ScreenshotRow>(
+      `SELECT ${columns} FROM screenshots.screenshots
        WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL FOR UPDATE`,
-        [organizationId, id],
-      );
-      const before = found.rows[0];
-      if (!before) return false;
-      mayDelete(before);
-      const { rows } = await client.query<ScreenshotRow>(
-        `UPDATE screenshots.screenshots SET ${deletion} WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,
-        [organizationId, id],
-      );
-      const { userId, timeEntryId, capturedAt, status, blurLevel } = before;
-      const action = {
-        action: 'screenshot.deleted',
-        entityType: 'screenshot',
-        entityId: id,
-        before: { userId, timeEntryId, capturedAt, status, blurLevel },
-      };
-      ticket = await outbox.write(
-        client,
-        [eventOf(readyCodec, rows[0]!), ...audit.events(organizationId, source, [action])],
-        'leave',
-      );
-      return true;
-    },
-    { signal },
-  );
-  if (ticket) outbox.committed(ticket).catch(() => {});
+      [organizationId, id],
+    );
+    const before = found.rows[0];
+    if (!before) return false;
+    mayDelete(before);
+    const { rows } = await client.query<ScreenshotRow>(
+      `UPDATE screenshots.screenshots SET ${deletion} WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,
+      [organizationId, id],
+    );
+    const { userId, timeEntryId, capturedAt, status, blurLevel } = before;
+    const action = {
+      action: 'screenshot.deleted',
+      entityType: 'screenshot',
+      entityId: id,
+      before: { userId, timeEntryId, capturedAt, status, blurLevel },
+    };
+    tell(eventOf(readyCodec, rows[0]!), ...audit.events(organizationId, source, [action]));
+    return true;
+  });
   if (deleted) onDeleted();
   return deleted;
 }

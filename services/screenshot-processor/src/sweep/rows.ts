@@ -1,6 +1,6 @@
 import type { Identity } from '@worktide/identity';
 import type { ObjectStore } from '@worktide/object-store';
-import { type OutboxTicket, tenantTransaction } from '@worktide/postgres';
+import { transactionWithEvents } from '@worktide/postgres';
 import { AppError } from '@worktide/runtime';
 import { eventOf } from '../events.ts';
 import { pictureKey } from '../keys.ts';
@@ -29,21 +29,13 @@ async function change(
   sql: string,
   parameters: readonly unknown[],
 ): Promise<number> {
-  let ticket: OutboxTicket | undefined;
-  const rows = await tenantTransaction(
-    pool,
-    organizationId,
-    async (client) => {
-      const changed = await client.query<ScreenshotRow>(sql, [organizationId, ...parameters]);
-      ticket = undefined;
-      const events = changed.rows.map((row) => eventOf(readyCodec, row));
-      if (events.length > 0) ticket = await outbox.write(client, events, 'leave');
-      return changed.rows;
-    },
-    { own: true },
-  );
-  if (ticket) outbox.committed(ticket).catch(() => {});
-  return rows.length;
+  const terms = { pool, outbox, tenant: organizationId, own: true, whenFull: 'leave' } as const;
+  const { result } = await transactionWithEvents(terms, async (client, tell) => {
+    const { rows } = await client.query<ScreenshotRow>(sql, [organizationId, ...parameters]);
+    tell(...rows.map((row) => eventOf(readyCodec, row)));
+    return rows.length;
+  });
+  return result;
 }
 
 /** Deletes what is older than its organisation keeps screenshots; some organisations at a time. */

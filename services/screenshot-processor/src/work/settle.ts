@@ -1,4 +1,4 @@
-import { type Outbox, type OutboxTicket, type Pool, tenantTransaction } from '@worktide/postgres';
+import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
 import type { Codec } from '@worktide/schemas';
 import { eventOf } from '../events.ts';
 import type { BlurLevel } from '../picture/index.ts';
@@ -30,38 +30,30 @@ export async function settle(
   await readyCodec.prepare();
   const ready = verdict.status === 'ready' ? verdict : undefined;
   const failed = verdict.status === 'failed' ? verdict : undefined;
-  let ticket: OutboxTicket | undefined;
-  const row = await tenantTransaction(
-    pool,
-    claim.organizationId,
-    async (client) => {
-      const { rows } = await client.query<ScreenshotRow>(
-        `UPDATE screenshots.screenshots
+  const terms = { pool, outbox, tenant: claim.organizationId, own: true, whenFull: 'leave' } as const;
+  const { result } = await transactionWithEvents(terms, async (client, tell) => {
+    const { rows } = await client.query<ScreenshotRow>(
+      `UPDATE screenshots.screenshots
        SET status = $4, blur_level = $5, width = $6, height = $7, picture_bytes = $8, thumbnail_bytes = $9,
            failure_code = $10, failure_message = $11, version = ${nextVersion}, takes = 0, postponed = 0
        WHERE organization_id = $1 AND id = $2 AND lease = $3 AND status = 'pending' AND deleted_at IS NULL
        RETURNING ${columns}`,
-        [
-          claim.organizationId,
-          claim.id,
-          claim.lease,
-          verdict.status,
-          ready?.blurLevel,
-          ready?.width,
-          ready?.height,
-          ready?.bytes,
-          ready?.thumbnailBytes,
-          failed?.code,
-          failed?.message,
-        ],
-      );
-      ticket = undefined;
-      if (rows[0]) ticket = await outbox.write(client, [eventOf(readyCodec, rows[0])], 'leave');
-      return rows[0];
-    },
-    { own: true },
-  );
-  // Not awaited: what the log does not take now is in the outbox until it does.
-  if (ticket) outbox.committed(ticket).catch(() => {});
-  return row;
+      [
+        claim.organizationId,
+        claim.id,
+        claim.lease,
+        verdict.status,
+        ready?.blurLevel,
+        ready?.width,
+        ready?.height,
+        ready?.bytes,
+        ready?.thumbnailBytes,
+        failed?.code,
+        failed?.message,
+      ],
+    );
+    if (rows[0]) tell(eventOf(readyCodec, rows[0]));
+    return rows[0];
+  });
+  return result;
 }

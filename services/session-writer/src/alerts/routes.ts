@@ -1,6 +1,6 @@
 import { type Audit, auditSource } from '@worktide/audit';
 import { type Identity, type Leads, userAsked } from '@worktide/identity';
-import { type Outbox, type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
+import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
 import { type AnyRoute, notFound, route, type Turns } from '@worktide/runtime';
 import { alert, alertPage, alertQuery, type Codec, id, idParams } from '@worktide/schemas';
 import { listAlerts, showAlert } from './list.ts';
@@ -68,32 +68,26 @@ export function alertRoutes({
       handler: async ({ caller, params, req, requestId, signal }) => {
         const { organizationId, userId } = caller;
         await codec.prepare();
-        const { row, ticket } = await tenantTransaction(
-          pool,
-          organizationId,
-          async (client: Queryable) => {
-            const { rows } = await client.query<AlertRow>(
-              `UPDATE alerts SET resolved_at = $3, resolved_by = $4, version = version + 1
-               WHERE organization_id = $1 AND id = $2 AND resolved_at IS NULL RETURNING ${alertColumns}`,
-              [organizationId, params.id, new Date(now()).toISOString(), userId],
-            );
-            const told = audit.events(
-              organizationId,
-              auditSource({ req, requestId }, caller),
-              rows.map((row) => ({
-                action: 'alert.resolved',
-                entityType: 'alert',
-                entityId: row.id,
-                after: { userId: row.user_id, type: row.type, date: row.date },
-              })),
-            );
-            const ticket = await outbox.write(client, [...recordsOf(rows, codec), ...told], 'leave');
-            return { row: rows[0] ?? (await find(client, organizationId, params.id)), ticket };
-          },
-          { signal },
-        );
-        // Not awaited: the row waits for the sweep.
-        outbox.committed(ticket).catch(() => {});
+        const terms = { pool, outbox, tenant: organizationId, signal, whenFull: 'leave' } as const;
+        const { result: row } = await transactionWithEvents(terms, async (client, tell) => {
+          const { rows } = await client.query<AlertRow>(
+            `UPDATE alerts SET resolved_at = $3, resolved_by = $4, version = version + 1
+             WHERE organization_id = $1 AND id = $2 AND resolved_at IS NULL RETURNING ${alertColumns}`,
+            [organizationId, params.id, new Date(now()).toISOString(), userId],
+          );
+          const told = audit.events(
+            organizationId,
+            auditSource({ req, requestId }, caller),
+            rows.map((row) => ({
+              action: 'alert.resolved',
+              entityType: 'alert',
+              entityId: row.id,
+              after: { userId: row.user_id, type: row.type, date: row.date },
+            })),
+          );
+          tell(...recordsOf(rows, codec), ...told);
+          return rows[0] ?? find(client, organizationId, params.id);
+        });
         return { status: 200, body: showAlert(row) };
       },
     }),

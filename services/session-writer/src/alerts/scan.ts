@@ -1,5 +1,5 @@
 import type { Identity } from '@worktide/identity';
-import { type Outbox, type Pool, type PoolClient, transaction } from '@worktide/postgres';
+import { type Outbox, type Pool, type PoolClient, transactionWithEvents } from '@worktide/postgres';
 import { AppError, describeError, type KnownDays, type Logger, type Metrics } from '@worktide/runtime';
 import type { Codec, OrganizationSettings } from '@worktide/schemas';
 import type { Span } from '../merge/index.ts';
@@ -189,7 +189,8 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
    */
   async function judge(people: readonly Person[], known: Map<string, Thresholds>, pass: Pass): Promise<boolean> {
     await codec.prepare();
-    const done = await transaction(pool, async (client) => {
+    const terms = { pool, outbox, whenFull: 'leave' } as const;
+    const { result: changes } = await transactionWithEvents(terms, async (client, tell) => {
       // The transaction's: it ends with its holder, behind a pooler too.
       const { rows: locks } = await client.query<{ mine: boolean }>(
         `SELECT pg_try_advisory_xact_lock(hashtextextended('worktide alerts', 0)) AS mine`,
@@ -205,11 +206,11 @@ export function createAlertScan(options: AlertScanOptions): AlertScan {
         ...(await endOvertime(client, overtime.over, pass.now)),
         ...(await raise(client, [...idle.raised, ...overtime.raised], pass.now)),
       ];
-      return { rows, ticket: await outbox.write(client, recordsOf(rows, codec), 'leave') };
+      tell(...recordsOf(rows, codec));
+      return rows;
     });
-    if (!done) return false;
-    outbox.committed(done.ticket).catch(() => {});
-    for (const { type, resolved_at } of done.rows) {
+    if (!changes) return false;
+    for (const { type, resolved_at } of changes) {
       changed.inc({ type, what: resolved_at === null ? 'raised' : 'resolved' });
     }
     return true;

@@ -1,4 +1,4 @@
-import { type Outbox, type OutboxEvent, type Pool, transaction } from '@worktide/postgres';
+import { type Outbox, type OutboxEvent, type Pool, transactionWithEvents } from '@worktide/postgres';
 import { AppError, uuidv7 } from '@worktide/runtime';
 
 /** Time of a user that is to be forgotten, on one device or on all (also on those first seen later). */
@@ -34,45 +34,42 @@ export async function recordErasure(
 ): Promise<ErasureStatus> {
   const { organizationId, userId, deviceId, from, to, requestedBy } = erasure;
   const whose = [organizationId, userId, deviceId];
-  const { ticket, status } = await transaction(
-    pool,
-    async (client) => {
-      // Two of one user at once would not see each other.
-      await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('worktide erasures of ' || $1, 0))`, [userId]);
-      const { rows: around } = await client.query<{ status: ErasureStatus }>(
-        `SELECT CASE WHEN applied_at IS NULL THEN 'pending' ELSE 'applied' END AS status FROM erased_ranges
-         WHERE organization_id = $1 AND user_id = $2 AND (device_id IS NULL OR device_id = $3)
-           AND during @> int8range($4, $5) ORDER BY applied_at NULLS LAST LIMIT 1`,
-        [...whose, from, to],
-      );
-      if (around[0]) return { status: around[0].status };
-      const { rows: touching } = await client.query<{ started_at: number; ended_at: number }>(
-        `DELETE FROM erased_ranges
-         WHERE organization_id = $1 AND user_id = $2 AND device_id IS NOT DISTINCT FROM $3
-           AND during && int8range($4, $5) AND applied_at IS NULL AND begun_at IS NULL
-         RETURNING started_at, ended_at`,
-        // One wider on each side: neighbours, too.
-        [...whose, from - 1, to + 1],
-      );
-      const { rows: pending } = await client.query<{ n: number }>(
-        `SELECT count(*) AS n FROM erased_ranges WHERE organization_id = $1 AND user_id = $2 AND applied_at IS NULL`,
-        [organizationId, userId],
-      );
-      if (pending[0]!.n >= maxPending) throw tooMany();
-      const start = Math.min(from, ...touching.map((range) => range.started_at));
-      const end = Math.max(to, ...touching.map((range) => range.ended_at));
-      await client.query(
-        `INSERT INTO erased_ranges (organization_id, user_id, device_id, id, started_at, ended_at, requested_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-        [...whose, uuidv7(), start, end, requestedBy],
-      );
-      // Left to the sweep rather than refused: that somebody is told of it must not keep it from being recorded.
-      return { status: 'pending' as const, ticket: await outbox.write(client, told, 'leave') };
-    },
-    { subject: organizationId, signal },
-  );
-  if (ticket) outbox.committed(ticket).catch(() => {});
-  return status;
+  // Left to the sweep rather than refused: that somebody is told of it must not keep it from being recorded.
+  const terms = { pool, outbox, subject: organizationId, signal, whenFull: 'leave' } as const;
+  const { result } = await transactionWithEvents(terms, async (client, tell): Promise<ErasureStatus> => {
+    // Two of one user at once would not see each other.
+    await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('worktide erasures of ' || $1, 0))`, [userId]);
+    const { rows: around } = await client.query<{ status: ErasureStatus }>(
+      `SELECT CASE WHEN applied_at IS NULL THEN 'pending' ELSE 'applied' END AS status FROM erased_ranges
+       WHERE organization_id = $1 AND user_id = $2 AND (device_id IS NULL OR device_id = $3)
+         AND during @> int8range($4, $5) ORDER BY applied_at NULLS LAST LIMIT 1`,
+      [...whose, from, to],
+    );
+    if (around[0]) return around[0].status;
+    const { rows: touching } = await client.query<{ started_at: number; ended_at: number }>(
+      `DELETE FROM erased_ranges
+       WHERE organization_id = $1 AND user_id = $2 AND device_id IS NOT DISTINCT FROM $3
+         AND during && int8range($4, $5) AND applied_at IS NULL AND begun_at IS NULL
+       RETURNING started_at, ended_at`,
+      // One wider on each side: neighbours, too.
+      [...whose, from - 1, to + 1],
+    );
+    const { rows: pending } = await client.query<{ n: number }>(
+      `SELECT count(*) AS n FROM erased_ranges WHERE organization_id = $1 AND user_id = $2 AND applied_at IS NULL`,
+      [organizationId, userId],
+    );
+    if (pending[0]!.n >= maxPending) throw tooMany();
+    const start = Math.min(from, ...touching.map((range) => range.started_at));
+    const end = Math.max(to, ...touching.map((range) => range.ended_at));
+    await client.query(
+      `INSERT INTO erased_ranges (organization_id, user_id, device_id, id, started_at, ended_at, requested_by)
+       VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+      [...whose, uuidv7(), start, end, requestedBy],
+    );
+    tell(...told);
+    return 'pending';
+  });
+  return result;
 }
 
 const tooMany = (): AppError =>

@@ -1,5 +1,4 @@
-import type { Outbox, OutboxTicket, Pool, PoolClient } from '@worktide/postgres';
-import { transaction } from '@worktide/postgres';
+import { type Outbox, type Pool, type PoolClient, type Tell, transactionWithEvents } from '@worktide/postgres';
 import { derivedUuid } from '@worktide/runtime';
 import { type Codec, topics, type UsageEntryState, type UsageRecord } from '@worktide/schemas';
 import {
@@ -110,8 +109,6 @@ export async function mergeStreams(options: MergeOptions, work: readonly StreamW
   for await (const outcome of mergePieces(options, work)) {
     for (const what of ['added', 'changed', 'removed', 'letGo'] as const) total[what] += outcome[what];
     published.push(outcome.published);
-    // Awaited by the caller; until then a failure must not count as unhandled.
-    outcome.published.catch(() => {});
   }
   return { ...total, published: Promise.all(published).then(() => undefined) };
 }
@@ -137,7 +134,7 @@ async function mergePiece(
   if (inOrder.length === 0) return { added: 0, changed: 0, removed: 0, letGo, published: Promise.resolve() };
 
   const attempt = () =>
-    transaction(pool, async (client) => {
+    transactionWithEvents({ pool, outbox }, async (client, tell) => {
       await byIndex(client);
       const streams = work.map(({ stream }) => stream);
       const locked = await lockStreams(client, streams);
@@ -155,20 +152,18 @@ async function mergePiece(
         // As the indexes have them: neighbours share pages.
         return parts.sort((a, b) => a.locked.id - b.locked.id);
       };
-      return mergeLocked(client, options, new Map(inOrder.map((month) => [month, partsOf(month)])), limit);
+      return mergeLocked(client, tell, options, new Map(inOrder.map((month) => [month, partsOf(month)])), limit);
     });
 
   try {
     await usageCodec.prepare();
     await partitions.ensure(inOrder);
-    let result = await attempt();
-    while (result && 'missing' in result) {
+    for (;;) {
+      const { result, published } = await attempt();
+      if (!result) return undefined;
+      if (!('missing' in result)) return { ...result, letGo, published };
       await createStreams(pool, result.missing);
-      result = await attempt();
     }
-    if (!result) return undefined;
-    const { ticket, ...counts } = result;
-    return { ...counts, letGo, published: outbox.committed(ticket) };
   } catch (error) {
     // Perhaps another replica has dropped a month that this one took for there.
     partitions.forget();
@@ -179,11 +174,12 @@ async function mergePiece(
 /** @returns undefined, before anything is written, where more than `limit` rows are stored around the work. */
 async function mergeLocked(
   client: PoolClient,
+  tell: Tell,
   options: MergeOptions,
   months: ReadonlyMap<Month, Part[]>,
   limit: number,
 ) {
-  const { outbox, usageCodec, now = Date.now, onRead } = options;
+  const { usageCodec, now = Date.now, onRead } = options;
   const nowMicros = now() * 1000;
   const reached = new Map<number, number>();
   const events = new Map<string, { organizationId: string; userId: string; entries: UsageEntryState[] }>();
@@ -218,11 +214,8 @@ async function mergeLocked(
 
   for (const [month, write] of writes) await writeMonth(client, month, write);
   if (reached.size > 0) await saveVersions(client, reached);
-  const ticket: OutboxTicket = await outbox.write(
-    client,
-    [...events.values()].flatMap((user) => recordsOf(user, usageCodec)),
-  );
-  return { ...counts, ticket };
+  tell(...[...events.values()].flatMap((user) => recordsOf(user, usageCodec)));
+  return counts;
 }
 
 function collectGaps(write: MonthWrites, changes: MonthChanges<StoredEntry>, streamId: number): void {

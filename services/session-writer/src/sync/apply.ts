@@ -1,4 +1,4 @@
-import { type Outbox, type OutboxTicket, type Pool, type PoolClient, tenantTransaction } from '@worktide/postgres';
+import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
 import type { Codec, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
 import { type Author, lockOf, recordsOf } from '../timers/store.ts';
 import type { KnownWorkspace } from '../workspace/known.ts';
@@ -55,7 +55,8 @@ export async function applyPart(
   const { organizationId, userId, requestId } = part;
   const who: Author = { organizationId, userId, actorId: userId, requestId };
 
-  const work = async (client: PoolClient) => {
+  const terms = { pool, outbox, tenant: organizationId, own: true, lock: lockOf(who) };
+  const { result, published } = await transactionWithEvents(terms, async (client, tell) => {
     if (await isApplied(client, part)) return undefined;
     const outcome: PartOutcome = refusedOnes(part);
     const changed = new Map<string, TimeEntryState>();
@@ -77,14 +78,10 @@ export async function applyPart(
       for (const { after } of slice.changes) changed.set(after.id, after);
     }
     await saveOutcome(client, part, outcome);
-    const events = recordsOf(who, [...changed.values()], entriesCodec);
-    const ticket: OutboxTicket = await outbox.write(client, events);
-    return { outcome, looked, ticket };
-  };
-  const applied = await tenantTransaction(pool, organizationId, work, { own: true, lock: lockOf(who) });
-  if (!applied) return undefined;
-  const { outcome, looked, ticket } = applied;
-  return { outcome, looked, published: outbox.committed(ticket) };
+    tell(...recordsOf(who, [...changed.values()], entriesCodec));
+    return { outcome, looked };
+  });
+  return result && { ...result, published };
 }
 
 /** What the gateway refused is part of the outcome. */

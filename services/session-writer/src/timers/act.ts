@@ -1,6 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { colleagueAsked, type Identity } from '@worktide/identity';
-import { type Outbox, type Pool, type Queryable, tenantTransaction, violatedConstraint } from '@worktide/postgres';
+import {
+  type Outbox,
+  type Pool,
+  type Queryable,
+  tenantTransaction,
+  transactionWithEvents,
+  violatedConstraint,
+} from '@worktide/postgres';
 import { type AppError, type Caller, conflict, forbidden, notFound } from '@worktide/runtime';
 import type { Codec, TimeEntry, TimeEntrySnapshot, TimeEntryState } from '@worktide/schemas';
 import type { KnownWorkspace } from '../workspace/known.ts';
@@ -53,11 +60,12 @@ export async function change<T>(
   const { organizationId } = caller;
   await codec.prepare();
   const who: Author = { organizationId, userId, actorId: caller.userId, requestId };
-  const attempt = async (client: Queryable) => {
+  const terms = { pool, outbox, tenant: organizationId, signal, lock: lockOf(who), whenFull: 'leave' } as const;
+  const { result } = await transactionWithEvents(terms, async (client, tell) => {
     const changed: TimeEntryState[] = [];
     // After the lock: what waited for it is later.
     const nowMs = context.now();
-    const result = await work({
+    const done = await work({
       client,
       who,
       nowMs,
@@ -66,11 +74,8 @@ export async function change<T>(
         changed.push(one.after);
       },
     });
-    return { result, ticket: await outbox.write(client, recordsOf(who, changed, codec), 'leave') };
-  };
-  const { result, ticket } = await tenantTransaction(pool, organizationId, attempt, {
-    signal,
-    lock: lockOf(who),
+    tell(...recordsOf(who, changed, codec));
+    return done;
   }).catch((error: unknown) => {
     // Somebody wrote without the lock: it is as if they had been first.
     if (violatedConstraint(error) === 'time_entries_no_overlap') throw overlap(undefined);
@@ -78,8 +83,6 @@ export async function change<T>(
     if (violatedConstraint(error) === 'timer_requests_pkey') throw keyReused();
     throw error;
   });
-  // Not awaited: the row waits for the sweep.
-  outbox.committed(ticket).catch(() => {});
   return result;
 }
 

@@ -1,5 +1,5 @@
 import type { Identity } from '@worktide/identity';
-import { type Outbox, type OutboxTicket, type Pool, transaction } from '@worktide/postgres';
+import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
 import type { Metrics } from '@worktide/runtime';
 import type { Codec, TimeEntryState } from '@worktide/schemas';
 import { type Author, type EntryRow, entryColumns, lockOf, recordsOf, stateOf } from './store.ts';
@@ -84,8 +84,7 @@ async function forget(
 ): Promise<number> {
   const { organizationId, userId } = whose;
   const who: Author = { ...whose, actorId: null, requestId: null };
-  let ticket: OutboxTicket | undefined;
-  const count = await transaction(pool, async (client) => {
+  const { result } = await transactionWithEvents({ pool, outbox, whenFull: 'leave' }, async (client, tell) => {
     await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lockOf(who)]);
     // The ledger is let go of with its entry, and in no other way.
     await client.query("SELECT set_config('worktide.retention_of', $1, true)", [organizationId]);
@@ -104,12 +103,10 @@ async function forget(
       'DELETE FROM tracking.timer_requests WHERE organization_id = $1 AND entry_id = ANY($2::uuid[])',
       gone,
     );
-    const events = recordsOf(who, rows.map(stateOf).map(tombstone(now())), codec);
-    ticket = await outbox.write(client, events, 'leave');
+    tell(...recordsOf(who, rows.map(stateOf).map(tombstone(now())), codec));
     return rows.length;
   });
-  if (ticket) outbox.committed(ticket).catch(() => {});
-  return count;
+  return result;
 }
 
 /** Others keep tombstones: of what was said there is nothing in these. */

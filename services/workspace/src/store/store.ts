@@ -1,13 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { type Audit, type AuditAction, auditSource } from '@worktide/audit';
-import {
-  type Outbox,
-  type OutboxTicket,
-  type Pool,
-  type PoolClient,
-  type Queryable,
-  tenantTransaction,
-} from '@worktide/postgres';
+import { type Outbox, type Pool, type Queryable, tenantTransaction, transactionWithEvents } from '@worktide/postgres';
 import type { Caller } from '@worktide/runtime';
 import { type Codec, type TaskAssigned, topics, type WorkspaceEvent, type WorkspaceRecord } from '@worktide/schemas';
 
@@ -72,11 +65,9 @@ export function createStore(options: {
       await codec.prepare();
       // Once done nothing to wait for. Never a reason to refuse, but without it a new process's first actions are lost.
       await audit.check().catch(() => {});
-      let events: WorkspaceEvent[] = [];
-      let ticket: OutboxTicket | undefined;
-      const work = async (client: PoolClient) => {
-        // Anew with every attempt.
-        events = [];
+      const terms = { pool, outbox, tenant: organizationId, signal };
+      const { result } = await transactionWithEvents(terms, async (client, tellOthers) => {
+        const events: WorkspaceEvent[] = [];
         const actions: AuditAction[] = [];
         const happened: TaskAssigned[] = [];
         const tell: Change['tell'] = (event, action, ...more) => {
@@ -85,26 +76,21 @@ export function createStore(options: {
           happened.push(...more);
         };
         const answer = await fn({ client, organizationId, caller, tell });
-        if (events.length === 0) return answer;
+        if (events.length === 0) return { answer, events };
         const record: WorkspaceRecord = {
           organizationId,
           actorId: userId,
           events,
           ...(happened.length > 0 ? { happened } : {}),
         };
-        ticket = await outbox.write(client, [
+        tellOthers(
           { topic, key: organizationId, value: codec.encode(record) },
           ...audit.events(organizationId, auditSource({ req, requestId }, caller), actions),
-        ]);
-        return answer;
-      };
-      const result = await tenantTransaction(pool, organizationId, work, { signal });
-      if (events.length > 0) {
-        // Not awaited: what the log does not take now is in the outbox until it does.
-        if (ticket) outbox.committed(ticket).catch(() => {});
-        await onCommitted(organizationId, events);
-      }
-      return result;
+        );
+        return { answer, events };
+      });
+      if (result.events.length > 0) await onCommitted(organizationId, result.events);
+      return result.answer;
     },
   };
 }
