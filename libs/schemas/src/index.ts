@@ -6,6 +6,7 @@ export * from './auth-internal.ts';
 export * from './common.ts';
 export * from './conforms.ts';
 export * from './days.ts';
+export * from './erasures.ts';
 export * from './input-minutes.ts';
 export * from './people.ts';
 export * from './pictures.ts';

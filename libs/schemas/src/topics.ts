@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { alertsRecord } from './alerts.ts';
 import { auditRecord } from './audit.ts';
 import { daysRecord } from './days.ts';
+import { erasuresRecord } from './erasures.ts';
 import { inputMinutesRecord } from './input-minutes.ts';
 import { peopleRecord } from './people.ts';
 import { pingsRecord } from './ping-events.ts';
@@ -52,6 +53,15 @@ export const topics = {
     partitions: 12,
     retentionMs: days(7),
     schema: usageRecord,
+    writer: 'session-writer',
+  },
+  /** Kept as long as a store may be away, or be restored, that must not show what was forgotten meanwhile. */
+  erasures: {
+    name: 'erasures',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(30),
+    schema: erasuresRecord,
     writer: 'session-writer',
   },
   screenshots: {

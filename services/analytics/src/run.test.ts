@@ -35,7 +35,8 @@ test('starts without its dependencies, says which are missing, and closes', asyn
   for (const name of ['clickhouse', 'auth']) {
     await expect((async () => service.checks[name]!())()).rejects.toMatchObject({ statusCode: 503 });
   }
-  const topics = 'pings usage input-minutes time-entries alerts audit workspace-events screenshots-ready'.split(' ');
+  const topics =
+    'pings usage input-minutes erasures time-entries alerts audit workspace-events screenshots-ready'.split(' ');
   for (const topic of topics) {
     expect(Object.keys(service.checks)).toContain(`${topic} into clickhouse`);
   }

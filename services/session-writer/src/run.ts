@@ -92,6 +92,7 @@ export async function run(
   const entriesCodec = createCodec(registry, topics['time-entries']);
   const workspaceCodec = createCodec(registry, topics['workspace-events']);
   const alertsCodec = createCodec(registry, topics.alerts);
+  const erasuresCodec = createCodec(registry, topics.erasures);
   const outbox = createOutbox({ schema: 'tracking', pool, producer: eventLog.producer(), log, metrics, lifecycle });
 
   const audit = createAudit({ service: serviceName, registry, log, metrics });
@@ -104,7 +105,7 @@ export async function run(
     await partitions.maintain();
     await pruneRequests(pool);
   });
-  const eraser = createEraser({ ...merge, pool: erasePool, metrics });
+  const eraser = createEraser({ ...merge, pool: erasePool, erasuresCodec, metrics });
   const { wake: onErasure } = lifecycle.every('eraser', erasing, erasePass(eraser));
 
   const consumers = await consumePings({ ...merge, eventLog, pingsCodec, parallel, lifecycle, log, metrics });
@@ -216,7 +217,16 @@ export async function run(
       'input consumer': () => input.check(),
       outbox: outbox.check,
       'schema registry': async () => {
-        const codecs = [pingsCodec, usageCodec, syncCodec, entriesCodec, minutesCodec, workspaceCodec, alertsCodec];
+        const codecs = [
+          pingsCodec,
+          usageCodec,
+          syncCodec,
+          entriesCodec,
+          minutesCodec,
+          workspaceCodec,
+          alertsCodec,
+          erasuresCodec,
+        ];
         await Promise.all([...codecs.map((codec) => codec.prepare()), audit.check()]);
       },
       auth: identity.check,

@@ -41,6 +41,7 @@ export const trackingDatabase = (): Promise<TestDatabase> => freshServiceDatabas
 export interface TestWriter extends MergeOptions {
   eventLog: EventLog;
   pingsCodec: Codec;
+  erasuresCodec: Codec;
   lifecycle: Lifecycle;
   log: Logger;
   metrics: Metrics;
@@ -64,6 +65,7 @@ export async function openWriter(
   const registry = openSchemaRegistry('local:');
   const usageCodec = createCodec(registry, topics.usage);
   const pingsCodec = createCodec(registry, topics.pings);
+  const erasuresCodec = createCodec(registry, topics.erasures);
   await Promise.all([usageCodec.prepare(), pingsCodec.prepare()]);
   lifecycle.onClose('folder', () => rm(folder, { recursive: true, force: true }));
   lifecycle.onClose('postgres', () => pool.end());
@@ -83,6 +85,7 @@ export async function openWriter(
     outbox,
     usageCodec,
     pingsCodec,
+    erasuresCodec,
     partitions,
     now,
     eventLog,

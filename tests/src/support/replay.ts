@@ -21,6 +21,7 @@ const groups: readonly Group[] = [
   { group: 'analytics-pings', topic: 'pings', service: 'analytics' },
   { group: 'analytics-usage', topic: 'usage', service: 'analytics' },
   { group: 'analytics-input-minutes', topic: 'input-minutes', service: 'analytics', mayBeEmpty: true },
+  { group: 'analytics-erasures', topic: 'erasures', service: 'analytics', mayBeEmpty: true },
   { group: 'analytics-time-entries', topic: 'time-entries', service: 'analytics', mayBeEmpty: true },
   { group: 'analytics-alerts', topic: 'alerts', service: 'analytics', mayBeEmpty: true },
   { group: 'analytics-audit', topic: 'audit', service: 'analytics' },

@@ -12,7 +12,8 @@ import {
 } from '@worktide/schemas';
 import type { z } from 'zod';
 import type { Stored } from './changes.ts';
-import { tableHandler } from './handler.ts';
+import { erasuresHandler, forgetErased } from './erasures.ts';
+import { type HandlerOptions, tableHandler } from './handler.ts';
 import { addScreenshot, addWorkspace, type Rows, statesHandler } from './states.ts';
 import {
   alertsTable,
@@ -38,7 +39,15 @@ const few = { maxRecords: 10_000, maxBytes: 16 * mib } as const;
 
 /** By the topic that each reads. */
 export type Consumers = Record<
-  'pings' | 'usage' | 'input-minutes' | 'time-entries' | 'alerts' | 'audit' | 'workspace-events' | 'screenshots-ready',
+  | 'pings'
+  | 'usage'
+  | 'input-minutes'
+  | 'erasures'
+  | 'time-entries'
+  | 'alerts'
+  | 'audit'
+  | 'workspace-events'
+  | 'screenshots-ready',
   Consumer
 >;
 
@@ -50,7 +59,10 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
   const start = <E extends { organizationId: string }, I>(
     spec: TableSpec<E, I>,
     topic: TopicName,
-    options: Pick<ConsumeOptions, 'maxRecords' | 'maxBytes' | 'lingerMs'>,
+    {
+      afterInsert,
+      ...options
+    }: Pick<ConsumeOptions, 'maxRecords' | 'maxBytes' | 'lingerMs'> & Pick<HandlerOptions, 'afterInsert'>,
   ): Promise<Consumer> => {
     const { eventLog, registry, clickhouse, metrics, onStored } = deps;
     const codec = createCodec(registry, topics[topic]);
@@ -60,16 +72,15 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
       ...options,
       ready: () => codec.prepare(),
       answers: () => clickhouse.check(),
-      handle: tableHandler(spec, { clickhouse, codec, metrics, ...(onStored ? { onStored } : {}) }),
+      handle: tableHandler(spec, { clickhouse, codec, metrics, afterInsert, ...(onStored ? { onStored } : {}) }),
       split: splitBy(spec.items),
     });
   };
-  const states = <S extends z.ZodType<{ organizationId: string }>>(
+  const other = (
     topic: TopicName,
-    schema: S,
-    add: (rows: Rows, record: z.output<S>) => void,
+    handlerOf: (options: Omit<HandlerOptions, 'clickhouse'> & { clickhouse: ClickHouse }) => ConsumeOptions['handle'],
   ): Promise<Consumer> => {
-    const { eventLog, registry, clickhouse, onStored } = deps;
+    const { eventLog, registry, clickhouse, metrics, onStored } = deps;
     const codec = createCodec(registry, topics[topic]);
     return eventLog.consume({
       group: `analytics-${topic}`,
@@ -78,9 +89,14 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
       lingerMs: 500,
       ready: () => codec.prepare(),
       answers: () => clickhouse.check(),
-      handle: statesHandler(schema, add, { clickhouse, codec, ...(onStored ? { onStored } : {}) }),
+      handle: handlerOf({ clickhouse, codec, metrics, ...(onStored ? { onStored } : {}) }),
     });
   };
+  const states = <S extends z.ZodType<{ organizationId: string }>>(
+    topic: TopicName,
+    schema: S,
+    add: (rows: Rows, record: z.output<S>) => void,
+  ): Promise<Consumer> => other(topic, (options) => statesHandler(schema, add, options));
   return {
     usage: await start(usageTable, 'usage', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 500 }),
     'time-entries': await start(timeEntriesTable, 'time-entries', { ...few, lingerMs: 500 }),
@@ -88,7 +104,9 @@ export async function startConsumers(deps: ConsumerDeps): Promise<Consumers> {
       maxRecords: 50_000,
       maxBytes: 16 * mib,
       lingerMs: 1_000,
+      afterInsert: (changes) => forgetErased(deps.clickhouse, changes),
     }),
+    erasures: await other('erasures', erasuresHandler),
     pings: await start(pingsTable, 'pings', { maxRecords: 50_000, maxBytes: 16 * mib, lingerMs: 1_000 }),
     alerts: await start(alertsTable, 'alerts', { ...few, lingerMs: 1_000 }),
     audit: await start(auditTable, 'audit', { ...few, lingerMs: 1_000 }),

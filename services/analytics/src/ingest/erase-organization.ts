@@ -7,6 +7,7 @@ export const erasedTables = [
   'usage',
   'time_entries',
   'input_minutes',
+  'erased_ranges',
   'alerts',
   'screenshots',
   'people',

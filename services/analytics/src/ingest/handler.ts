@@ -4,7 +4,7 @@ import type { BatchContext, StoredRecord } from '@worktide/event-log';
 import { AppError, type Metrics } from '@worktide/runtime';
 import type { Codec } from '@worktide/schemas';
 import { z } from 'zod';
-import { collectChanges, type Stored, storeChanges } from './changes.ts';
+import { collectChanges, type DayChanges, type Stored, storeChanges } from './changes.ts';
 import { createRowWriter } from './row-writer.ts';
 import { insertSettings, type TableSpec } from './tables.ts';
 
@@ -14,6 +14,8 @@ export interface HandlerOptions {
   metrics: Metrics;
   /** Rows of one insert; more of a batch go into further ones. */
   maxRowsPerInsert?: number;
+  /** Takes out again what should not be there. */
+  afterInsert?: ((changes: DayChanges) => Promise<void>) | undefined;
   /** Told after the store has them and knows that sums of these days are stale. */
   onStored?: (stored: Stored) => void;
 }
@@ -45,7 +47,7 @@ export function tableHandler<E extends { organizationId: string }, I>(
   spec: TableSpec<E, I>,
   options: HandlerOptions,
 ): (batch: StoredRecord[], context: BatchContext) => Promise<void> {
-  const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000, onStored } = options;
+  const { clickhouse, codec, metrics, maxRowsPerInsert = 20_000, afterInsert, onStored } = options;
   const { table, columns, envelope, items, item, fits, owner: ownerOf, write, touches } = spec;
   const stored = metrics.counter('worktide_analytics_rows_total', 'Rows stored in ClickHouse.', ['table']);
   const seconds = metrics.histogram('worktide_analytics_insert_seconds', 'Time of one insert.', insertBuckets, [
@@ -111,6 +113,7 @@ export function tableHandler<E extends { organizationId: string }, I>(
     }
     if (writer.rows > 0) await send();
     await running;
+    await afterInsert?.(changes);
     await storeChanges(clickhouse, changes);
     onStored?.({ organizations, changes });
   };

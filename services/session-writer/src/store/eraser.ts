@@ -1,10 +1,14 @@
-import { transaction } from '@worktide/postgres';
+import { transaction, transactionWithEvents } from '@worktide/postgres';
 import type { Metrics } from '@worktide/runtime';
+import { type Codec, type ErasuresRecord, topics } from '@worktide/schemas';
+import { eraseMinutes, waitForMinutes } from '../input/store.ts';
 import { findSlice, type Progress, type RangeRow } from './erase-slice.ts';
 import { type MergeOptions, mergeStreams } from './merge.ts';
 
 export interface EraserOptions extends MergeOptions {
   metrics: Metrics;
+  /** Of topic `erasures`. */
+  erasuresCodec: Codec;
 }
 
 export interface Eraser {
@@ -30,9 +34,11 @@ const rangeColumns = `id, organization_id AS "organizationId", user_id AS "userI
  *
  * Every fold respects a range from its record on. So a stream that a slice does not see was made after it, and its first
  * fold knew the range; one that it sees is locked and read after whoever held it. Doing a slice again changes nothing.
+ *
+ * Input counts go first. Who else keeps them is told of the range when its first slice begins.
  */
-export function createEraser({ metrics, ...options }: EraserOptions): Eraser {
-  const { pool } = options;
+export function createEraser({ metrics, erasuresCodec, ...options }: EraserOptions): Eraser {
+  const { pool, outbox } = options;
   const waiting = metrics.gauge('worktide_erasures_pending', 'Erased ranges recorded and not yet worked off');
   const oldest = metrics.gauge('worktide_erasures_oldest_seconds', 'How long the oldest of them has waited');
   const slices = metrics.counter('worktide_erasure_slices_total', 'Transactions of erasures, by what became of them', [
@@ -44,7 +50,7 @@ export function createEraser({ metrics, ...options }: EraserOptions): Eraser {
   let organization = nobody;
   const users = new Map<string, string>();
 
-  async function nextRange(): Promise<RangeRow | undefined> {
+  async function nextRange(): Promise<{ range: RangeRow; told: Promise<void> } | undefined> {
     const after = (column: string, where: string): string =>
       `coalesce((SELECT ${column} FROM erased_ranges WHERE applied_at IS NULL ${where} AND ${column} > $1 ORDER BY ${column} LIMIT 1),
         (SELECT ${column} FROM erased_ranges WHERE applied_at IS NULL ${where} ORDER BY ${column} LIMIT 1)) AS next`;
@@ -65,15 +71,25 @@ export function createEraser({ metrics, ...options }: EraserOptions): Eraser {
     const userId = people[0]!.next;
     if (userId === null) return undefined;
     users.set(organizationId, userId);
-    // Marked before it is read: from then on it stays as long as it is.
-    const { rows } = await pool.query<RangeRow>(
-      `UPDATE erased_ranges SET begun_at = coalesce(begun_at, now()) WHERE id = (
-         SELECT id FROM erased_ranges WHERE applied_at IS NULL AND organization_id = $1 AND user_id = $2
-         ORDER BY requested_at LIMIT 1)
-       RETURNING ${rangeColumns}`,
-      [organizationId, userId],
-    );
-    return rows[0];
+    await erasuresCodec.prepare();
+    const { result: range, published: told } = await transactionWithEvents({ pool, outbox }, async (client, tell) => {
+      const { rows } = await client.query<RangeRow & { begun: boolean }>(
+        `SELECT ${rangeColumns}, begun_at IS NOT NULL AS begun FROM erased_ranges
+         WHERE applied_at IS NULL AND organization_id = $1 AND user_id = $2 ORDER BY requested_at LIMIT 1 FOR UPDATE`,
+        [organizationId, userId],
+      );
+      const next = rows[0];
+      if (!next || next.begun) return next;
+      // From now on it stays as long as it is.
+      await client.query('UPDATE erased_ranges SET begun_at = now() WHERE id = $1', [next.id]);
+      await waitForMinutes(client);
+      // What lies before 1970 nobody has.
+      const [from, to] = [Math.max(0, next.from), Math.max(0, next.to)];
+      const record: ErasuresRecord = { organizationId, userId, ranges: [{ deviceId: next.deviceId, from, to }] };
+      tell({ topic: topics.erasures.name, key: userId, value: erasuresCodec.encode(record) });
+      return next;
+    });
+    return range && { range, told };
   }
 
   /** Applied ranges that touch become one: folds and records read fewer. */
@@ -101,14 +117,16 @@ export function createEraser({ metrics, ...options }: EraserOptions): Eraser {
   }
 
   async function slice(): Promise<{ published: Promise<void> } | undefined> {
-    const range = await nextRange();
-    if (!range) return undefined;
+    const next = await nextRange();
+    if (!next) return undefined;
+    const { range, told } = next;
+    if (await eraseMinutes(pool, range)) return { published: told };
     const { work, progress } = await findSlice(options, range);
     const { published } = work.length > 0 ? await mergeStreams(options, work) : { published: Promise.resolve() };
     published.catch(() => {});
     if (progress) await save(range, progress);
     else await finish(range);
-    return { published };
+    return { published: Promise.all([told, published]).then(() => undefined) };
   }
 
   async function step(): Promise<boolean> {

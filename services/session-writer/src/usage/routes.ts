@@ -55,7 +55,8 @@ export function usageRoutes(options: UsageRoutesOptions): AnyRoute[] {
       operationId: 'eraseUsage',
       summary: 'Erase the time [from, to) for ever',
       description:
-        'Entries are cut or removed, and pings of that time, sent again or late, do not bring it back. Without ' +
+        'Entries are cut or removed, and so are input counts of minutes that it touches; what is sent again or late of that ' +
+        'time does not bring it back. Without ' +
         '`deviceId` on all devices of the user, also on those first seen later. At most 367 days. Recorded with the ' +
         'answer, and from then on in no list; entries and reports follow within seconds.',
       tag: 'usage',
