@@ -336,7 +336,10 @@ export const syncOutcome = z
   .object({
     batchId: id,
     processed: z.int().meta({ description: 'Created or moved on.' }),
-    skipped: z.int().meta({ description: 'There already, and nothing new.' }),
+    skipped: z.int().meta({
+      description:
+        'There already, and nothing new; or of a time that the organisation does not keep, then without `id`.',
+    }),
     conflicts: z.array(syncConflict),
     results: z.array(syncResult),
   })

@@ -17,6 +17,7 @@ import { alertRoutes } from './alerts/routes.ts';
 import { createAlertScan } from './alerts/scan.ts';
 import type { Config } from './config.ts';
 import { consumeInput } from './input/consume.ts';
+import { pruneMinutes } from './input/store.ts';
 import { consumePings } from './pings/consume.ts';
 import { eraseOrganization } from './store/erase-organization.ts';
 import { createEraser, erasePass } from './store/eraser.ts';
@@ -103,6 +104,7 @@ export async function run(
   const merge: MergeOptions = { pool, partitions, outbox, usageCodec };
   lifecycle.every('maintenance', maintenance, async () => {
     await partitions.maintain();
+    await pruneMinutes(pool, partitions.keptFrom());
     await pruneRequests(pool);
   });
   const eraser = createEraser({ ...merge, pool: erasePool, erasuresCodec, metrics });
@@ -146,7 +148,7 @@ export async function run(
   });
   lifecycle.onClose('sync consumers', () => Promise.all(syncs.map((consumer) => consumer.close())));
   const minutesCodec = createCodec(registry, topics['input-minutes']);
-  const input = await consumeInput({ eventLog, pool: syncPool, codec: minutesCodec, metrics });
+  const input = await consumeInput({ eventLog, pool: syncPool, codec: minutesCodec, partitions, metrics });
   lifecycle.onClose('input consumer', () => input.close());
   const forgetEntries = createRetention({ pool: syncPool, outbox, codec: entriesCodec, identity, metrics });
   lifecycle.every('time entry retention', { everyMs: 6 * 3_600_000, retryMs: maintenance.everyMs }, forgetEntries);

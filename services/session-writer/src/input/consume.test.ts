@@ -12,6 +12,7 @@ import { metricOf, until } from '@worktide/testing';
 import fc from 'fast-check';
 import { openWriter, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
 import { consumeInput, createInputHandler } from './consume.ts';
+import { pruneMinutes } from './store.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -168,4 +169,33 @@ test('however cut, ordered and repeated: the greater of each count, and a replay
     }),
     { numRuns: 40 },
   );
+});
+
+test('counts are kept as long as usage: older ones go, some at a time, and are let go of when they come', async () => {
+  const user = newUser();
+  const months = 3;
+  const old = await openWriter(database.url, { retentionMonths: months, now: () => at });
+  try {
+    const from = old.partitions.keptFrom();
+    expect(new Date(from).toISOString()).toBe('2026-08-01T00:00:00.000Z');
+    await writer.pool.query(
+      `INSERT INTO tracking.input_minutes
+       SELECT $1, $2, 'laptop', to_timestamp($3::bigint / 1000) - i * interval '1 minute', 1, 1
+       FROM generate_series(0, 100005) i`,
+      [user.organizationId, user.userId, from],
+    );
+    expect(await pruneMinutes(old.pool, from)).toBe(100_000);
+    expect(await pruneMinutes(old.pool, from)).toBe(5);
+    expect(await pruneMinutes(old.pool, from)).toBe(0);
+    const left = { [`laptop ${(from - at) / 60_000}`]: [1, 1] };
+    expect(await stored(user)).toEqual(left);
+    const record = recordOf(user, [counts(7, 7, { minute: from - 60_000 }), counts(7, 7, { minute: from })]);
+    const context = { deadLetter: () => {}, signal: new AbortController().signal };
+    const where = { topic: 'input-minutes', partition: 0, offset: 0, timestamp: 0, headers: {} };
+    await createInputHandler({ ...old, codec })([{ ...where, ...record }], context);
+    expect(await stored(user)).toEqual({ [Object.keys(left)[0]!]: [7, 7] });
+    expect(await metricOf(old.metrics, 'worktide_writer_input_minutes_let_go_total')).toBe(1);
+  } finally {
+    await old.close();
+  }
 });

@@ -11,6 +11,7 @@ import {
   splitBy,
   topics,
 } from '@worktide/schemas';
+import type { Partitions } from '../store/partitions.ts';
 import { type CountedMinute, storeMinutes } from './store.ts';
 
 export const inputGroup = 'session-writer-input';
@@ -28,6 +29,8 @@ export interface InputOptions {
   pool: Pool;
   /** Of topic `input-minutes`. */
   codec: Codec;
+  /** Counts are kept as long as usage. */
+  partitions: Pick<Partitions, 'keptFrom'>;
   metrics: Metrics;
 }
 
@@ -47,10 +50,14 @@ export function consumeInput(options: InputOptions): Promise<Consumer> {
 }
 
 /** One batch: of each device and minute the greater of each count that the batch has, and that is stored. */
-export function createInputHandler({ pool, codec, metrics }: Omit<InputOptions, 'eventLog'>) {
+export function createInputHandler({ pool, codec, partitions, metrics }: Omit<InputOptions, 'eventLog'>) {
   const stored = metrics.counter(
     'worktide_writer_input_minutes_total',
     'Counts of minutes new or raised in the database',
+  );
+  const letGo = metrics.counter(
+    'worktide_writer_input_minutes_let_go_total',
+    'Counts of minutes of months that retention has dropped',
   );
   const refused = metrics.counter('worktide_writer_input_minutes_refused_total', 'Dead-lettered counts of minutes', [
     'code',
@@ -58,6 +65,7 @@ export function createInputHandler({ pool, codec, metrics }: Omit<InputOptions, 
 
   return async function handle(batch: StoredRecord[], context: BatchContext): Promise<void> {
     const minutes = new Map<string, CountedMinute>();
+    const keptFrom = partitions.keptFrom();
     const refuse = (record: StoredRecord, reason: DeadLetterReason, value?: () => Buffer): void => {
       context.deadLetter(record, reason, value);
       refused.inc({ code: reason.code });
@@ -75,6 +83,7 @@ export function createInputHandler({ pool, codec, metrics }: Omit<InputOptions, 
       for (const value of envelope.minutes) {
         const minute = readMinute(value);
         if ('code' in minute) refuse(record, minute, () => codec.encode({ ...envelope, minutes: [value] }));
+        else if (minute.minute < keptFrom) letGo.inc();
         else raise(minutes, { organizationId, userId, ...minute });
       }
     }

@@ -68,3 +68,20 @@ export async function eraseMinutes(
   );
   return rowCount === rowsAtOnce;
 }
+
+/** Statements of one pass: what is left waits for the next one, a minute later. */
+const deletesEach = 20;
+
+/** Lets go of minutes that began before an instant, epoch ms. @returns how many, of which there may be more. */
+export async function pruneMinutes(pool: Pool, before: number): Promise<number> {
+  let gone = 0;
+  for (let i = 0; i < deletesEach && gone === i * rowsAtOnce; i++) {
+    const { rowCount } = await pool.query(
+      `DELETE FROM input_minutes WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM input_minutes WHERE minute < to_timestamp($1 / 1000.0) ORDER BY minute LIMIT ${rowsAtOnce}))`,
+      [before],
+    );
+    gone += rowCount ?? 0;
+  }
+  return gone;
+}

@@ -15,6 +15,8 @@ export interface Partitions {
   existing(): Promise<Month[]>;
   /** False for a month that retention has dropped, or will. */
   isKept(month: Month): boolean;
+  /** Start of the oldest month that is kept, epoch ms. */
+  keptFrom(): number;
   /** End of the months made ahead, epoch ms: a ping later than this would only make tables for a wrong clock. */
   horizon(): number;
   /** Makes the months ahead and drops those past retention; what was made and dropped. */
@@ -37,7 +39,9 @@ export interface PartitionsOptions {
 export function createPartitions({ pool, retentionMonths, log, now = Date.now }: PartitionsOptions): Partitions {
   const known = new Set<Month>();
   let maintained = false;
-  const isKept = (month: Month): boolean => month >= addMonths(monthOf(now()), -retentionMonths);
+  const oldest = (): Month => addMonths(monthOf(now()), -retentionMonths);
+  const isKept = (month: Month): boolean => month >= oldest();
+  const keptFrom = (): number => monthStart(oldest());
 
   async function ensure(months: Iterable<Month>): Promise<void> {
     for (const month of months) {
@@ -59,9 +63,8 @@ export function createPartitions({ pool, retentionMonths, log, now = Date.now }:
       log.info({ month }, 'partitions dropped by retention');
       dropped.push(month);
     }
-    const oldest = addMonths(monthOf(now()), -retentionMonths);
     // Nothing that could still arrive falls into it.
-    await pool.query('DELETE FROM erased_ranges WHERE ended_at <= $1', [monthStart(oldest)]);
+    await pool.query('DELETE FROM erased_ranges WHERE ended_at <= $1', [keptFrom()]);
     return { made: wanted.filter((m) => !before.includes(m)), dropped };
   }
 
@@ -69,6 +72,7 @@ export function createPartitions({ pool, retentionMonths, log, now = Date.now }:
     ensure,
     existing: () => existingMonths(pool),
     isKept,
+    keptFrom,
     horizon: () => monthEnd(addMonths(monthOf(now()), monthsAhead)),
     maintain,
     check() {

@@ -2,7 +2,7 @@ import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgre
 import type { Codec, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
 import { type Author, lockOf, recordsOf } from '../timers/store.ts';
 import type { KnownWorkspace } from '../workspace/known.ts';
-import { applyAll } from './book.ts';
+import { type ApplyOptions, applyAll } from './book.ts';
 import { maxMet } from './decide.ts';
 import { isApplied, type PartName, type PartOutcome, saveOutcome } from './outcomes.ts';
 import { load, save } from './store.ts';
@@ -45,7 +45,7 @@ const maxStored = 5_000;
 export async function applyPart(
   deps: ApplyDependencies,
   part: Part,
-  policy: 'reject' | 'merge',
+  terms: Pick<ApplyOptions, 'policy' | 'keptFrom'>,
 ): Promise<AppliedPart | undefined> {
   const { pool, outbox, entriesCodec, now = Date.now } = deps;
   // Before the transaction: it may ask another service.
@@ -55,13 +55,13 @@ export async function applyPart(
   const { organizationId, userId, requestId } = part;
   const who: Author = { organizationId, userId, actorId: userId, requestId };
 
-  const terms = { pool, outbox, tenant: organizationId, own: true, lock: lockOf(who) };
-  const { result, published } = await transactionWithEvents(terms, async (client, tell) => {
+  const whose = { pool, outbox, tenant: organizationId, own: true, lock: lockOf(who) };
+  const { result, published } = await transactionWithEvents(whose, async (client, tell) => {
     if (await isApplied(client, part)) return undefined;
     const outcome: PartOutcome = refusedOnes(part);
     const changed = new Map<string, TimeEntryState>();
     let looked = entries.length;
-    const options = { policy, nowMs: now(), problemOf: (event: SyncEntryEvent) => problemOf.get(event) };
+    const options = { ...terms, nowMs: now(), problemOf: (event: SyncEntryEvent) => problemOf.get(event) };
     for (let from = 0, length = sliceLength; from < entries.length; ) {
       const events = entries.slice(from, from + length);
       const stored = await load(client, who, events, events.length === 1 ? maxMet + 1 : maxStored);

@@ -29,6 +29,8 @@ export interface Applied {
 export interface ApplyOptions {
   policy: 'reject' | 'merge';
   nowMs: number;
+  /** What ended before that is not taken: its organisation keeps neither entries of then nor their keys. */
+  keptFrom?: number | undefined;
   /** Why an entry's project or task is none that time may go to; undefined where it is. */
   problemOf(event: SyncEntryEvent): ConflictReason | undefined;
 }
@@ -85,6 +87,10 @@ function applyOne(stored: Stored, event: SyncEntryEvent, options: ApplyOptions, 
     applied.conflicts.push({ ...named, ...conflict });
   };
   const key = stored.keys.get(idempotencyKey);
+  if (!key && event.endedAt !== null && event.endedAt < (options.keptFrom ?? 0)) {
+    applied.results.push({ ...named, outcome: 'skipped' });
+    return;
+  }
   // Before its project is looked at: what was taken once is skipped, whatever has become of that.
   const problem = key && !movesOn(event, key) ? undefined : options.problemOf(event);
   if (problem) {
@@ -109,7 +115,7 @@ function applyOne(stored: Stored, event: SyncEntryEvent, options: ApplyOptions, 
     case 'created': {
       const after = newEntry(event, decision.sheet, options.nowMs);
       save(stored, applied, { action: 'synced', before: null, after });
-      learn(stored, applied, idempotencyKey, { entryId: after.id, status: event.status, isMerged: false });
+      learn(stored, applied, idempotencyKey, { entryId: after.id, ...saidOf(event), isMerged: false });
       applied.results.push({ ...named, outcome: 'created', id: after.id });
       return;
     }
@@ -123,7 +129,7 @@ function applyOne(stored: Stored, event: SyncEntryEvent, options: ApplyOptions, 
       const after = { ...before, ...said, ...timesOf(decision.sheet), ...next(before, options.nowMs) };
       save(stored, applied, { action: takesIn.length > 0 || isMerged ? 'merged' : 'synced', before, after });
       if (after.endedAt === null) take(stored, applied, id, isMerged ? [sheet, ...takenIn] : takenIn);
-      learn(stored, applied, idempotencyKey, { entryId: id, status: event.status, isMerged });
+      learn(stored, applied, idempotencyKey, { entryId: id, ...saidOf(event), isMerged });
       applied.results.push({ ...named, outcome: isMerged ? 'created' : 'updated', id });
     }
   }
@@ -210,6 +216,8 @@ function take(stored: Stored, applied: Applied, id: string, sheets: readonly She
   stored.taken.set(id, unionOf([...(stored.taken.get(id) ?? []), ...sheets.flatMap(workedOf)]));
   applied.taken.add(id);
 }
+
+const saidOf = ({ status, endedAt }: SyncEntryEvent): Pick<KnownKey, 'status' | 'endedAt'> => ({ status, endedAt });
 
 function learn(stored: Stored, applied: Applied, key: string, known: KnownKey): void {
   stored.keys.set(key, known);

@@ -15,6 +15,7 @@ import {
 import { metricOf, until } from '@worktide/testing';
 import fc from 'fast-check';
 import { openWriter, type TestDatabase, type TestWriter, trackingDatabase } from '../testing.ts';
+import { createRetention } from '../timers/retention.ts';
 import { lockOf } from '../timers/store.ts';
 import { createArrivals } from './arrivals.ts';
 import { consumeSyncs, createSyncHandler, type SyncOptions } from './consume.ts';
@@ -456,4 +457,60 @@ test('all of the topic once more, shuffled or not, changes no row and tells noth
     ),
     { numRuns: 40 },
   );
+});
+
+test('keys go when their organisation keeps neither entry nor time; what is sent again then is skipped, and brings nothing back', async () => {
+  const day = 24 * hour;
+  let clock = base + 10 * day;
+  let days: number | null = null;
+  const identity = {
+    organization: async () => ({ settings: { overlapPolicy: 'reject', timeEntryRetentionDays: days } }) as never,
+  };
+  await start({ identity, now: () => clock });
+  const { pool, outbox, metrics } = writer;
+  const retention = createRetention({ pool, outbox, codec: entriesCodec, identity, metrics, now: () => clock });
+  const pass = () => retention(new AbortController().signal);
+  const user = newUser();
+  const keys = async (): Promise<string> => {
+    const { rows } = await pool.query('SELECT key FROM tracking.sync_keys WHERE user_id = $1 ORDER BY key', [
+      user.userId,
+    ]);
+    return rows.map(({ key }) => key).join(' ');
+  };
+  const events = [
+    event('long ago', 0, 2),
+    event('lately', 34, 36),
+    event('moved', 4, 5),
+    event('open', 40, null),
+    event('taken', 7, 8),
+  ];
+  const sent = await sync(user, events.slice(0, 4));
+  expect(sent.results.map(({ outcome }) => outcome)).toEqual(Array(4).fill('created'));
+  const idOf = (n: number): string => sent.results[n]!.id!;
+  // Somebody deletes what runs, and says of another that it was later.
+  await pool.query(`UPDATE tracking.time_entries SET deleted_at = '2026-11-02' WHERE id = $1`, [idOf(3)]);
+  await pool.query(
+    `UPDATE tracking.time_entries SET span = tstzrange(lower(span) + interval '9 days', upper(span) + interval '9 days')
+     WHERE id = $1`,
+    [idOf(2)],
+  );
+
+  clock = base + 32 * day;
+  await pass();
+  expect(await keys()).toBe('lately long ago moved open');
+  days = 30;
+  await pass();
+  expect((await stored(user)).map(({ id }) => id)).toEqual([idOf(2)]);
+  expect(await keys()).toBe('lately moved open');
+  const again = await sync(user, [...events, event('open', 40, 41)]);
+  expect(again).toMatchObject({ processed: 0, skipped: 6 });
+  expect(again.results.map(({ id }) => id)).toEqual([undefined, idOf(1), idOf(2), idOf(3), undefined, idOf(3)]);
+  expect(await stored(user)).toHaveLength(1);
+
+  clock = base + 60 * day;
+  await pass();
+  expect(await stored(user)).toEqual([]);
+  // It may still be said how that went on.
+  expect(await keys()).toBe('open');
+  expect((await sync(user, events)).processed).toBe(0);
 });

@@ -5,6 +5,7 @@ import type { Lifecycle, Logger, Metrics } from '@worktide/runtime';
 import { type Codec, topics } from '@worktide/schemas';
 import { type Allowance, createCosts, type SlowLane } from '../costs.ts';
 import { type BadRecord, sideBySide } from '../side-by-side.ts';
+import { keptFrom } from '../timers/retention.ts';
 import { type ApplyDependencies, applyPart } from './apply.ts';
 import type { Arrivals } from './arrivals.ts';
 import { readPart } from './decode.ts';
@@ -81,7 +82,7 @@ export function createSyncHandler(
   lane?: SlowLane,
   observe = syncMetrics(options.metrics),
 ) {
-  const { codec, identity, arrivals, parallel, lifecycle, log } = options;
+  const { codec, identity, arrivals, parallel, lifecycle, log, now = Date.now } = options;
 
   async function applyRecord(record: StoredRecord, bad: BadRecord[]): Promise<void> {
     const found: BadRecord[] = [];
@@ -94,9 +95,9 @@ export function createSyncHandler(
     }
     bad.push(...found);
     if (!part) return;
-    const organization = await identity.organization(part.organizationId);
-    const policy = organization?.settings.overlapPolicy ?? 'reject';
-    const applied = await applyPart(options, part, policy);
+    const settings = (await identity.organization(part.organizationId))?.settings;
+    const policy = settings?.overlapPolicy ?? 'reject';
+    const applied = await applyPart(options, part, { policy, keptFrom: keptFrom(settings, now()) });
     arrivals.committed(part.batchId);
     if (!applied) return;
     if (lane?.costs.charge(part.organizationId, applied.looked)) {

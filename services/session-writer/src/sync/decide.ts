@@ -12,6 +12,8 @@ export interface KnownKey {
   entryId: string;
   /** The furthest that was said under it. */
   status: TimeEntryStatus;
+  /** When that ended; null while it was not said to be stopped. */
+  endedAt: number | null;
   /** It was merged into that entry, whose own key is another. */
   isMerged: boolean;
 }

@@ -31,9 +31,10 @@ export async function load(
     key: string;
     entry_id: string;
     status: TimeEntryStatus;
+    ended_at: number | null;
     is_merged: boolean;
   }>(
-    `SELECT key, entry_id, status, is_merged FROM sync_keys
+    `SELECT key, entry_id, status, epoch_ms(ended_at) AS ended_at, is_merged FROM sync_keys
      WHERE organization_id = $1 AND user_id = $2 AND key = ANY($3::text[])`,
     [...whose, events.map(({ idempotencyKey }) => idempotencyKey)],
   );
@@ -67,7 +68,12 @@ export async function load(
   );
   return {
     entries: found,
-    keys: new Map(keys.map((row) => [row.key, { entryId: row.entry_id, status: row.status, isMerged: row.is_merged }])),
+    keys: new Map(
+      keys.map(({ key, entry_id: entryId, status, ended_at: endedAt, is_merged: isMerged }) => [
+        key,
+        { entryId, status, endedAt, isMerged },
+      ]),
+    ),
     taken: new Map(taken.map((row) => [row.entry_id, row.worked.map(([start, end]) => ({ start, end }))])),
   };
 }
@@ -98,10 +104,11 @@ export async function save(client: Queryable, who: Author, stored: Stored, appli
   }
   const learnt = [...keys].map((key) => ({ key, ...stored.keys.get(key)! }));
   await client.query(
-    `INSERT INTO sync_keys (organization_id, user_id, key, entry_id, status, is_merged)
-     SELECT $1, $2, * FROM unnest($3::text[], $4::uuid[], $5::text[], $6::boolean[])
+    `INSERT INTO sync_keys (organization_id, user_id, key, entry_id, status, is_merged, ended_at)
+     SELECT $1, $2, * FROM unnest($3::text[], $4::uuid[], $5::text[], $6::boolean[], $7::timestamptz[])
      ON CONFLICT (organization_id, user_id, key) DO UPDATE
-       SET entry_id = excluded.entry_id, status = excluded.status, is_merged = excluded.is_merged`,
+       SET entry_id = excluded.entry_id, status = excluded.status, is_merged = excluded.is_merged,
+         ended_at = excluded.ended_at`,
     [
       organizationId,
       userId,
@@ -109,6 +116,7 @@ export async function save(client: Queryable, who: Author, stored: Stored, appli
       learnt.map(({ entryId }) => entryId),
       learnt.map(({ status }) => status),
       learnt.map(({ isMerged }) => isMerged),
+      learnt.map(({ endedAt }) => endedAt && new Date(endedAt).toISOString()),
     ],
   );
   for (const id of taken) {

@@ -1,12 +1,24 @@
 import type { Identity } from '@worktide/identity';
 import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
 import type { Metrics } from '@worktide/runtime';
-import type { Codec, TimeEntryState } from '@worktide/schemas';
+import type { Codec, OrganizationSettings, TimeEntryState } from '@worktide/schemas';
 import { type Author, type EntryRow, entryColumns, lockOf, recordsOf, stateOf } from './store.ts';
 
 const dayMs = 86_400_000;
 /** Entries of one transaction, which are of one person. */
 const atOnce = 200;
+/** Keys of one statement, and for how long after their time the keys stay, whatever the clocks of replicas say. */
+const keysAtOnce = 1_000;
+const keysMs = dayMs;
+
+/** What ended before that, epoch ms, its organisation does not keep; undefined where it keeps all. */
+export function keptFrom(
+  settings: Pick<OrganizationSettings, 'timeEntryRetentionDays'> | undefined,
+  nowMs: number,
+): number | undefined {
+  const days = settings?.timeEntryRetentionDays ?? null;
+  return days === null ? undefined : nowMs - days * dayMs;
+}
 
 export interface RetentionOptions {
   pool: Pool;
@@ -20,7 +32,8 @@ export interface RetentionOptions {
 
 /**
  * Lets go of entries that ended longer ago than their organisation keeps them, with their history, deleted ones too. Any number of
- * replicas may do so at once. What an offline key stands for stays known, or else an agent would bring the entry back.
+ * replicas may do so at once. What an offline key stands for stays known until nothing that was said under it would be taken
+ * any more (`keptFrom`), or else an agent would bring the entry back.
  * @returns a pass over all organisations. It rejects 503; what was let go by then stays so.
  */
 export function createRetention(options: RetentionOptions): (signal: AbortSignal) => Promise<void> {
@@ -33,9 +46,9 @@ export function createRetention(options: RetentionOptions): (signal: AbortSignal
   return async (signal) => {
     await codec.prepare();
     for await (const organizationId of organizations(pool)) {
-      const days = (await identity.organization(organizationId))?.settings.timeEntryRetentionDays ?? null;
-      if (days === null) continue;
-      const before = new Date(now() - days * dayMs).toISOString();
+      const from = keptFrom((await identity.organization(organizationId))?.settings, now());
+      if (from === undefined) continue;
+      const before = new Date(from).toISOString();
       for (let more = true; more; ) {
         signal.throwIfAborted();
         const ids = await nextEntries(pool, organizationId, before);
@@ -44,19 +57,24 @@ export function createRetention(options: RetentionOptions): (signal: AbortSignal
         }
         more = ids.size > 0;
       }
+      const keysBefore = new Date(from - keysMs).toISOString();
+      while ((await forgetKeys(pool, organizationId, keysBefore)) === keysAtOnce) signal.throwIfAborted();
     }
   };
 }
 
-/** Those that have entries, one look-up each. */
+/** Those that have entries, or keys of them, two look-ups each. */
 async function* organizations(pool: Pool): AsyncGenerator<string> {
   for (let last = '00000000-0000-0000-0000-000000000000'; ; ) {
-    const { rows } = await pool.query<{ organization_id: string }>(
-      `SELECT organization_id FROM tracking.time_entries WHERE organization_id > $1 ORDER BY organization_id LIMIT 1`,
+    const after = (table: string): string =>
+      `(SELECT organization_id FROM tracking.${table} WHERE organization_id > $1 ORDER BY organization_id LIMIT 1)`;
+    const { rows } = await pool.query<{ next: string | null }>(
+      `SELECT least(${after('time_entries')}, ${after('sync_keys')}) AS next`,
       [last],
     );
-    if (!rows[0]) return;
-    last = rows[0].organization_id;
+    const { next } = rows[0]!;
+    if (next === null) return;
+    last = next;
     yield last;
   }
 }
@@ -70,6 +88,18 @@ async function nextEntries(pool: Pool, organizationId: string, before: string): 
   const ids = new Map<string, string[]>();
   for (const { user_id, id } of rows) ids.set(user_id, [...(ids.get(user_id) ?? []), id]);
   return ids;
+}
+
+/** Keys of entries that are there no more. @returns how many there were. */
+async function forgetKeys(pool: Pool, organizationId: string, before: string): Promise<number> {
+  const { rowCount } = await pool.query(
+    `DELETE FROM tracking.sync_keys WHERE ctid = ANY (ARRAY(
+       SELECT k.ctid FROM tracking.sync_keys k WHERE k.organization_id = $1 AND k.ended_at < $2 AND NOT EXISTS (
+         SELECT FROM tracking.time_entries e WHERE e.organization_id = k.organization_id AND e.id = k.entry_id)
+       LIMIT ${keysAtOnce}))`,
+    [organizationId, before],
+  );
+  return rowCount ?? 0;
 }
 
 /** What was deleted while it was open has no end. */
@@ -99,10 +129,12 @@ async function forget(
       gone,
     );
     // Whoever sends the request again makes it anew.
-    await client.query(
-      'DELETE FROM tracking.timer_requests WHERE organization_id = $1 AND entry_id = ANY($2::uuid[])',
-      gone,
-    );
+    for (const table of ['timer_requests', 'sync_taken']) {
+      await client.query(
+        `DELETE FROM tracking.${table} WHERE organization_id = $1 AND entry_id = ANY($2::uuid[])`,
+        gone,
+      );
+    }
     tell(...recordsOf(who, rows.map(stateOf).map(tombstone(now())), codec));
     return rows.length;
   });
