@@ -1,6 +1,7 @@
-import { backoffMs, describeError, type Logger, type Metrics, sleep, unavailable } from '@worktide/runtime';
+import { AppError, backoffMs, describeError, type Logger, type Metrics, sleep, unavailable } from '@worktide/runtime';
 import { createRecordBuffer } from './buffer.ts';
 import { createConsumerMetrics } from './consumer-metrics.ts';
+import type { Letter } from './dead-letters.ts';
 import { settle } from './narrow.ts';
 import { createSenders } from './senders.ts';
 import { createSignal } from './signal.ts';
@@ -156,11 +157,31 @@ export function createDelivery(
       if (settled === 'over' || batch.signal.aborted) return false;
       if (settled !== 'too many') {
         senders.handled(settled.good);
-        return (await writeLetters(settled.letters, () => isOver(batch))) && !batch.signal.aborted;
+        const written = await writeLetters(settled.letters, () => isOver(batch));
+        return written && (await tellOf(settled.letters, batch)) && !batch.signal.aborted;
       }
       await hold(batch);
       if (isOver(batch)) return false;
     }
+  }
+
+  /** Tells of whole records that were put aside. Whether all is told that can be. */
+  async function tellOf(letters: readonly Letter[], batch: Batch): Promise<boolean> {
+    const { deadLettered } = options;
+    for (const { record, reason } of deadLettered ? letters.filter(({ value }) => value === undefined) : []) {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          await deadLettered!(record, reason);
+          break;
+        } catch (error) {
+          onFailure(error, 1, attempt);
+          if (!(error instanceof AppError) || error.statusCode !== 503) break;
+          await backoff(attempt, batch);
+          if (isOver(batch)) return false;
+        }
+      }
+    }
+    return true;
   }
 
   /**

@@ -98,6 +98,11 @@ export interface ConsumeOptions {
    * dead-lettered, the rest being handled. So handling twice must be harmless.
    */
   handle: (batch: StoredRecord[], context: BatchContext) => Promise<void>;
+  /**
+   * Told of each whole record that became a dead letter, once that is durable and before its offset is committed; again after a
+   * crash. Throwing an AppError 503 has it tried again for ever, anything else is logged.
+   */
+  deadLettered?: (record: StoredRecord, reason: DeadLetterReason) => Promise<void>;
   /** Two or more smaller records that say the same as this one, or none where it cannot be divided. */
   split?: (record: StoredRecord) => StoredRecord[];
   /**

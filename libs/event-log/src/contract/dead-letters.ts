@@ -56,6 +56,39 @@ export function deadLettersContract(setUp: () => Promise<Opened>): void {
       );
     });
 
+    test('whole ones are told of until that is done, when they are durable; what cannot be told keeps nobody waiting', async () => {
+      const { log } = await setUp();
+      const sent = ['good', 'part', 'whole', 'untold', 'broken', 'good'];
+      await log.producer().send(
+        'events',
+        sent.map((text) => record('user-1', text)),
+      );
+      const told: string[] = [];
+      let attempts = 0;
+      await collect(
+        log,
+        {
+          async deadLettered({ value }, { code }) {
+            const written = texts(await log.admin.read('events.dead', { partition: 0, fromOffset: 0, limit: 10 }));
+            expect(written).toContain(value.toString());
+            if (++attempts === 1) throw unavailable('database');
+            if (value.toString() === 'untold') throw new Error('no');
+            told.push(`${value} ${code}`);
+          },
+        },
+        (batch, { deadLetter }) => {
+          for (const one of batch) {
+            const text = one.value.toString();
+            if (text === 'part') deadLetter(one, poison, Buffer.from('a part'));
+            if (text === 'whole' || text === 'untold') deadLetter(one, poison);
+            if (text === 'broken') throw new Error('cannot be');
+          }
+        },
+      );
+      await eventually(async () => expect(await log.admin.lag('group', ['events'])).toEqual({ events: 0 }));
+      expect(told.sort()).toEqual(['broken HANDLER_FAILED', 'whole BAD_PING']);
+    });
+
     test('the largest record fits with its reason', async () => {
       const { log } = await setUp();
       await log.producer().send('events', [{ key: 'a', value: Buffer.alloc(899 * 1024, 3) }]);

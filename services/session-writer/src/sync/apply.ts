@@ -1,4 +1,4 @@
-import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
+import { type Outbox, type Pool, tenantTransaction, transactionWithEvents } from '@worktide/postgres';
 import type { Codec, RefusedSyncEntry, SyncEntryEvent, TimeEntryState } from '@worktide/schemas';
 import { type Author, lockOf, recordsOf } from '../timers/store.ts';
 import type { KnownWorkspace } from '../workspace/known.ts';
@@ -84,7 +84,18 @@ export async function applyPart(
   return result && { ...result, published };
 }
 
-/** What the gateway refused is part of the outcome. */
+/** Gives a record that became a dead letter its outcome. @throws 503. */
+export async function buryPart(pool: Pool, part: Part): Promise<void> {
+  const terms = { own: true };
+  await tenantTransaction(
+    pool,
+    part.organizationId,
+    (client) => saveOutcome(client, part, refusedOnes(part), true),
+    terms,
+  );
+}
+
+/** What was refused before it could be applied is part of the outcome. */
 function refusedOnes({ refused }: Part): PartOutcome {
   return {
     results: refused.map(({ index, idempotencyKey }) => ({ index, idempotencyKey, outcome: 'conflict' })),

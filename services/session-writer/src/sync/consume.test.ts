@@ -389,6 +389,84 @@ describe('what can never succeed', () => {
     expect(timeEntrySyncEnvelope.parse(codec.decode(letters[2]!.value)).entries).toEqual([mixed.entries[1]]);
   });
 
+  test('a record that is put aside whole has an outcome; put back it is applied, once, and that is its outcome then', async () => {
+    const user = newUser();
+    let broken = true;
+    await start({
+      placesOf: async (_, asked) => {
+        if (broken && asked.some(({ projectId }) => projectId !== null))
+          throw new Error('of this one nobody had thought');
+        return asked.map(({ projectId }) => ({ projectId, problem: undefined }));
+      },
+    });
+    const batchId = uuidv7();
+    const refused = [{ index: 0, idempotencyKey: null, reason: 'missing_idempotency_key', code: 'X', message: 'm' }];
+    const bad = {
+      ...partOf(user, [], { batchId, part: 1, parts: 2, refused }),
+      entries: [
+        { ...event('a', 9, 10, { projectId: randomUUID() }), index: 1 },
+        { ...event('b\u0000', 10, 11), index: 2 },
+        null,
+      ],
+    };
+    const good = { ...partOf(user, [], { batchId, parts: 2 }), entries: [{ ...event('c', 12, 13), index: 3 }] };
+    await send(bad, good);
+    const put = { reason: 'invalid', code: 'HANDLER_FAILED' };
+    const told = await outcome(user, batchId);
+    expect(told).toMatchObject({
+      processed: 1,
+      skipped: 0,
+      conflicts: [refused[0], { index: 1, idempotencyKey: 'a', ...put }, { index: 2, idempotencyKey: null, ...put }],
+    });
+    expect(told.conflicts[1]!.message).not.toContain('nobody');
+    expect(await stored(user)).toHaveLength(1);
+    // Heard of once more, it changes nothing.
+    const dead = () => writer.eventLog.admin.read('time-entry-syncs.dead', { partition: 0, fromOffset: 0, limit: 10 });
+    const letter = (await dead()).find(({ headers }) => headers['worktide-reason-code'] === 'HANDLER_FAILED')!;
+    const putBack = async (): Promise<void> => {
+      const producer = writer.eventLog.producer();
+      await producer.send('time-entry-syncs', [{ key: letter.key, value: letter.value }]);
+      await producer.close();
+    };
+    const before = (await dead()).length;
+    await putBack();
+    await until('it is put aside again', async () => (await dead()).length > before);
+    expect(await outcome(user, batchId)).toEqual(told);
+
+    broken = false;
+    for (let time = 0; time < 2; time++) {
+      await putBack();
+      expect(await sync(user, [event('c', 12, 13)])).toMatchObject({ skipped: 1 });
+      expect(await outcome(user, batchId)).toMatchObject({
+        processed: 2,
+        conflicts: [refused[0], { index: 2, reason: 'invalid', code: 'INVALID_TEXT' }],
+      });
+      expect(await stored(user)).toHaveLength(2);
+    }
+  });
+
+  test('one entry that was put aside is applied where it is put back and can be', async () => {
+    await start();
+    const user = newUser();
+    const entry = { ...event('b', 10, 11), status: 'ASLEEP' };
+    const part = partOf(user, [event('a', 9, 10), entry]);
+    await send(part);
+    const [letter] = await until('the letter', async () => {
+      const found = await writer.eventLog.admin.read('time-entry-syncs.dead', {
+        partition: 0,
+        fromOffset: 0,
+        limit: 9,
+      });
+      return found.length > 0 && found;
+    });
+    // As if a later version knew what this is.
+    const again = timeEntrySyncEnvelope.parse(codec.decode(letter!.value));
+    const { batchId, parts } = again;
+    await send({ ...partOf(user, [{ ...entry, status: 'STOPPED' }]), batchId, part: again.part, parts });
+    await until('it is there', async () => (await stored(user)).length === 2);
+    expect(await outcome(user, part.batchId)).toMatchObject({ conflicts: [{ index: 1, code: 'BAD_ENTRY' }] });
+  });
+
   test('is not that settings cannot be known: the consumer waits', async () => {
     let away = true;
     const organization = async () => {

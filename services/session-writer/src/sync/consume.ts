@@ -6,9 +6,9 @@ import { type Codec, topics } from '@worktide/schemas';
 import { type Allowance, createCosts, type SlowLane } from '../costs.ts';
 import { type BadRecord, sideBySide } from '../side-by-side.ts';
 import { keptFrom } from '../timers/retention.ts';
-import { type ApplyDependencies, applyPart } from './apply.ts';
+import { type ApplyDependencies, applyPart, buryPart } from './apply.ts';
 import type { Arrivals } from './arrivals.ts';
-import { readPart } from './decode.ts';
+import { readDeadPart, readPart } from './decode.ts';
 
 export const syncGroup = 'session-writer-sync';
 export const slowSyncGroup = 'session-writer-sync-slow';
@@ -44,11 +44,18 @@ export interface SyncOptions extends ApplyDependencies {
  * has entries and outcomes, or the other topic has the records.
  */
 export async function consumeSyncs(options: SyncOptions): Promise<Consumer[]> {
-  const { eventLog, pool, codec, entriesCodec } = options;
+  const { eventLog, pool, codec, entriesCodec, arrivals } = options;
   const common = {
     ready: () => Promise.all([codec.prepare(), entriesCodec.prepare()]),
     answers: checkPostgres(pool),
     // A record is not divided: a part has one outcome.
+    // Or who asks what has become of its batch would be told for a day that it is on its way.
+    async deadLettered(record, reason) {
+      const part = readDeadPart(record, codec, reason);
+      if (!part) return;
+      await buryPart(pool, part);
+      arrivals.committed(part.batchId);
+    },
   } satisfies Partial<ConsumeOptions>;
   const lane = { costs: createCosts(options.allowed ?? allowedEntries), producer: eventLog.producer() };
   const observe = syncMetrics(options.metrics);

@@ -45,24 +45,34 @@ export function readParts(
   );
 }
 
+/** Not what became a dead letter: that may be put back. */
 export async function isApplied(
   client: Queryable,
   { organizationId, userId, batchId, part }: PartName,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
     `SELECT FROM sync_batch_parts
-     WHERE organization_id = $1 AND user_id = $2 AND batch_id = $3 AND part = $4`,
+     WHERE organization_id = $1 AND user_id = $2 AND batch_id = $3 AND part = $4 AND NOT is_dead`,
     [organizationId, userId, batchId, part],
   );
   return rowCount === 1;
 }
 
-export async function saveOutcome(client: Queryable, name: PartName, outcome: PartOutcome): Promise<void> {
+/** @param isDead it became a dead letter: that takes no outcome's place, and gives its own up to any. */
+export async function saveOutcome(
+  client: Queryable,
+  name: PartName,
+  outcome: PartOutcome,
+  isDead = false,
+): Promise<void> {
   const { organizationId, userId, batchId, part, parts } = name;
   await client.query(
-    `INSERT INTO sync_batch_parts (organization_id, user_id, batch_id, part, parts, outcome)
-     VALUES ($1, $2, $3, $4, $5, $6)`,
-    [organizationId, userId, batchId, part, parts, JSON.stringify(outcome)],
+    `INSERT INTO sync_batch_parts AS stored (organization_id, user_id, batch_id, part, parts, outcome, is_dead)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (organization_id, user_id, batch_id, part) DO UPDATE SET
+       parts = excluded.parts, outcome = excluded.outcome, is_dead = false, created_at = clock_timestamp()
+     WHERE stored.is_dead AND NOT excluded.is_dead`,
+    [organizationId, userId, batchId, part, parts, JSON.stringify(outcome), isDead],
   );
 }
 
