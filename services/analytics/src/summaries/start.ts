@@ -3,7 +3,7 @@ import type { Lifecycle, Logger, Metrics } from '@worktide/runtime';
 import type { DayChanges } from '../ingest/changes.ts';
 import { createDirtyDays } from './dirty.ts';
 import { createSummarize } from './summarize.ts';
-import { sweep } from './sweep.ts';
+import { createSweep } from './sweep.ts';
 
 export interface Summaries {
   /** What was stored anew: summed up within a minute, by this process or by the sweep of any. */
@@ -37,7 +37,9 @@ export function startSummaries(options: {
   const dirty = createDirtyDays(maxPeople);
   const waiting = metrics.gauge('worktide_analytics_days_waiting', 'People whose changed days wait to be summed up');
   waiting.set(0);
+  const sweep = createSweep(clickhouse, summarize);
   let sweepAt = 0;
+  let sweeping = false;
   let took = 0;
 
   async function pass(signal: AbortSignal): Promise<boolean> {
@@ -52,17 +54,13 @@ export function startSummaries(options: {
       }
     }
     waiting.set(dirty.users);
-    // After what is known, which a sweep that never succeeds must not hold up.
-    if (startedAt >= sweepAt) {
+    // After what is known, which a sweep that is long, or never succeeds, must not hold up.
+    if (!sweeping && startedAt >= sweepAt) {
+      sweeping = true;
       // Before, so that people who change during the sweep have the next one soon.
       sweepAt = startedAt + sweepEveryMs;
-      try {
-        await sweep(clickhouse, (days) => summarize(days, signal), signal);
-      } catch (error) {
-        sweepAt = 0;
-        throw error;
-      }
     }
+    if (sweeping) sweeping = await sweep(signal);
     took = performance.now() - startedAt;
     return taken.length > 0 && dirty.users > 0;
   }

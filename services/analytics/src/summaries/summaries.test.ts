@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshClickHouseDatabase } from '@worktide/backends';
 import { type ClickHouse, createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
 import {
@@ -20,6 +20,8 @@ import { usageTable } from '../ingest/tables.ts';
 import { store } from '../ingest/testing.ts';
 import { createDirtyDays } from './dirty.ts';
 import { startSummaries } from './start.ts';
+import { createSummarize, type PeopleDays } from './summarize.ts';
+import { createSweep } from './sweep.ts';
 
 const log = silentLogger();
 let database: Awaited<ReturnType<typeof freshClickHouseDatabase>>;
@@ -57,8 +59,8 @@ const entry = (version: number, minutes: number): UsageEntryState => ({
   version,
   deleted: false,
 });
-const someone = async (timezone: string) => {
-  const who = { organizationId: uuidv7(), userId: uuidv7() };
+const someone = async (timezone: string, organizationId = uuidv7()) => {
+  const who = { organizationId, userId: uuidv7() };
   const rows: Rows = new Map();
   const person = { type: 'person', id: who.userId, name: 'Ada', role: 'employee', status: 'active' } as const;
   addPeople(rows, {
@@ -156,4 +158,72 @@ test('dirty days: whole people, organisations by turns, and no more than were as
   ]);
   expect(dirty.take(10)).toEqual([{ organizationId: large, users: new Map([['large 3', new Set([3, 9])]]) }]);
   expect([dirty.users, dirty.take(10)]).toEqual([0, []]);
+});
+
+describe('a sweep', () => {
+  const signal = new AbortController().signal;
+
+  test('passes by whose days stay stale: everybody comes to their turn, so many people in a step', async () => {
+    const organizationId = uuidv7();
+    const people = await Promise.all(Array.from({ length: 5 }, () => someone('UTC', organizationId)));
+    people.push(await someone('UTC'), await someone('UTC'));
+    const lastMonth = { ...entry(1, 20), startedAt: at - 31 * 86_400_000, endedAt: at - 31 * 86_400_000 + 1 };
+    for (const who of people) await put(who, entry(1, 20), { ...lastMonth, id: uuidv7() });
+    let each: string[] = [];
+    const all: string[] = [];
+    const step = createSweep(
+      clickhouse,
+      async ({ users }) => {
+        each.push(...users.keys());
+      },
+      2,
+    );
+    // Begun anew it is the same again, for nothing was summed up.
+    for (let time = 0; time < 2; time++) {
+      all.length = 0;
+      for (let isMore = true; isMore; all.push(...each)) {
+        each = [];
+        isMore = await step(signal);
+        expect(each.length).toBeLessThanOrEqual(2);
+      }
+      const ours = all.filter((id) => people.some(({ userId }) => userId === id)).sort();
+      expect(ours).toEqual(people.flatMap(({ userId }) => [userId, userId]).sort());
+    }
+  });
+
+  test('a step that failed is done again', async () => {
+    const who = await someone('UTC');
+    await put(who, entry(1, 20));
+    const told: string[] = [];
+    let away = true;
+    const step = createSweep(clickhouse, async ({ users }) => {
+      if (users.has(who.userId) && away) throw unavailable('clickhouse');
+      told.push(...users.keys());
+    });
+    await expect(step(signal)).rejects.toMatchObject({ statusCode: 503 });
+    away = false;
+    while (await step(signal));
+    expect(told.filter((id) => id === who.userId)).toHaveLength(1);
+  });
+
+  test('finds nothing more where a zone skipped a day', async () => {
+    const who = await someone('Pacific/Apia');
+    // There the 29th ends as it begins, and the 31st follows.
+    const startedAt = Date.parse('2011-12-30T09:50:00Z');
+    await put(who, { ...entry(1, 20), startedAt, endedAt: startedAt + 20 * 60_000 });
+    const summarize = createSummarize({ clickhouse, log });
+    const found: number[][] = [];
+    const step = createSweep(clickhouse, async (days: PeopleDays) => {
+      const theirs = days.users.get(who.userId);
+      if (theirs) found.push([...theirs]);
+      await summarize(days);
+    });
+    while (await step(signal));
+    expect(await daysOf(who)).toEqual([
+      { date: '2011-12-29', work: 600 },
+      { date: '2011-12-31', work: 600 },
+    ]);
+    while (await step(signal));
+    expect(found).toEqual([[15_338]]);
+  });
 });

@@ -64,11 +64,16 @@ export function createSummarize(options: { clickhouse: Pick<ClickHouse, 'query' 
       params: { timezone },
     };
     const { sql, params } = liveDays({ ...people, days }, { also });
+    // And those that the zone skipped, or the sweep would miss them for ever.
+    const skipped = days.filter(({ start, end }) => start === end).map(({ date }) => date);
+    const skips = `UNION ALL SELECT arrayJoin({users:Array(UUID)}), toDate32(arrayJoin({skipped:Array(String)})),
+      0, 0, 0, 0, 0, [], [], [], []`;
     // The instant is taken before anything is read: what comes later makes the sums stale.
     await clickhouse.command(
       `INSERT INTO days (organization_id, timezone, version, ${dayColumns.join(', ')})
-       SELECT {organization:UUID}, {timezone:String}, toUnixTimestamp64Micro(now64(6)), ${dayColumns.join(', ')} FROM (${sql})`,
-      { params, settings: summarySettings },
+       SELECT {organization:UUID}, {timezone:String}, toUnixTimestamp64Micro(now64(6)), ${dayColumns.join(', ')}
+       FROM (${sql} ${skipped.length > 0 ? skips : ''})`,
+      { params: { ...params, skipped }, settings: summarySettings },
     );
   }
 
