@@ -48,8 +48,8 @@ export async function consumeSyncs(options: SyncOptions): Promise<Consumer[]> {
   const common = {
     ready: () => Promise.all([codec.prepare(), entriesCodec.prepare()]),
     answers: checkPostgres(pool),
-    // A record is not divided: a part has one outcome.
-    // Or who asks what has become of its batch would be told for a day that it is on its way.
+    // A record is not divided, as a part has one outcome; and that of a dead one is told,
+    // or who asks what has become of its batch would be told for a day that it is on its way.
     async deadLettered(record, reason) {
       const part = readDeadPart(record, codec, reason);
       if (!part) return;
