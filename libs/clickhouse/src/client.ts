@@ -49,6 +49,11 @@ export interface InsertOptions {
 export interface ClickHouse {
   client: ClickHouseClient;
   query<T>(sql: string, options?: QueryOptions): Promise<T[]>;
+  /**
+   * The bytes of an answer as they come, in a format of ClickHouse. The server holds it back until it is whole: what fails
+   * half-way would else end in a text in the middle of the data.
+   */
+  stream(sql: string, format: string, options?: QueryOptions): AsyncIterable<Buffer>;
   /** Resolves when the rows are stored. A rejection says nothing about whether they are: insert idempotently. */
   insert(options: InsertOptions): Promise<void>;
   command(sql: string, options?: QueryOptions): Promise<void>;
@@ -114,6 +119,16 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
         const result = await client.query({ query: sql, format: 'JSONEachRow', ...common(given) });
         return result.json<T>();
       }, given.signal),
+    async *stream(sql, format, given = {}) {
+      try {
+        const { settings, ...rest } = given;
+        const whole = common({ ...rest, settings: { ...settings, wait_end_of_query: 1 } });
+        const { stream } = await client.exec({ query: `${sql}\nFORMAT ${format}`, ...whole });
+        yield* stream as AsyncIterable<Buffer>;
+      } catch (error) {
+        throw given.signal?.aborted ? requestAborted(error) : mapClickHouseError(error);
+      }
+    },
     insert: ({ table, columns, format, data, ...given }) =>
       mapped(async () => {
         // exec, since the client's own insert() knows no binary format.

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { givenId, id, localDate, page, pageQuery, timezone } from './common.ts';
 
 /** Calendar days of reports. Outside of these years neither store nor clocks mean anything. */
-const reportDate = localDate.refine((date) => date >= '1970-01-02' && date < '2199-12-31', {
+export const reportDate = localDate.refine((date) => date >= '1970-01-02' && date < '2199-12-31', {
   message: 'a date between 1970-01-02 and 2199-12-30',
 });
 
@@ -13,6 +13,12 @@ const reportSubject = {
   userId: givenId.optional(),
 };
 
+/** For what has days as `from` and `to`, or as `date`. */
+export const dayRange = [
+  ({ from, to, date }: DayFields): boolean => (date ? !from && !to : from !== undefined && to !== undefined),
+  { message: 'from and to, or date alone' },
+] as const;
+
 /** Days in a query, in one form for every report: `from` and `to`, which both belong to the range, or `date` alone. */
 const daysOf = <T extends z.ZodRawShape>(range: string, rest: T) =>
   z
@@ -22,21 +28,15 @@ const daysOf = <T extends z.ZodRawShape>(range: string, rest: T) =>
       date: reportDate.optional().meta({ description: 'Short for `from` and `to` of this one day; not beside them.' }),
       ...rest,
     })
-    .refine(
-      (query) => {
-        const { from, to, date } = query as DayFields;
-        return date ? !from && !to : from && to;
-      },
-      { message: 'from and to, or date alone' },
-    )
+    .refine((query) => dayRange[0](query as DayFields), dayRange[1])
     .transform((query) => {
       const { date, from = date, to = date, ...others } = query as DayFields & z.output<z.ZodObject<T>>;
       return { from: from!, to: to!, ...(others as z.output<z.ZodObject<T>>) };
     });
 interface DayFields {
-  from?: string;
-  to?: string;
-  date?: string;
+  from?: string | undefined;
+  to?: string | undefined;
+  date?: string | undefined;
 }
 
 /** Query of `/reports/apps` and `/reports/domains`. */
@@ -46,11 +46,11 @@ export const dayReportQuery = daysOf('the one-day range', reportSubject)
 /** Query of `/reports/daily`. */
 export const rangeReportQuery = daysOf('the range', reportSubject);
 
-const group = z.enum(['day', 'week']).default('day').meta({
+export const group = z.enum(['day', 'week']).default('day').meta({
   description:
     'What the rows of `days` are of. By `week` the range is moved out to whole weeks, which begin on the organisation’s `weekStart`.',
 });
-const zoneOfAll = timezone
+export const zoneOfAll = timezone
   .optional()
   .meta({ description: 'Whose calendar days; for each person those of their own zone unless given.' });
 
