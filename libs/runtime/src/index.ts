@@ -3,6 +3,7 @@ export * from './errors.ts';
 export type { EveryOptions, Loop, Pass } from './every.ts';
 export * from './http/index.ts';
 export * from './ids.ts';
+export * from './lease.ts';
 export * from './lifecycle.ts';
 export * from './local-days.ts';
 export * from './log.ts';

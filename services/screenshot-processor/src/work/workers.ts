@@ -3,6 +3,7 @@ import {
   backoffMs,
   createPeopleTurns,
   describeError,
+  holdLease,
   type Lifecycle,
   type Logger,
   type Metrics,
@@ -18,7 +19,7 @@ import {
   postponeClaim,
   renewClaim,
 } from './claims.ts';
-import { holdLease } from './lease.ts';
+
 import type { WorkMetrics } from './metrics.ts';
 
 export interface Workers {
