@@ -313,6 +313,17 @@ describe.each(['folder', 's3'])('object store: %s', (kind) => {
     expect((await read(mine))?.toString()).toBe('mine');
   });
 
+  test('a GET with a file name is saved under it, and under no other', async () => {
+    const key = newKey();
+    await store.put(key, Buffer.from('{}'), { contentType: 'application/json' });
+    const url = await store.signedGet(key, { ...minute, fileName: 'daily_2026-11-20.json' });
+    const answer = await fetch(url);
+    expect(answer.headers.get('content-disposition')).toBe('attachment; filename="daily_2026-11-20.json"');
+    expect(await answer.text()).toBe('{}');
+    expect((await fetch(url.replace('daily_2026-11-20.json', 'virus.exe'))).status).toBe(403);
+    await expect(store.signedGet(key, { ...minute, fileName: 'a"\r\nb' })).rejects.toThrow(TypeError);
+  });
+
   test('a signed GET ends', async () => {
     const key = newKey();
     await store.put(key, Buffer.from('x'), png);

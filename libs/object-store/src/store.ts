@@ -118,10 +118,11 @@ export function createStore(driver: Driver, options: ObjectStoreOptions, makeRou
       const { items, more } = await call('list', () => driver.list(prefix, after, limit));
       return { items, next: more ? items.at(-1)?.key : undefined };
     },
-    async signedGet(key, { expiresSeconds }) {
+    async signedGet(key, options) {
       checkKey(key);
-      checkExpiry(expiresSeconds);
-      return call('sign', () => driver.signedGet(key, { expiresSeconds }));
+      checkExpiry(options.expiresSeconds);
+      checkFileName(options.fileName);
+      return call('sign', () => driver.signedGet(key, options));
     },
     async signedPut(key, { contentType, size, expiresSeconds }) {
       checkKey(key);
@@ -143,6 +144,10 @@ function checkContentType(type: string): void {
   if (!/^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(type)) {
     throw invalid('INVALID_CONTENT_TYPE', 'A content type is like image/png.');
   }
+}
+
+function checkFileName(name: string | undefined): void {
+  if (name !== undefined && !/^[\w.+-]{1,200}$/.test(name)) throw new TypeError('a file name is plain ASCII');
 }
 
 const checkExpiry = (expiresSeconds: number): void =>

@@ -106,8 +106,9 @@ export interface ObjectStore {
   /**
    * A URL that gives the object to whoever has it, by GET (and no other method), for 1 s to 7 days. Asks nobody:
    * whether there is such an object shows at the GET (404).
+   * @param options.fileName what a browser saves it as, and does not show: plain ASCII without quotes.
    */
-  signedGet(key: string, options: { expiresSeconds: number }): Promise<string>;
+  signedGet(key: string, options: { expiresSeconds: number; fileName?: string }): Promise<string>;
   /**
    * A URL to which whoever has it may PUT the object, with exactly this size and type: another size or type is refused
    * by the store. `headers` are to be sent with it as they are. May be used again until it expires.

@@ -107,7 +107,8 @@ export function openFolder(root: string, reserveBytes: number, options: ObjectSt
       }
       return { items, more: false };
     },
-    signedGet: async (key, { expiresSeconds }) => sign({ method: 'GET', key, expires: expiry(expiresSeconds) }),
+    signedGet: async (key, { expiresSeconds, fileName }) =>
+      sign({ method: 'GET', key, expires: expiry(expiresSeconds), ...(fileName === undefined ? {} : { fileName }) }),
     signedPut: async (key, { contentType, size, expiresSeconds }) => ({
       url: sign({ method: 'PUT', key, expires: expiry(expiresSeconds), size, contentType }),
       headers: { 'content-type': contentType, 'content-length': String(size) },

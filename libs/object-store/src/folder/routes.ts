@@ -49,7 +49,7 @@ export const createRoutes = (
         etag: `"${found.etag}"`,
         'cache-control': `private, max-age=${remaining}`,
         // It comes from our own origin, so nothing in it may run as a page of ours.
-        'content-disposition': shown.test(found.contentType) ? 'inline' : 'attachment',
+        'content-disposition': dispositionOf(grant, found.contentType),
         'content-security-policy': "default-src 'none'; sandbox",
         'x-content-type-options': 'nosniff',
         'cross-origin-resource-policy': 'cross-origin',
@@ -104,6 +104,12 @@ export const createRoutes = (
     },
   },
 ];
+
+/** The name was signed with the rest, so it is as the store let it be. */
+function dispositionOf({ fileName }: Grant, contentType: string): string {
+  if (fileName !== undefined) return `attachment; filename="${fileName}"`;
+  return shown.test(contentType) ? 'inline' : 'attachment';
+}
 
 /** Bytes a second at which an object has to be read, as bodies have to come. */
 const minReadRate = 1_024;

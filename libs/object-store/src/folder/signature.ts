@@ -11,6 +11,8 @@ export interface Grant {
   size?: number;
   /** Of a PUT. */
   contentType?: string;
+  /** Of a GET: what it is saved as. */
+  fileName?: string;
 }
 
 export interface Signer {
@@ -26,9 +28,12 @@ export function createSigner(secret: string): Signer {
   // A key of its own: the secret may be used for other things as well.
   const key = createHmac('sha256', secret).update('worktide: signed object URLs, version 1').digest();
   // As JSON, so that no field can run over into the next.
-  const macOf = ({ method, key: object, expires, size, contentType }: Grant): Buffer =>
+  const macOf = ({ method, key: object, expires, size, contentType, fileName }: Grant): Buffer =>
     createHmac('sha256', key)
-      .update(JSON.stringify([method, object, expires, size ?? null, contentType ?? null]))
+      // Without a name as ever: links of the version before are good for as long as they said.
+      .update(
+        JSON.stringify([method, object, expires, size ?? null, contentType ?? null, ...(fileName ? [fileName] : [])]),
+      )
       .digest();
 
   return {
@@ -36,18 +41,20 @@ export function createSigner(secret: string): Signer {
       const query = new URLSearchParams({ expires: String(grant.expires) });
       if (grant.size !== undefined) query.set('size', String(grant.size));
       if (grant.contentType !== undefined) query.set('type', grant.contentType);
+      if (grant.fileName !== undefined) query.set('name', grant.fileName);
       query.set('signature', macOf(grant).toString('base64url'));
       const path = grant.key.split('/').map(encodeURIComponent).join('/');
       return `${pathPrefix}${path}?${query}`;
     },
     verify(method, object, query) {
-      const [size, contentType] = [query.get('size'), query.get('type')];
+      const [size, contentType, fileName] = [query.get('size'), query.get('type'), query.get('name')];
       const grant: Grant = {
         method,
         key: object,
         expires: Number(query.get('expires')),
         ...(size === null ? {} : { size: Number(size) }),
         ...(contentType === null ? {} : { contentType }),
+        ...(fileName === null ? {} : { fileName }),
       };
       const given = Buffer.from(query.get('signature') ?? '', 'base64url');
       const expected = macOf(grant);

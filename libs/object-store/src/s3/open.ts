@@ -114,8 +114,11 @@ export function openS3(url: string, options: ObjectStoreOptions): ObjectStore {
       }));
       return { items, more: IsTruncated === true };
     },
-    signedGet: (key, { expiresSeconds }) =>
-      ask(getSignedUrl(signing, new GetObjectCommand(object(key)), { expiresIn: expiresSeconds })),
+    signedGet(key, { expiresSeconds, fileName }) {
+      const saved = fileName === undefined ? {} : { ResponseContentDisposition: `attachment; filename="${fileName}"` };
+      const command = new GetObjectCommand({ ...object(key), ...saved });
+      return ask(getSignedUrl(signing, command, { expiresIn: expiresSeconds }));
+    },
     async signedPut(key, { contentType, size, expiresSeconds }) {
       const command = new PutObjectCommand({ ...object(key), ContentType: contentType, ContentLength: size });
       // By default the type is not among what is signed.
