@@ -8,6 +8,7 @@ export const partNames = [
   'end-to-end',
   'latency',
   'reports',
+  'exports',
   'people',
   'tasks',
   'pictures',

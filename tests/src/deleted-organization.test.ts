@@ -48,6 +48,13 @@ async function company(): Promise<Person & { key: string }> {
   expectStatus(await call(url, 'post', '/api/v1/activity', { bearer: key, body: minute }), 202);
   await settled(url, person.accessToken, await uploadScreenshot(url, key, 'picture'));
   await until('the report', async () => Object.keys(await appsReport(url, person.accessToken)).length === 1);
+  const asked = { report: 'usage', format: 'csv', from: '2026-01-01T00:00:00Z', to: '2030-01-01T00:00:00Z' };
+  const exporting = await call(url, 'post', '/api/v1/reports/exports', { bearer: person.accessToken, body: asked });
+  const { exportId } = expectStatus(exporting, 202);
+  await until('the export', async () => {
+    const found = await call(url, 'get', `/api/v1/reports/exports/${exportId}`, { bearer: person.accessToken });
+    return found.body?.status === 'ready';
+  });
   return { ...person, key };
 }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshClickHouseDatabase } from '@worktide/backends';
 import { silentLogger } from '@worktide/runtime';
 import { type ClickHouse, type ClickHouseOptions, createClickHouse } from './client.ts';
+import { resultIsTooLarge } from './errors.ts';
 
 const log = silentLogger();
 const opened: ClickHouse[] = [];
@@ -47,6 +48,34 @@ describe.each([false, true])('with compression %s', (compress) => {
       { a: 11, b: 'ü' },
     ]);
     await client.command('TRUNCATE TABLE t');
+  });
+});
+
+describe.each([false, true])('an answer as it comes, with compression %s', (compress) => {
+  const collect = async (client: ClickHouse, sql: string, settings = {}, signal?: AbortSignal): Promise<string> => {
+    let text = '';
+    const options = { params: { n: 3 }, settings, ...(signal ? { signal } : {}) };
+    for await (const chunk of client.stream(sql, 'JSONCompactEachRow', options)) text += chunk;
+    return text;
+  };
+
+  test('is in the format asked for, and never ends in the middle of a failure', async () => {
+    const client = open(database.url, { compress });
+    expect(await collect(client, 'SELECT toUInt8(number), 1 FROM numbers({n:UInt8})')).toBe('[0, 1]\n[1, 1]\n[2, 1]\n');
+    // It fails after a million rows, when much of the answer is there.
+    const failing = 'SELECT throwIf(number = 1000000) FROM numbers(2000000)';
+    let came = 0;
+    const reading = (async () => {
+      for await (const chunk of client.stream(failing, 'JSONCompactEachRow')) came += chunk.length;
+    })();
+    await expect(reading).rejects.toMatchObject({ code: '395' });
+    expect(came).toBe(0);
+    const aborted = AbortSignal.abort();
+    await expect(collect(client, 'SELECT 1', {}, aborted)).rejects.toMatchObject({ code: 'REQUEST_ABORTED' });
+    const large = await collect(client, 'SELECT number FROM numbers(1000)', { max_result_bytes: '10' }).catch((e) => e);
+    expect([resultIsTooLarge(large), resultIsTooLarge(new Error('x'))]).toEqual([true, false]);
+    const nobody = collect(open('http://127.0.0.1:9/none', { compress }), 'SELECT 1');
+    await expect(nobody).rejects.toMatchObject(away);
   });
 });
 

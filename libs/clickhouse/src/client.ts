@@ -121,6 +121,8 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
       }, given.signal),
     async *stream(sql, format, given = {}) {
       try {
+        // The client itself looks at nothing that was aborted before.
+        given.signal?.throwIfAborted();
         const { settings, ...rest } = given;
         const whole = common({ ...rest, settings: { ...settings, wait_end_of_query: 1 } });
         const { stream } = await client.exec({ query: `${sql}\nFORMAT ${format}`, ...whole });

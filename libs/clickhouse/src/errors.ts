@@ -55,6 +55,14 @@ export function isTooExpensive(error: unknown): boolean {
   return code === memoryLimitExceeded || late.has(code);
 }
 
+const tooManyRowsOrBytes = 396;
+
+/** Whether an answer was larger than the server gives at once. */
+export function resultIsTooLarge(error: unknown): boolean {
+  const cause = error instanceof AppError ? error.cause : error;
+  return cause instanceof ClickHouseError && Number(cause.code) === tooManyRowsOrBytes;
+}
+
 /**
  * What a failed call of the client means: an AppError 503 `STORAGE_FULL` where its disk is full; an AppError 503 with the
  * original as its cause where another try later may succeed (away, overloaded, out of memory, not migrated yet;

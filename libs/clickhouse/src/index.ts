@@ -5,5 +5,5 @@ export {
   type InsertOptions,
   type QueryOptions,
 } from './client.ts';
-export { isTooExpensive, mapClickHouseError } from './errors.ts';
+export { isTooExpensive, mapClickHouseError, resultIsTooLarge } from './errors.ts';
 export { migrateClickHouse } from './migrate.ts';

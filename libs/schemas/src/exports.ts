@@ -31,6 +31,10 @@ const days = {
   to: reportDate.optional().meta({ description: 'Last day of the range, with `from`.' }),
   date: reportDate.optional().meta({ description: 'Short for `from` and `to` of this one day; not beside them.' }),
 };
+const oneDay = [
+  ({ from, to }: { from?: unknown; to?: unknown }): boolean => from === to,
+  { message: 'this report is of one day: from and to must be the same' },
+] as const;
 const person = { userId: whose.userId, timezone: ownZone };
 const instants = {
   from: boundInstant.meta({ description: 'Inclusive.' }),
@@ -45,8 +49,14 @@ export const exportRequest = z
       .object({ ...asked('daily'), ...days, ...whose, timezone: ownZone })
       .refine(...dayRange)
       .refine(...oneOfThem),
-    z.object({ ...asked('apps'), date: reportDate, ...person }),
-    z.object({ ...asked('domains'), date: reportDate, ...person }),
+    z
+      .object({ ...asked('apps'), ...days, ...person })
+      .refine(...dayRange)
+      .refine(...oneDay),
+    z
+      .object({ ...asked('domains'), ...days, ...person })
+      .refine(...dayRange)
+      .refine(...oneDay),
     z
       .object({
         ...asked('team'),

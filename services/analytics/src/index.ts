@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 
 export { type Config, configSchema } from './config.ts';
+export { database } from './database.ts';
 export { createReports, type Reports } from './reports/reports.ts';
 export { run } from './run.ts';
 export { type Analysts, openAnalysts } from './sql/open.ts';

@@ -12,6 +12,8 @@ test('starts without its dependencies, says which are missing, and closes', asyn
   const folder = await mkdtemp(join(tmpdir(), 'analytics-'));
   const config = loadConfig(configSchema, {
     CLICKHOUSE_URL: 'http://default:@127.0.0.1:9/worktide',
+    POSTGRES_URL: 'postgres://worktide_analytics@127.0.0.1:9/worktide',
+    OBJECT_STORE_URL: 's3://bucket?endpoint=http://127.0.0.1:9&region=x',
     EVENT_LOG_URL: `lmdb:${folder}`,
     AUTH_URL: 'http://127.0.0.1:9',
     INTERNAL_TOKEN: 'x'.repeat(32),
@@ -27,6 +29,8 @@ test('starts without its dependencies, says which are missing, and closes', asyn
     '/api/v1/reports/apps',
     '/api/v1/reports/daily',
     '/api/v1/reports/domains',
+    ...Array.from({ length: 2 }, () => '/api/v1/reports/exports'),
+    ...Array.from({ length: 2 }, () => '/api/v1/reports/exports/:id'),
     '/api/v1/reports/organization',
     '/api/v1/reports/team',
     '/api/v1/reports/timesheet',
@@ -34,6 +38,11 @@ test('starts without its dependencies, says which are missing, and closes', asyn
   ]);
   for (const name of ['clickhouse', 'auth']) {
     await expect((async () => service.checks[name]!())()).rejects.toMatchObject({ statusCode: 503 });
+  }
+  // Reports are given without what exports need.
+  for (const name of ['postgres', 'object store']) {
+    await expect((async () => service.sideChecks![name]!())()).rejects.toMatchObject({ statusCode: 503 });
+    expect(Object.keys(service.checks)).not.toContain(name);
   }
   const topics =
     'pings usage input-minutes erasures time-entries alerts audit workspace-events screenshots-ready'.split(' ');

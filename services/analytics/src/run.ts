@@ -7,6 +7,7 @@ import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
 import { auditRoutes } from './audit/routes.ts';
 import type { Config } from './config.ts';
+import { openExports } from './exports/open.ts';
 import type { Stored } from './ingest/changes.ts';
 import { startConsumers } from './ingest/consumers.ts';
 import { deletionsInClickHouse, eraseOrganization } from './ingest/erase-organization.ts';
@@ -47,6 +48,8 @@ export async function run(
   });
   lifecycle.every('analysts’ accounts', { everyMs: 3_600_000, retryMs: 10_000 }, () => accounts.renew());
 
+  const exports = openExports(config, deps);
+
   const people = await followDeletions({
     service: 'analytics',
     eventLog,
@@ -56,6 +59,8 @@ export async function run(
       // Nobody may look on.
       await accounts.removeAll(organizationId);
       await eraseOrganization(clickhouse, organizationId);
+      // Last: with PostgreSQL away all else is erased, and this again with the rest.
+      await exports.erase(organizationId);
     },
     lifecycle,
     log,
@@ -95,6 +100,13 @@ export async function run(
       }),
       ...auditRoutes({ ...reports, looks }),
       ...analystRoutes({ analysts, accounts, audit }),
+      ...exports.routes({
+        audit,
+        looks,
+        leads,
+        findUser: identity.findUser,
+        organization: identity.organization,
+      }),
     ],
     checks: {
       clickhouse: () => clickhouse.check(),
@@ -106,7 +118,8 @@ export async function run(
       'people consumer': () => people.check(),
       auth: identity.check,
     },
-    sideChecks: shared.sideChecks,
+    // Reports are read and records stored without what exports need.
+    sideChecks: { ...shared.sideChecks, ...exports.checks },
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
   };

@@ -338,7 +338,8 @@ describe('roles within an organisation', () => {
           '/api/v1/reports/team': 403,
         }
       : {}),
-    ...(role === 'admin' ? {} : { '/api/v1/sync/batches/{id}': 404 }),
+    // An export is its maker's alone.
+    ...(role === 'admin' ? {} : { '/api/v1/sync/batches/{id}': 404, '/api/v1/reports/exports/{id}': 404 }),
   });
 
   test('an employee reads no colleague', async () => {

@@ -44,7 +44,8 @@ export interface World {
     | 'batch'
     | 'timeEntry'
     | 'timer'
-    | 'alert',
+    | 'alert'
+    | 'export',
     string
   >;
   usage: string[];
@@ -115,6 +116,14 @@ export async function startWorld(): Promise<World> {
 
   const account = await make('/analytics/credentials', { name: marker });
 
+  const asked = { report: 'daily', format: 'csv', date: new Date(yesterdayNoon()).toISOString().slice(0, 10) };
+  const exporting = await call(url, 'post', '/api/v1/reports/exports', { bearer: ada.accessToken, body: asked });
+  const { exportId } = expectStatus(exporting, 202);
+  await until('the export is ready', async () => {
+    const found = await call(url, 'get', `/api/v1/reports/exports/${exportId}`, { bearer: ada.accessToken });
+    return found.body?.status === 'ready';
+  });
+
   const screenshot = await uploadScreenshot(url, key.key, marker);
   await until('the screenshot is ready', async () => {
     const found = await call(url, 'get', `/api/v1/screenshots/${screenshot}`, { bearer: ada.accessToken });
@@ -130,7 +139,20 @@ export async function startWorld(): Promise<World> {
     key,
     keys,
     session: claimsOf(ada.accessToken).sid as string,
-    ids: { project, team, task, deletedTask, invitation, screenshot, batch, timeEntry, timer, alert, account },
+    ids: {
+      project,
+      team,
+      task,
+      deletedTask,
+      invitation,
+      screenshot,
+      batch,
+      timeEntry,
+      timer,
+      alert,
+      account,
+      export: exportId,
+    },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
     async close() {
@@ -165,6 +187,7 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     history: await get(`/time-entries/${ids.timeEntry}/history`),
     alerts: await get('/alerts?type=overtime'),
     accounts: await get('/analytics/credentials'),
+    exports: await get('/reports/exports'),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
   };
@@ -183,6 +206,7 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/auth/sessions/{id}', { id: session }],
     ['/api/v1/users/{id}', { id: employee.userId, keyId: keys.employee.id }],
     ['/api/v1/reports/user/{id}', { id: employee.userId }],
+    ['/api/v1/reports/exports/{id}', { id: ids.export }],
     ['/api/v1/invitations/{id}', { id: ids.invitation }],
     ['/api/v1/projects/{id}', { id: ids.project }],
     ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
@@ -211,6 +235,7 @@ export function bodyOf(world: World, operation: Operation): unknown {
   const bodies: Record<string, object> = {
     'post /api/v1/analytics/query': { sql: 'SELECT * FROM people' },
     'post /api/v1/analytics/credentials': { name: 'B' },
+    'post /api/v1/reports/exports': { report: 'daily', format: 'csv', date: '2026-01-01' },
     'post /api/v1/auth/register': { email: ada.email, password: 'x'.repeat(12), name: 'B', organizationName: 'B' },
     'post /api/v1/auth/login': { email: ada.email, password: 'not the password' },
     'post /api/v1/auth/refresh': { refreshToken: session },

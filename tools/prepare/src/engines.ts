@@ -1,4 +1,4 @@
-import { migrationsFolder } from '@worktide/analytics';
+import { database as analytics, migrationsFolder } from '@worktide/analytics';
 import { database as auth } from '@worktide/auth';
 import { migrateClickHouse } from '@worktide/clickhouse';
 import type { EventLog } from '@worktide/event-log';
@@ -19,6 +19,7 @@ export const databases = {
   'session-writer': sessionWriter,
   workspace,
   'screenshot-processor': screenshotProcessor,
+  analytics,
 } as const satisfies Record<string, ServiceDatabase>;
 
 /** A service with a schema in PostgreSQL. */

@@ -64,7 +64,7 @@ ${table(
 
 ## Codes of single items
 
-In \`rejected\` and \`warnings\` of pings, in \`details\` of errors, as \`failureCode\` of screenshots, and as the reason of dead letters. Where
+In \`rejected\` and \`warnings\` of pings, in \`details\` of errors, as \`failureCode\` of screenshots, as \`failure.code\` of exports, and as the reason of dead letters. Where
 all pings of a request are refused for one reason its error has that code, with status 400. \`details\` of \`VALIDATION_FAILED\` carry
 the validator's own codes besides, in capitals (\`INVALID_TYPE\`, \`TOO_BIG\`, …).
 

@@ -1,6 +1,7 @@
 import type { ClickHouse } from '@worktide/clickhouse';
 import { openTimedCursor, sealTimedCursor } from '@worktide/runtime';
 import type { AuditItem } from '@worktide/schemas';
+import type { Sql } from '../reports/intervals.ts';
 import { reportSettings } from '../reports/settings.ts';
 
 /** Which events: of one organisation, `from` and `to` both included, in ms. */
@@ -29,6 +30,31 @@ const conditions = {
   to: "events.at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')",
 } as const;
 
+/**
+ * The query of events, newest first; behind `after` where it is given. An event that was replayed may be there twice until
+ * the engine has merged it: one of each.
+ */
+export function auditSql(
+  filter: AuditFilter,
+  columns: string,
+  { after, limit }: { after?: { at: number; id: string } | undefined; limit: number },
+): Sql {
+  const names = Object.keys(conditions) as (keyof typeof conditions)[];
+  const asked = names.filter((name) => filter[name] !== undefined);
+  return {
+    sql: `SELECT ${columns} FROM audit AS events
+     WHERE organization_id = {organization:UUID} ${asked.map((name) => `AND ${conditions[name]}`).join(' ')}
+       ${after ? "AND (events.at, events.id) < (fromUnixTimestamp64Milli({afterAt:Int64}, 'UTC'), {afterId:UUID})" : ''}
+     ORDER BY events.at DESC, events.id DESC LIMIT 1 BY events.at, events.id LIMIT {limit:UInt32}`,
+    params: {
+      organization: filter.organizationId,
+      limit,
+      ...Object.fromEntries(asked.map((name) => [name, filter[name]])),
+      ...(after ? { afterAt: after.at, afterId: after.id } : {}),
+    },
+  };
+}
+
 /** A page of an organisation's audit trail, newest first. Rejects 400 `INVALID_CURSOR`, 503. */
 export async function listAudit(
   clickhouse: Pick<ClickHouse, 'query'>,
@@ -38,28 +64,15 @@ export async function listAudit(
 ): Promise<{ items: AuditItem[]; nextCursor: string | null }> {
   const list = ['audit', filter];
   const after = cursor === undefined ? undefined : openTimedCursor(cursor, list);
-  const names = Object.keys(conditions) as (keyof typeof conditions)[];
-  const asked = names.filter((name) => filter[name] !== undefined);
-  // An event that was replayed may be there twice until the engine has merged it: one of each.
-  const rows = await clickhouse.query<Row>(
-    `SELECT id, toUnixTimestamp64Milli(at) AS at, action, actor_type AS actorType, actor_id AS actorId,
-       entity_type AS entityType, entity_id AS entityId, before, after, nullIf(ip_address, '') AS ipAddress,
-       nullIf(user_agent, '') AS userAgent, nullIf(request_id, '') AS requestId, session_id AS sessionId, service
-     FROM audit AS events
-     WHERE organization_id = {organization:UUID} ${asked.map((name) => `AND ${conditions[name]}`).join(' ')}
-       ${after ? "AND (events.at, events.id) < (fromUnixTimestamp64Milli({afterAt:Int64}, 'UTC'), {afterId:UUID})" : ''}
-     ORDER BY events.at DESC, events.id DESC LIMIT 1 BY events.at, events.id LIMIT {limit:UInt32}`,
-    {
-      params: {
-        organization: filter.organizationId,
-        limit: limit + 1,
-        ...Object.fromEntries(asked.map((name) => [name, filter[name]])),
-        ...(after ? { afterAt: after.at, afterId: after.id } : {}),
-      },
-      settings: reportSettings,
-      ...(signal ? { signal } : {}),
-    },
-  );
+  const columns = `id, toUnixTimestamp64Milli(at) AS at, action, actor_type AS actorType, actor_id AS actorId,
+    entity_type AS entityType, entity_id AS entityId, before, after, nullIf(ip_address, '') AS ipAddress,
+    nullIf(user_agent, '') AS userAgent, nullIf(request_id, '') AS requestId, session_id AS sessionId, service`;
+  const { sql, params } = auditSql(filter, columns, { after, limit: limit + 1 });
+  const rows = await clickhouse.query<Row>(sql, {
+    params,
+    settings: reportSettings,
+    ...(signal ? { signal } : {}),
+  });
   const page = rows.slice(0, limit);
   const last = page.at(-1);
   return {

@@ -12,7 +12,7 @@ export interface AuditRoutesDeps {
 }
 
 /** First and last instant of a day of the zone, or the instant itself. */
-function boundsOf(text: string | undefined, zone: string): { first?: number; last?: number } {
+export function boundsOf(text: string | undefined, zone: string): { first?: number; last?: number } {
   if (text === undefined) return {};
   if (text.includes('T')) return { first: Date.parse(text), last: Date.parse(text) };
   const [day] = localDays(text, text, zone);

@@ -1,4 +1,4 @@
-import type { ClickHouse } from '@worktide/clickhouse';
+import type { ClickHouse, QueryOptions } from '@worktide/clickhouse';
 import { type KnownDays, localDays } from '@worktide/runtime';
 import type {
   DailyReport,
@@ -12,7 +12,7 @@ import type {
 import { type DaysScope, daysSql, staleDates } from './days.ts';
 import { daysWithTime, named, type People, type Sql } from './intervals.ts';
 import type { DayOptions } from './live-days.ts';
-import { allOf, inZone, ofProject, ofTeam } from './people.ts';
+import { inZone, type MembersQuery, membersSql } from './people.ts';
 import { type Periods, periodsOf } from './periods.ts';
 import { reportSettings } from './settings.ts';
 import { addSeconds, addSums, nothing, type Sums, shown, shownTime, sumColumns, totalOf } from './sums.ts';
@@ -54,10 +54,27 @@ export interface GroupedRange extends Range {
   weekStart?: WeekStart | undefined;
 }
 
+/** Time of time entries of one person, day and project; null: of none. */
+export interface TrackedDay {
+  userId: string;
+  date: string;
+  projectId: string | null;
+  seconds: number;
+}
+
+/** Somebody who is in a report. */
+export interface Member {
+  id: string;
+  name: string;
+  /** Their own. */
+  timezone: string;
+}
+
 /** All reject 503 when ClickHouse is away or refuses for want of memory or time. */
 export interface Reports {
-  apps(subject: Subject, date: string, signal?: AbortSignal): Promise<KeyedReport<'app'>>;
-  domains(subject: Subject, date: string, signal?: AbortSignal): Promise<KeyedReport<'host'>>;
+  /** @param most items; `maxItems` unless said. */
+  apps(subject: Subject, date: string, signal?: AbortSignal, most?: number): Promise<KeyedReport<'app'>>;
+  domains(subject: Subject, date: string, signal?: AbortSignal, most?: number): Promise<KeyedReport<'host'>>;
   /** Every day of the range, also those without any entry. */
   daily(subject: Subject, range: Range, signal?: AbortSignal): Promise<DailyReport>;
   /** Many people at once, all of the organisation unless some are named; only days with anything, in no order. */
@@ -66,6 +83,24 @@ export interface Reports {
     range: Range,
     signal?: AbortSignal,
   ): Promise<UserDay[]>;
+  /** As `userDays`, of time entries; what runs has run until `now`. */
+  trackedDays(
+    scope: { organizationId: string; userIds: readonly string[]; timezone: string },
+    range: Range,
+    now: number,
+    signal?: AbortSignal,
+  ): Promise<TrackedDay[]>;
+  /**
+   * All who are in the team's report of the range, by name as people read it.
+   */
+  members(of: MembersQuery, signal?: AbortSignal): Promise<Member[]>;
+  /** Names by id, of what there is or was. */
+  names(
+    table: 'people' | 'projects',
+    organizationId: string,
+    ids: Iterable<string | null>,
+    signal?: AbortSignal,
+  ): Promise<Map<string | null, string>>;
   /** A page of people by name. `next` is whom the next one begins after. */
   team(query: TeamQuery, signal?: AbortSignal): Promise<{ items: TeamReport['items']; next: string | null }>;
   user(subject: Subject, range: GroupedRange, signal?: AbortSignal): Promise<Omit<UserReport, 'user'>>;
@@ -85,10 +120,19 @@ const maxItemsOfZone = 5_000;
 const longest = <K>(map: Map<K, number>): [K, number][] =>
   [...map].sort((a, b) => b[1] - a[1] || (String(a[0]) < String(b[0]) ? -1 : 1)).slice(0, maxItems);
 
-/** Reports from `days`, or live from `usage` and `input_minutes` where a day's sums are not there yet; and `time_entries`. */
-export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'query'> }): Reports {
+/**
+ * Reports from `days`, or live from `usage` and `input_minutes` where a day's sums are not there yet; and `time_entries`.
+ * @param options.settings of each query; those of reports unless said.
+ */
+export function createReports({
+  clickhouse,
+  settings = reportSettings,
+}: {
+  clickhouse: Pick<ClickHouse, 'query'>;
+  settings?: QueryOptions['settings'];
+}): Reports {
   const query = <T>({ sql, params }: Sql, signal: AbortSignal | undefined) =>
-    clickhouse.query<T>(sql, { params, settings: reportSettings, ...(signal ? { signal } : {}) });
+    clickhouse.query<T>(sql, { params, settings, ...(signal ? { signal } : {}) });
   const known: KnownDays = new Map();
 
   const scopeOf = (people: People, { from, to }: Range, timezone: string): DaysScope => ({
@@ -118,9 +162,14 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     return days ? query<T>({ sql: select(`(${days.sql})`), params: days.params }, signal) : [];
   }
 
-  async function fromTracked<T>(scope: DaysScope, select: (from: string) => string, signal: AbortSignal | undefined) {
+  async function fromTracked<T>(
+    scope: DaysScope,
+    select: (from: string) => string,
+    signal: AbortSignal | undefined,
+    now = Date.now(),
+  ) {
     if (daysWithTime(scope.days).length === 0) return [];
-    const { sql, params } = trackedDays(scope, Date.now());
+    const { sql, params } = trackedDays(scope, now);
     return query<T>({ sql: select(`(${sql})`), params }, signal);
   }
 
@@ -129,13 +178,14 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     { organizationId, userId, timezone }: Subject,
     date: string,
     signal: AbortSignal | undefined,
+    most = maxItems,
   ): Promise<KeyedReport<K>> {
     const scope = scopeOf({ organizationId, which: named([userId]) }, { from: date, to: date }, timezone);
     const total = column === 'app' ? 'active_seconds' : 'hosted_seconds';
     const [row] = await fromDays<{ total: number; names: string[]; seconds: number[] }>(
       await daysOf(scope, signal, [column]),
-      (days) => `SELECT ${total} AS total, arraySlice(${column}s, 1, ${maxItems}) AS names,
-        arraySlice(${column}_seconds, 1, ${maxItems}) AS seconds FROM ${days}`,
+      (days) => `SELECT ${total} AS total, arraySlice(${column}s, 1, ${most}) AS names,
+        arraySlice(${column}_seconds, 1, ${most}) AS seconds FROM ${days}`,
       signal,
     );
     const items = (row?.names ?? []).map(
@@ -160,12 +210,11 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     );
   }
 
-  /** Names by id, of what there is or was. */
   async function namesOf(
     table: 'people' | 'projects',
     organizationId: string,
     ids: Iterable<string | null>,
-    signal: AbortSignal | undefined,
+    signal?: AbortSignal,
   ): Promise<Map<string | null, string>> {
     const wanted = [...new Set(ids)].filter((id) => id !== null);
     if (wanted.length === 0) return new Map();
@@ -224,46 +273,9 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
     return zones.map((zone) => scopeOf(inZone(people, zone), range, zone));
   }
 
-  /** The page's people, by name as people read it. */
-  async function teamPage(
-    { organizationId, projectId, teamId, after, limit, from, to }: TeamQuery,
-    signal?: AbortSignal,
-  ) {
-    const which = allOf(
-      projectId === undefined ? undefined : ofProject(projectId),
-      teamId === undefined ? undefined : ofTeam(teamId),
-    );
-    // Who is gone is there for the time that they worked.
-    return query<{ id: string; name: string }>(
-      {
-        sql: `SELECT user_id AS id, name FROM (SELECT id AS user_id, * FROM people FINAL WHERE organization_id = {organization:UUID})
-          WHERE ((deleted = 0 AND status = 'active') OR user_id IN (
-              SELECT user_id FROM day_changes WHERE organization_id = {organization:UUID}
-                AND utc_date BETWEEN {from:Date32} - 1 AND {to:Date32} + 1))
-            ${which ? `AND ${which.sql}` : ''}
-            ${
-              after === undefined
-                ? ''
-                : `AND (lowerUTF8(name), user_id) > (SELECT lowerUTF8(name), id FROM people FINAL
-                     WHERE organization_id = {organization:UUID} AND id = {after:UUID})`
-            }
-          ORDER BY lowerUTF8(name), user_id LIMIT {limit:UInt32}`,
-        params: {
-          organization: organizationId,
-          from,
-          to,
-          limit: limit + 1,
-          ...which?.params,
-          ...(after === undefined ? {} : { after }),
-        },
-      },
-      signal,
-    );
-  }
-
   async function team(asked: TeamQuery, signal?: AbortSignal) {
     const { organizationId, timezone, projectId, limit } = asked;
-    const found = await teamPage(asked, signal);
+    const found = await query<Member>(membersSql({ ...asked, limit: limit + 1 }), signal);
     const page = found.slice(0, limit);
     const sums = new Map<string, Sums>();
     const tracked = new Map<string, number>();
@@ -425,9 +437,17 @@ export function createReports({ clickhouse }: { clickhouse: Pick<ClickHouse, 'qu
   }
 
   return {
-    apps: (subject, date, signal) => keyed('app', subject, date, signal),
-    domains: (subject, date, signal) => keyed('host', subject, date, signal),
+    apps: (subject, date, signal, most) => keyed('app', subject, date, signal, most),
+    domains: (subject, date, signal, most) => keyed('host', subject, date, signal, most),
     userDays,
+    trackedDays({ organizationId, userIds, timezone }, range, now, signal) {
+      const scope = scopeOf({ organizationId, which: named(userIds) }, range, timezone);
+      const select = (from: string): string =>
+        `SELECT user_id AS userId, toString(date) AS date, project_id AS projectId, seconds FROM ${from}`;
+      return fromTracked<TrackedDay>(scope, select, signal, now);
+    },
+    members: (of, signal) => query<Member>(membersSql(of), signal),
+    names: namesOf,
     team,
     user,
     organization,

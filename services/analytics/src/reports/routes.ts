@@ -36,11 +36,17 @@ import { refused, subjectOf } from './subject.ts';
 const maxDays = 366;
 
 /** @throws 400 `RANGE_REVERSED`, `RANGE_TOO_LONG`. */
-function checkRange({ from, to }: Range): Range {
+export function checkRange({ from, to }: Range): Range {
   const days = countDays(from, to);
   if (days < 1) throw invalid('RANGE_REVERSED', 'The range ends before it begins.');
   if (days > maxDays) throw invalid('RANGE_TOO_LONG', `A range may have ${maxDays} days at most.`);
   return { from, to };
+}
+
+/** @throws 403 for who leads no such team, 503 while workspace cannot be asked. */
+export async function requireLead(leads: Leads, caller: Caller, teamId: string | undefined): Promise<void> {
+  const { teamIds } = await leads.of(caller);
+  if (teamId === undefined || !teamIds.has(teamId)) throw refused();
 }
 
 const dayForms = 'as in `/reports/daily` it is short for `from` and `to` of that day, and 400 beside them.';
@@ -102,14 +108,6 @@ export function reportRoutes({
     const body = await answer(context, report, { ...subject, ...params }, () => query(subject));
     looked(context, 'user', subject.userId);
     return { subject, body };
-  }
-
-  /** @throws 403 for who leads no such team, 503 while workspace cannot be asked. */
-  async function requireLead(caller: Caller, teamId: string | undefined): Promise<void> {
-    const { teamIds } = await leads.of(caller);
-    if (teamId === undefined || !teamIds.has(teamId)) {
-      throw refused();
-    }
   }
 
   /** By weeks where they are asked for. Rejects 400 for the range, 503 where auth has never told of the organisation. */
@@ -193,7 +191,7 @@ export function reportRoutes({
         const range = checkRange(query);
         const { organizationId } = caller;
         const { cursor, limit, timezone, projectId, teamId } = query;
-        if (caller.role === 'employee') await requireLead(caller, teamId);
+        if (caller.role === 'employee') await requireLead(leads, caller, teamId);
         const list = ['team report', organizationId, range, timezone, projectId, teamId];
         const after = decodeCursor(cursor, list) ?? undefined;
         const asked = { organizationId, ...range, timezone, projectId, teamId, limit, after };
