@@ -51,10 +51,12 @@ async function company(): Promise<Person & { key: string }> {
   const asked = { report: 'usage', format: 'csv', from: '2026-01-01T00:00:00Z', to: '2030-01-01T00:00:00Z' };
   const exporting = await call(url, 'post', '/api/v1/reports/exports', { bearer: person.accessToken, body: asked });
   const { exportId } = expectStatus(exporting, 202);
-  await until('the export', async () => {
+  const link = await until('the export', async () => {
     const found = await call(url, 'get', `/api/v1/reports/exports/${exportId}`, { bearer: person.accessToken });
-    return found.body?.status === 'ready';
+    return found.body?.url as string | undefined;
   });
+  const file = await fetch(link);
+  expect([file.status, (await file.text()).split('\r\n').length]).toEqual([200, 3]);
   return { ...person, key };
 }
 

@@ -225,9 +225,9 @@ describe('the thread', () => {
   test.each(Object.keys(formats) as ExportFormat[])('writes %s out of pieces that are cut anywhere', async (format) => {
     const thread = openThread({ format, columns, name: 'a & b' });
     const file = collect(thread.output);
-    let taken = { rows: 0, last: undefined as Row | undefined };
+    let taken = { rows: 0 };
     for (let i = 0; i < lines.length; i += 100) taken = await thread.add(lines.subarray(i, i + 100));
-    expect(taken).toEqual({ rows: rows.length, last: rows.at(-1) });
+    expect(taken).toEqual({ rows: rows.length });
     thread.end();
     // A zip has the time in it, and both may be parted by a second.
     if (format === 'xlsx') expect((await readSheets(await file))[0]!.rows).toHaveLength(rows.length + 1);

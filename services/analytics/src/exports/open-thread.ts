@@ -1,21 +1,20 @@
 import { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { unavailable } from '@worktide/runtime';
-import type { Row } from './columns.ts';
 import type { FromThread, ThreadData, ToThread } from './thread.ts';
 
 /**
  * Objects of the thread: several times what any format needs. Small, since the engine lets rubbish lie as long as there is
  * room for it, and it would lie in this process's memory.
  */
-const resourceLimits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 };
+const resourceLimits = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
 
 export interface FormatThread {
   /**
    * Writes rows: lines of JSON arrays, cut anywhere. Resolves when they are written, so that nothing piles up before it.
-   * @returns how many there have been, and the last one.
+   * @returns how many there have been.
    */
-  add(chunk: Uint8Array): Promise<{ rows: number; last: Row | undefined }>;
+  add(chunk: Uint8Array): Promise<{ rows: number }>;
   /** There are no more. */
   end(): void;
   /** The file. Fails where the thread does, or with the error of `fail`. */
@@ -34,8 +33,7 @@ export function openThread(data: ThreadData): FormatThread {
     resourceLimits,
   });
   const say = (message: ToThread): void => worker.postMessage(message);
-  let taking: { resolve: (taken: { rows: number; last: Row | undefined }) => void; reject: (error: Error) => void }[] =
-    [];
+  let taking: { resolve: (taken: { rows: number }) => void; reject: (error: Error) => void }[] = [];
   let failure: Error | undefined;
   let isDone = false;
 
@@ -76,7 +74,7 @@ export function openThread(data: ThreadData): FormatThread {
   return {
     add(chunk) {
       if (failure) return Promise.reject(failure);
-      const taken = new Promise<{ rows: number; last: Row | undefined }>((resolve, reject) => {
+      const taken = new Promise<{ rows: number }>((resolve, reject) => {
         taking.push({ resolve, reject });
       });
       say({ chunk });

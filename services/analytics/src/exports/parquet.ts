@@ -1,8 +1,9 @@
 import { ByteWriter, type ColumnSource, ParquetWriter, type SchemaElement } from 'hyparquet-writer';
 import type { Column, ColumnType, Row } from './columns.ts';
 
-/** Rows of a group, which is as much as is held at once. */
-const groupRows = 20_000;
+/** Rows of a group, and characters in them, which is as much as is held at once. */
+const groupRows = 16_384;
+const groupCharacters = 8_000_000;
 
 const same = (value: unknown): unknown => value;
 const string = { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } } as const;
@@ -47,7 +48,6 @@ export async function* toParquet(batches: AsyncIterable<Row[]>, columns: readonl
     writer.index = 0;
     return bytes;
   };
-  let held: Row[] = [];
   const group = (rows: readonly Row[]): Buffer => {
     const columnData = columns.map(({ name, type }, i): ColumnSource => {
       const { of } = kinds[type];
@@ -57,11 +57,15 @@ export async function* toParquet(batches: AsyncIterable<Row[]>, columns: readonl
     parquet.write({ columnData, rowGroupSize: groupRows });
     return taken();
   };
+  let held: Row[] = [];
+  let characters = 0;
   for await (const rows of batches) {
-    held = held.length === 0 ? rows : held.concat(rows);
-    while (held.length >= groupRows) {
-      yield group(held.slice(0, groupRows));
-      held = held.slice(groupRows);
+    for (const row of rows) {
+      held.push(row);
+      for (const value of row) if (typeof value === 'string') characters += value.length;
+      if (held.length < groupRows && characters < groupCharacters) continue;
+      yield group(held);
+      [held, characters] = [[], 0];
     }
   }
   if (held.length > 0) yield group(held);

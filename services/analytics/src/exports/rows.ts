@@ -8,8 +8,8 @@ import { writeDaily, writeParts, writeTeam, writeTimesheet } from './sums.ts';
 
 /** Where rows go. */
 export interface RowSink {
-  /** Takes lines of JSON. @returns the rows until now, and the last of them. */
-  add(chunk: Uint8Array): Promise<{ rows: number; last: Row | undefined }>;
+  /** Takes lines of JSON, cut anywhere; resolves when it has room for more. */
+  add(chunk: Uint8Array): Promise<unknown>;
   /** So many rows there will be. @throws where they are too many. */
   expect(rows: number): void;
   /** So much of all is done, 0 to 1. */
@@ -20,7 +20,7 @@ export interface RowsDeps {
   /** Of exports alone. */
   clickhouse: Pick<ClickHouse, 'query' | 'stream'>;
   reports: Reports;
-  /** Rows of one question; 50,000 unless said. */
+  /** Rows of one question; 20,000 unless said. */
   partRows?: number;
 }
 
@@ -63,8 +63,17 @@ export async function writeRows(
   }
 }
 
+/** The rows of a part, as they came, and the last of them. */
+interface Part {
+  chunks: Buffer[];
+  rows: number;
+  last: Row | undefined;
+}
+
+const newline = 10;
+
 async function writeList(
-  { clickhouse, partRows = 50_000 }: RowsDeps,
+  { clickhouse, partRows = 20_000 }: RowsDeps,
   { count, part }: Parts,
   sink: RowSink,
   signal: AbortSignal,
@@ -74,22 +83,57 @@ async function writeList(
   const all = Number(counted!.rows);
   sink.expect(all);
   let limit = partRows;
-  let taken: { rows: number; last: Row | undefined } = { rows: 0, last: undefined };
-  for (;;) {
-    const before = taken.rows;
-    const { sql, params } = part(taken.last, limit);
-    try {
-      for await (const chunk of clickhouse.stream(sql, 'JSONCompactEachRow', { params, settings, signal })) {
-        taken = await sink.add(chunk);
+
+  async function read(after: Row | undefined): Promise<Part & { isLast: boolean }> {
+    for (;;) {
+      const { sql, params } = part(after, limit);
+      try {
+        const got = await collect(clickhouse.stream(sql, 'JSONCompactEachRow', { params, settings, signal }));
+        return { ...got, isLast: got.rows < limit };
+      } catch (error) {
+        // Texts may be long: fewer of them, then.
+        if (!resultIsTooLarge(error) || limit <= leastRows) throw error;
+        limit = Math.max(leastRows, Math.floor(limit / 4));
       }
-    } catch (error) {
-      // Texts may be long: fewer of them, then. Nothing of the part has come.
-      if (!resultIsTooLarge(error) || limit <= leastRows || taken.rows > before) throw error;
-      limit = Math.max(leastRows, Math.floor(limit / 4));
-      continue;
     }
-    // What was stored meanwhile makes it more.
-    sink.progress(taken.rows / Math.max(all, taken.rows, 1));
-    if (taken.rows - before < limit) return;
   }
+
+  // The next part is read while the one before is written, which takes about as long.
+  let reading = read(undefined);
+  let written = 0;
+  for (;;) {
+    const { chunks, rows, last, isLast } = await reading;
+    if (!isLast) {
+      reading = read(last);
+      // Where writing fails before, nobody waits for it.
+      reading.catch(() => {});
+    }
+    for (const chunk of chunks) await sink.add(chunk);
+    written += rows;
+    // What was stored meanwhile makes it more.
+    sink.progress(written / Math.max(all, written, 1));
+    if (isLast) return;
+  }
+}
+
+/** All of a part: `max_result_bytes` bounds it. */
+async function collect(answer: AsyncIterable<Buffer>): Promise<Part> {
+  const chunks: Buffer[] = [];
+  let rows = 0;
+  for await (const chunk of answer) {
+    chunks.push(chunk);
+    for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, at + 1)) rows++;
+  }
+  return { chunks, rows, last: lastLine(chunks) };
+}
+
+/** Every line ends with a newline, the last one too. */
+function lastLine(chunks: readonly Buffer[]): Row | undefined {
+  let tail = Buffer.alloc(0);
+  for (let i = chunks.length - 1; i >= 0; i--) {
+    tail = Buffer.concat([chunks[i]!, tail]);
+    const before = tail.lastIndexOf(newline, tail.length - 2);
+    if (before >= 0 || i === 0) return JSON.parse(tail.subarray(before + 1).toString()) as Row;
+  }
+  return undefined;
 }

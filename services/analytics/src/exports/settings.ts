@@ -14,4 +14,9 @@ export const exportSettings = {
   max_bytes_before_external_group_by: String(256 * 1024 ** 2),
   max_bytes_before_external_sort: String(256 * 1024 ** 2),
   max_threads: 1,
+  // Behind reports, which have the first, wherever both are asked.
+  priority: '10',
+  // A part is in memory here as a whole, and about twice as large as text.
+  max_result_bytes: String(24 * 1024 ** 2),
+  result_overflow_mode: 'throw',
 } as const;

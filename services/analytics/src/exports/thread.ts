@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ExportFormat } from '@worktide/schemas';
 import type { Column, Row } from './columns.ts';
@@ -14,8 +15,8 @@ export interface ThreadData {
 /** To the thread: rows as lines of JSON, that so many bytes of its output were used, or that there are no more rows. */
 export type ToThread = { chunk: Uint8Array } | { used: number } | { end: true };
 
-/** From the thread: a chunk was written, with all rows until then and the last of them; a part of the file; the end. */
-export type FromThread = { rows: number; last: Row | undefined } | { output: Uint8Array } | { done: true };
+/** From the thread: a chunk was written, with how many rows there were until then; a part of the file; the end. */
+export type FromThread = { rows: number } | { output: Uint8Array } | { done: true };
 
 /** Output that is on its way and not used yet; beyond it writing waits. */
 const maxUnused = 4_000_000;
@@ -39,7 +40,6 @@ const more = (): Promise<void> => new Promise((resolve) => void waiting.push(res
 async function* batches(): AsyncGenerator<Row[]> {
   const lines = createLines();
   let rows = 0;
-  let last: Row | undefined;
   for (;;) {
     const next = given.shift();
     if (!next) await more();
@@ -48,8 +48,7 @@ async function* batches(): AsyncGenerator<Row[]> {
       const batch = lines.add(next.chunk);
       if (batch.length > 0) yield batch;
       rows += batch.length;
-      last = batch.at(-1) ?? last;
-      say({ rows, last });
+      say({ rows });
     }
   }
 }
@@ -70,6 +69,8 @@ async function out(): Promise<void> {
   while (unused > maxUnused) await more();
 }
 
+// On Linux this is the thread alone, and it gives way to what the rest of the process has to do; elsewhere it would be all of it.
+if (process.platform === 'linux') setPriority(0, 10);
 const { format, columns, name } = workerData as ThreadData;
 for await (const piece of formats[format].write(batches(), columns, { name })) {
   held.push(piece);

@@ -13,6 +13,8 @@ export const reportSettings = {
   max_memory_usage: String(1024 ** 3),
   max_bytes_before_external_group_by: String(512 * 1024 ** 2),
   max_threads: 2,
+  // Exports have a lower one, and wait.
+  priority: '1',
   readonly: '2',
   cancel_http_readonly_queries_on_client_close: 1,
   output_format_json_quote_64bit_integers: 0,
