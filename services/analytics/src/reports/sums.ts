@@ -31,7 +31,9 @@ export const shownTime = ({ workSeconds, activeSeconds }: Sums) => ({
   workSeconds,
   activeSeconds,
   idleSeconds: workSeconds - activeSeconds,
-  productivityScore: workSeconds > 0 ? Math.round((activeSeconds / workSeconds) * 1000) / 10 : null,
+  // Half up, in whole numbers: view `days` of the analysts says the same.
+  productivityScore:
+    workSeconds > 0 ? Math.floor((2_000 * activeSeconds + workSeconds) / (2 * workSeconds)) / 10 : null,
 });
 
 export const shown = (sums: Sums) => ({

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshClickHouseDatabase } from '@worktide/backends';
 import { type ClickHouse, createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
+import { viewsOf } from '@worktide/clickhouse/gate';
 import {
   createLifecycle,
   createMetrics,
@@ -18,6 +19,7 @@ import { addDays, collectChanges } from '../ingest/changes.ts';
 import { addPeople, type Rows, storeStates } from '../ingest/states.ts';
 import { usageTable } from '../ingest/tables.ts';
 import { store } from '../ingest/testing.ts';
+import { createReports } from '../reports/reports.ts';
 import { createDirtyDays } from './dirty.ts';
 import { startSummaries } from './start.ts';
 import { createSummarize, type PeopleDays } from './summarize.ts';
@@ -82,6 +84,27 @@ const daysOf = ({ organizationId }: { organizationId: string }) =>
      WHERE organization_id = {organizationId:UUID} AND work_seconds > 0 ORDER BY date`,
     { params: { organizationId } },
   );
+
+test('analysts are told the score that reports tell: half up', async () => {
+  const { summaries } = start();
+  const who = await someone('UTC');
+  const active = { ...entry(1, 0), endedAt: at + 5_000 };
+  const idle = { ...active, id: uuidv7(), state: 'idle' as const, startedAt: at + 5_000, endedAt: at + 16_000 };
+  summaries.changed(await put(who, active, idle));
+  await until('it is there', async () => (await daysOf(who)).length === 1);
+  const views = viewsOf(new URL(database.url).pathname.slice(1));
+  const params = { user: who.userId };
+  const told = await clickhouse.query(
+    `SELECT toString(productivity_score) AS score FROM ${views}.days WHERE user_id = {user:UUID}`,
+    { params },
+  );
+  expect(told).toEqual([{ score: '31.3' }]);
+  const { items } = await createReports({ clickhouse }).daily(
+    { ...who, timezone: 'UTC' },
+    { from: '2026-11-20', to: '2026-11-20' },
+  );
+  expect(items[0]!.productivityScore).toBe(31.3);
+});
 
 test('what a consumer stored is summed up, in the person’s own zone, and again when it changes', async () => {
   const { summaries } = start();
