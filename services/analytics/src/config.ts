@@ -31,6 +31,8 @@ export const configSchema = z
     EXPORT_MAX_ROWS: z.coerce.number().int().min(1).default(5_000_000),
     /** Bytes that the file of one export may have. */
     EXPORT_MAX_BYTES: z.coerce.number().int().min(1).default(2_000_000_000),
+    /** Bytes that the files of all exports of an organisation may have before it can have no more of them. */
+    EXPORT_MAX_STORED_BYTES: z.coerce.number().int().min(1).default(10_000_000_000),
   })
   .refine((config) => !config.OBJECT_STORE_URL?.startsWith('file:') || config.OBJECT_SIGNING_SECRET !== undefined, {
     message: 'a folder cannot give out links without it',

@@ -26,7 +26,7 @@ describe('the database itself keeps organisations apart', () => {
     const [ours, theirs] = [randomUUID(), randomUUID()];
     for (const organizationId of [ours, theirs]) {
       const asked = { report: 'audit' } as const;
-      await createExport(pool, { organizationId, userId: randomUUID(), asked, format: 'csv' }, {});
+      await createExport(pool, { organizationId, userId: randomUUID(), asked, format: 'csv' }, { maxStoredBytes: 1 });
     }
     const { rows } = await tenantTransaction(pool, ours, (client) =>
       client.query('SELECT organization_id FROM analytics.exports'),

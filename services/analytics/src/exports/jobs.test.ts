@@ -212,6 +212,22 @@ describe('who may have what', () => {
   });
 });
 
+test('the files of an organisation are bounded, also for what waited meanwhile; deleting makes room', async () => {
+  const running = await start({ config: { EXPORT_CONCURRENCY: 1, EXPORT_MAX_STORED_BYTES: 1 } });
+  const first = await running.make('admin', usage);
+  const second = await running.make('admin', usage);
+  await running.untilIs('admin', first, 'ready');
+  expect(await running.untilIs('admin', second, 'failed')).toMatchObject({
+    failure: { code: 'EXPORTS_TAKE_TOO_MUCH' },
+    attempts: 1,
+  });
+  const refused = await running.ask('manager', 'post', '', { ...usage, format: 'csv' });
+  expect(refused).toMatchObject({ status: 429, body: { code: 'TOO_MANY_EXPORTS' } });
+  expect((await running.ask('stranger', 'post', '', { ...usage, format: 'csv' })).status).toBe(202);
+  expect((await running.ask('admin', 'delete', `/${first}`)).status).toBe(204);
+  await running.untilIs('manager', await running.make('manager', usage), 'ready');
+});
+
 describe('the work', () => {
   test('of a process that died goes on in another, and only who holds the lease makes it ready', async () => {
     const running = await start({ config: { EXPORT_CONCURRENCY: 1 } });

@@ -44,6 +44,7 @@ export function openExports(
     | 'EXPORT_CONCURRENCY'
     | 'EXPORT_MAX_ROWS'
     | 'EXPORT_MAX_BYTES'
+    | 'EXPORT_MAX_STORED_BYTES'
   >,
   deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
   pace: Pick<ExportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs'> = {},
@@ -73,7 +74,11 @@ export function openExports(
   lifecycle.onClose('clickhouse for exports', () => clickhouse.close());
 
   const reports = createReports({ clickhouse, settings: exportSettings });
-  const bounds = { maxRows: config.EXPORT_MAX_ROWS, maxBytes: config.EXPORT_MAX_BYTES };
+  const bounds = {
+    maxRows: config.EXPORT_MAX_ROWS,
+    maxBytes: config.EXPORT_MAX_BYTES,
+    maxStoredBytes: config.EXPORT_MAX_STORED_BYTES,
+  };
   const work = {
     pool,
     store,
@@ -90,7 +95,7 @@ export function openExports(
 
   return {
     erase: (organizationId) => eraseExports({ pool, store }, organizationId),
-    routes: (rest) => exportRoutes({ pool: requestPool, store, workers, log, ...rest }),
+    routes: (rest) => exportRoutes({ pool: requestPool, store, bounds, workers, log, ...rest }),
     rawRoutes: store.routes.filter(({ spec }) => spec.method === 'get'),
     checks: { postgres: checkPostgres(pool), 'object store': () => store.check() },
   };

@@ -8,11 +8,13 @@ import { removeFiles } from './remove.ts';
 import { mayStillRead, type RightsDeps, resolveExport } from './resolve.ts';
 import { createExport, endExport, findExport, keptDays, listExports, maxLive, showExport } from './store.ts';
 import type { ExportWorkers } from './workers.ts';
+import type { ExportBounds } from './write-file.ts';
 
 export interface ExportRoutesDeps extends RightsDeps {
   /** Of requests. */
   pool: Pool;
   store: Pick<ObjectStore, 'signedGet' | 'list' | 'deleteMany'>;
+  bounds: Pick<ExportBounds, 'maxStoredBytes'>;
   workers: ExportWorkers;
   audit: Pick<Audit, 'tell'>;
   looks: Looks;
@@ -24,7 +26,7 @@ const tag = 'exports';
 const linkSeconds = 300;
 
 export function exportRoutes(deps: ExportRoutesDeps): AnyRoute[] {
-  const { pool, store, workers, audit, looks, log } = deps;
+  const { pool, store, bounds, workers, audit, looks, log } = deps;
   type Context = Parameters<typeof noteLook>[1];
 
   const tell = (context: Context, action: string, id: string, after?: object): void =>
@@ -55,7 +57,7 @@ export function exportRoutes(deps: ExportRoutesDeps): AnyRoute[] {
       description:
         'For whoever may read the report. `daily`, `timesheet`, `time-entries` and `usage` can also be of everybody in one file ' +
         '(`people: "all"`: managers and admins) or of a team (`teamId`: its leads too); `audit` is for admins. ' +
-        `A person has ${maxLive.person} exports on their way at most, an organisation ${maxLive.organization}: 429 \`TOO_MANY_EXPORTS\`.`,
+        `A person has ${maxLive.person} exports on their way at most, an organisation ${maxLive.organization}, and its files are bounded: 429 \`TOO_MANY_EXPORTS\`.`,
       tag,
       access: 'session',
       body: exportRequest,
@@ -63,7 +65,12 @@ export function exportRoutes(deps: ExportRoutesDeps): AnyRoute[] {
       handler: async (context) => {
         const { caller, body, signal } = context;
         const asked = await resolveExport(caller, body, deps);
-        const row = await createExport(pool, { ...own(caller), asked, format: body.format }, { signal });
+        const { maxStoredBytes } = bounds;
+        const row = await createExport(
+          pool,
+          { ...own(caller), asked, format: body.format },
+          { signal, maxStoredBytes },
+        );
         workers.wake();
         tell(context, 'export.created', row.id, { format: row.format, fileName: row.fileName, ...asked });
         looked(context, asked);

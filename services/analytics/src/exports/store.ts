@@ -1,4 +1,4 @@
-import { type Pool, type RequestWork, tenantTransaction } from '@worktide/postgres';
+import { type Pool, type Queryable, type RequestWork, tenantTransaction } from '@worktide/postgres';
 import { AppError, openTimedCursor, sealTimedCursor, uuidv7 } from '@worktide/runtime';
 import type { ExportFormat, ExportJob, ExportReport, ExportStatus } from '@worktide/schemas';
 import { type Asked, fileNameOf } from './asked.ts';
@@ -43,6 +43,15 @@ const tooMany = (which: string): AppError =>
     retryAfterSeconds: 30,
   });
 
+/** Bytes of the files that an organisation has. Of an organisation's transaction, or of the service itself. */
+export async function storedBytes(client: Queryable, organizationId: string): Promise<number> {
+  const { rows } = await client.query<{ bytes: number }>(
+    `SELECT coalesce(sum(bytes), 0)::float8 AS bytes FROM analytics.exports WHERE organization_id = $1 AND status = 'ready'`,
+    [organizationId],
+  );
+  return rows[0]!.bytes;
+}
+
 /** Whose an export is, and with whom it ends. */
 export interface Owner {
   organizationId: string;
@@ -56,7 +65,7 @@ export interface Owner {
 export function createExport(
   pool: Pool,
   { organizationId, userId, asked, format }: Owner & { asked: Asked; format: ExportFormat },
-  request: RequestWork,
+  { maxStoredBytes, ...request }: RequestWork & { maxStoredBytes: number },
 ): Promise<ExportRow> {
   // One after the other, so that no number of requests at once gets past the bounds.
   const lock = `exports of ${organizationId}`;
@@ -77,6 +86,9 @@ export function createExport(
         throw tooMany('many exports of your organisation on their way');
       }
       if (kept >= maxKept) throw tooMany('many exports of yours');
+      if ((await storedBytes(client, organizationId)) >= maxStoredBytes) {
+        throw tooMany('large exports of your organisation');
+      }
       const { rows } = await client.query<ExportRow>(
         `INSERT INTO analytics.exports (organization_id, id, user_id, report, format, file_name, asked, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, now() + interval '${keptDays} days') RETURNING ${columns}`,

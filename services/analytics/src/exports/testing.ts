@@ -159,6 +159,7 @@ export async function startWorld(): Promise<World> {
         EXPORT_CONCURRENCY: 2,
         EXPORT_MAX_ROWS: 1_000_000,
         EXPORT_MAX_BYTES: 1_000_000_000,
+        EXPORT_MAX_STORED_BYTES: 10_000_000_000,
         ...config,
       },
       { lifecycle, log, metrics },

@@ -15,6 +15,7 @@ import {
 } from './claims.ts';
 import type { ExportMetrics } from './metrics.ts';
 import { removeFiles } from './remove.ts';
+import { storedBytes } from './store.ts';
 import { isTooLarge, type WriteDeps, writeFile } from './write-file.ts';
 
 export interface ExportWorkers {
@@ -92,6 +93,10 @@ export function startExportWorkers(options: ExportWorkersOptions): ExportWorkers
       if (attempts > maxAttempts) {
         const message = 'The work on the export ended without a word, several times.';
         return await fail({ ...claim, attempts: maxAttempts }, { code: 'EXPORT_CRASHED', message });
+      }
+      if ((await storedBytes(pool, organizationId)) >= options.bounds.maxStoredBytes) {
+        const message = 'The exports of your organisation take as much room as they may: delete some.';
+        return await fail(claim, { code: 'EXPORTS_TAKE_TOO_MUCH', message });
       }
       const fileKey = await writeFile(options, claim, progress, signal);
       const { rows, bytes } = progress;
@@ -178,8 +183,12 @@ export function startExportWorkers(options: ExportWorkersOptions): ExportWorkers
   lifecycle.onClose('export workers', async () => {
     stop.abort(new Error('the service stops'));
     const grace = new AbortController();
-    const works = [...running].map(({ ended }) => ended);
-    await Promise.race([Promise.allSettled([looking.stop(), ...works]), sleep(closeGraceMs, grace.signal)]);
+    async function over(): Promise<void> {
+      // What is being claimed now is given back, too.
+      await looking.stop();
+      await Promise.allSettled([...running].map(({ ended }) => ended));
+    }
+    await Promise.race([over(), sleep(closeGraceMs, grace.signal)]);
     grace.abort();
   });
 

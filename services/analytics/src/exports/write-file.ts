@@ -9,10 +9,11 @@ import { fileKeyOf } from './keys.ts';
 import { openThread } from './open-thread.ts';
 import { type RowsDeps, writeRows } from './rows.ts';
 
-/** What one export may be at most. */
+/** What one export may be at most, and all files of an organisation before it can have no more. */
 export interface ExportBounds {
   maxRows: number;
   maxBytes: number;
+  maxStoredBytes: number;
 }
 
 export interface WriteDeps extends RowsDeps {

@@ -85,25 +85,27 @@ function setUpSharp(): void {
   sharp.cache(false);
 }
 
+const decodingOf = ({ maxPixels }: PictureLimits): SharpOptions => ({
+  // Missing and impossible pixels refuse a picture; warnings do not, because many are about metadata we drop anyway.
+  failOn: 'error',
+  limitInputPixels: maxPixels,
+  sequentialRead: true,
+});
+
 export function openPictures(limits: PictureLimits = defaultPictureLimits): Pictures {
   setUpSharp();
   const gate = createPixelGate(limits.maxPixelsAtOnce);
-  const options: SharpOptions = {
-    // Missing and impossible pixels refuse a picture; warnings do not, because many are about metadata we drop anyway.
-    failOn: 'error',
-    limitInputPixels: limits.maxPixels,
-    sequentialRead: true,
-  };
+  const options = decodingOf(limits);
 
   return {
     async process(input, { blurLevel, declaredType, subject = '' }) {
       const type = await inspect(input, declaredType);
-      const upright = await verdict(() => measure(input, type, limits), limits);
+      const upright = await verdict(input, () => measure(input, type, limits), limits);
       const size = within(upright, { width: maxWebpSide, height: maxWebpSide });
       const turn = Promise.withResolvers<void>();
       const work = gate.run(subject, upright.width * upright.height, () => {
         turn.resolve();
-        return verdict(() => convert(input, { size, scaled: size.width !== upright.width }, blurLevel), limits);
+        return verdict(input, () => convert(input, { size, scaled: size.width !== upright.width }, blurLevel), limits);
       });
       await turn.promise;
       return { contentType: 'image/webp', ...size, ...(await withinTime(work, limits.timeoutSeconds)) };
@@ -182,10 +184,23 @@ async function withinTime<T>(work: Promise<T>, seconds: number): Promise<T> {
  * memory. Calling that damage would make us throw the upload away.
  */
 const ourFailure =
-  /^(Input file is missing|Processed image is too large|webpsave|vips_tracked: out of memory)|No space left on device|Too many open files/;
+  /^(Input file is missing|Processed image is too large|vips_tracked: out of memory)|No space left on device|Too many open files/;
+
+/**
+ * Whether decoding alone fails, of which the encoder has no part: the library's buffer of texts is one for all, and what it
+ * says of the encoder may be another picture's, or what became of it when this one's decoder failed.
+ */
+async function isUndecodable(input: Buffer | string, limits: PictureLimits): Promise<boolean> {
+  try {
+    await sharp(input, decodingOf(limits)).resize({ width: 16, height: 16, fit: 'fill' }).raw().toBuffer();
+    return false;
+  } catch (error) {
+    return !ourFailure.test(error instanceof Error ? error.message : '');
+  }
+}
 
 /** What a decoder says of a picture as one of our codes. */
-async function verdict<T>(work: () => Promise<T>, limits: PictureLimits): Promise<T> {
+async function verdict<T>(input: Buffer | string, work: () => Promise<T>, limits: PictureLimits): Promise<T> {
   const began = performance.now();
   try {
     return await work();
@@ -193,6 +208,7 @@ async function verdict<T>(work: () => Promise<T>, limits: PictureLimits): Promis
     if (isPictureFailure(error)) throw error;
     const text = error instanceof Error ? error.message : '';
     if (ourFailure.test(text)) throw error;
+    if (text.startsWith('webpsave') && !(await isUndecodable(input, limits))) throw error;
     // By the clock as well: the library's buffer of texts is one for all, and may hold another picture's timeout.
     const isLate = text.includes('timeout:') && performance.now() - began >= limits.timeoutSeconds * 1_000;
     throw pictureFailure(isLate ? 'TOO_SLOW' : 'CORRUPT', error);

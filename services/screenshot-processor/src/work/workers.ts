@@ -193,7 +193,12 @@ export function startWorkers(options: WorkersOptions): Workers {
   lifecycle.onClose('screenshot workers', async () => {
     stop.abort();
     const grace = new AbortController();
-    await Promise.race([Promise.allSettled([looking.stop(), ...running]), sleep(closeGraceMs, grace.signal)]);
+    async function over(): Promise<void> {
+      // What is being claimed now is waited for, too.
+      await looking.stop();
+      await Promise.allSettled(running);
+    }
+    await Promise.race([over(), sleep(closeGraceMs, grace.signal)]);
     grace.abort();
   });
 
