@@ -107,7 +107,10 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
       workspace: 'postgres',
       'session-writer': 'postgres',
       'screenshot-processor': 'postgres',
+      // Which gives reports without.
+      analytics: 'postgres',
     });
+    expectStatus(await report(), 200);
     await until('a writer says that it tries again', async () => {
       const retrying = cluster
         .metricsOf('session-writer')
