@@ -28,6 +28,8 @@ export interface ClusterOptions {
   gateways: number;
   writers: number;
   analytics: number;
+  /** 2 unless said. */
+  realtimes?: number;
   /** Of Kafka; 1 unless said. */
   brokers?: number;
   /** More environment for every service, e.g. a smaller queue. */
@@ -58,7 +60,7 @@ export interface Cluster {
 
 /** What engines and services make in the folder. */
 const ours =
-  /^(kafka|postgres|clickhouse|redis|registry|s3|mail|auth|(ingest-gateway|session-writer|workspace|screenshot-processor|analytics)-\d+)$/;
+  /^(kafka|postgres|clickhouse|redis|registry|s3|mail|auth|(ingest-gateway|session-writer|workspace|screenshot-processor|analytics|realtime)-\d+)$/;
 
 /** Starts the real engines, applies migrations and topics, and starts every service as a process of its own. */
 export async function startCluster(
@@ -157,6 +159,7 @@ export async function startCluster(
     startService('workspace-1', 'workspace', workspaceInternalPort),
     ...replicas('screenshot-processor', 2),
     ...replicas('analytics', options.analytics),
+    ...replicas('realtime', options.realtimes ?? 2),
   ]);
 
   const targets = (service: string): string[] =>
@@ -182,6 +185,10 @@ export async function startCluster(
           targets: targets('workspace'),
         })),
         { prefix: '/api/v1/reports', targets: targets('analytics') },
+        ...['/api/v1/presence', '/api/v1/notifications', '/api/v1/webhooks', '/socket.io'].map((prefix) => ({
+          prefix,
+          targets: targets('realtime'),
+        })),
         { prefix: '/api/v1/', targets: targets('auth') },
         { prefix: '/.well-known/', targets: targets('auth') },
         ...['/health', '/api/health'].map((prefix) => ({ prefix, targets: targets('ingest-gateway') })),

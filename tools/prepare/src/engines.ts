@@ -4,6 +4,7 @@ import { migrateClickHouse } from '@worktide/clickhouse';
 import type { EventLog } from '@worktide/event-log';
 import { makeBucket } from '@worktide/object-store';
 import { ensureDatabase, prepareServiceDatabase, type ServiceDatabase } from '@worktide/postgres';
+import { database as realtime } from '@worktide/realtime';
 import type { Logger } from '@worktide/runtime';
 import { allTopics } from '@worktide/schemas';
 import { database as screenshotProcessor } from '@worktide/screenshot-processor';
@@ -20,6 +21,7 @@ export const databases = {
   workspace,
   'screenshot-processor': screenshotProcessor,
   analytics,
+  realtime,
 } as const satisfies Record<string, ServiceDatabase>;
 
 /** A service with a schema in PostgreSQL. */

@@ -4,6 +4,7 @@ import { configSchema as analytics } from '@worktide/analytics';
 import { configSchema as auth } from '@worktide/auth';
 import { configSchema as ingestGateway } from '@worktide/ingest-gateway';
 import { environment as prepare } from '@worktide/prepare';
+import { configSchema as realtime } from '@worktide/realtime';
 import { configSchema as screenshotProcessor } from '@worktide/screenshot-processor';
 import { configSchema as sessionWriter } from '@worktide/session-writer';
 import { configSchema as standalone } from '@worktide/standalone';
@@ -30,6 +31,7 @@ const readers: Record<string, { shape: Readonly<Record<string, z.core.$ZodType>>
   workspace: { shape: workspace.shape, files: own('services/workspace') },
   'screenshot-processor': { shape: screenshotProcessor.shape, files: own('services/screenshot-processor') },
   analytics: { shape: analytics.shape, files: own('services/analytics') },
+  realtime: { shape: realtime.shape, files: own('services/realtime') },
   'npm start': { shape: standalone.shape, files: own('tools/standalone') },
   'prepare:engines': { shape: prepare.shape, files: own('tools/prepare') },
 };

@@ -6,6 +6,7 @@ import { type ClickHouseOptions, type Engine, freePort, startClickHouse, startPo
 import { openEventLog } from '@worktide/event-log';
 import * as gateway from '@worktide/ingest-gateway';
 import { prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
+import * as realtime from '@worktide/realtime';
 import {
   AppError,
   createMetrics,
@@ -143,7 +144,7 @@ export async function startStandalone(
     INTERNAL_TOKEN: data.secrets.internalToken,
   };
   const services: Service[] = [];
-  for (const service of [auth, workspace, gateway, sessionWriter, screenshotProcessor, analytics]) {
+  for (const service of [auth, workspace, gateway, sessionWriter, screenshotProcessor, analytics, realtime]) {
     const env = { ...environment, POSTGRES_URL: postgresUrls[service.serviceName] };
     step();
     const child = log.child({ part: service.serviceName });
