@@ -42,7 +42,5 @@ type Person = Extract<PeopleRecord['events'][number], { type: 'person' }>;
 /** Erases all that is stored of an organisation in PostgreSQL. Rejects 503. */
 export const eraseOrganization = (pool: Pool, organizationId: string): Promise<void> =>
   transaction(pool, async (client) => {
-    for (const table of ['people', 'teams']) {
-      await client.query(`DELETE FROM realtime.${table} WHERE organization_id = $1`, [organizationId]);
-    }
+    await client.query('DELETE FROM realtime.people WHERE organization_id = $1', [organizationId]);
   });
