@@ -190,6 +190,7 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     exports: await get('/reports/exports'),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
+    presence: without((await get('/presence')).items, 'since', 'lastSeenAt', 'version'),
   };
 }
 
