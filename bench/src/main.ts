@@ -12,6 +12,7 @@ import { growth } from './parts/growth.ts';
 import { latency } from './parts/latency.ts';
 import { people } from './parts/people.ts';
 import { pictures } from './parts/pictures.ts';
+import { realtime } from './parts/realtime.ts';
 import { reports } from './parts/reports.ts';
 import { shares } from './parts/shares.ts';
 import { sync } from './parts/sync.ts';
@@ -37,6 +38,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   timers,
   sync,
   shares,
+  realtime,
 };
 
 const given = process.argv.slice(2);

@@ -16,6 +16,7 @@ export const partNames = [
   'timers',
   'sync',
   'shares',
+  'realtime',
 ] as const;
 export type PartName = (typeof partNames)[number];
 
