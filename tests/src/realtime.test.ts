@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { runFleet, verdictLines } from '@worktide/fleet';
 import { call, expectStatus, type Json, until } from '@worktide/testing';
 import { io, type Socket } from 'socket.io-client';
 import { invite, makeAgentKey, type Person, ping, post, register } from './support/people.ts';
-import { type Product, startProduct, temporaryFolder } from './support/product.ts';
+import { type Product, repository, startProduct, temporaryFolder } from './support/product.ts';
 
 /** Sockets at the one origin of `npm start`, from ping to push. */
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -80,6 +83,27 @@ test('a manager sees who works, and what they do, within moments; a stranger see
   await api(boss, 'patch', `/users/${ada.userId}`, 200, { status: 'suspended' });
   expect((await cut).code).toBe('UNAUTHORIZED');
   expect(Date.now() - at).toBeLessThan(10_000);
+});
+
+test('the client of the documentation shows who works', async () => {
+  const boss = await register(product.url);
+  const { key } = await makeAgentKey(product.url, boss);
+  const text = await readFile(path.join(repository, 'docs/realtime.md'), 'utf8');
+  const source = /```js\n(.*?)```/s.exec(text)![1]!;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+    cwd: path.join(repository, 'tests'),
+    env: { ...process.env, URL: product.url, TOKEN: boss.accessToken },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    let printed = '';
+    child.stdout.on('data', (data) => (printed += data));
+    await until('the list', () => printed.includes(`${boss.userId} offline`));
+    await post(product.url, key, ping('Editor', { at: Date.now() - 10_000, seconds: 10 }));
+    await until('the push', () => printed.includes(`${boss.userId} online`));
+  } finally {
+    child.kill();
+  }
 });
 
 test('what watchers of a fleet are told is what the lists say', async () => {
