@@ -88,6 +88,8 @@ test('a manager sees who works, and what they do, within moments; a stranger see
 test('the client of the documentation shows who works', async () => {
   const boss = await register(product.url);
   const { key } = await makeAgentKey(product.url, boss);
+  // The list learns of who registers by the log, a moment later.
+  await until('the list has them', async () => (await api(boss, 'get', '/presence', 200)).items.length === 1);
   const text = await readFile(path.join(repository, 'docs/realtime.md'), 'utf8');
   const source = /```js\n(.*?)```/s.exec(text)![1]!;
   const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
