@@ -33,6 +33,8 @@ export async function realtime(context: Context): Promise<void> {
     KEY_VALUE_URL: redis.url,
     SOCKETS_MAX: '100000',
     SOCKETS_PER_ADDRESS: '100000',
+    // As docs/operating.md has it: an engine with room lets rubbish lie.
+    NODE_OPTIONS: '--max-old-space-size=256 --max-semi-space-size=8',
   });
   const seconds = Math.max(2, options.seconds);
   const people = changesPerSecond * seconds;
