@@ -91,10 +91,15 @@ export function redisStates(
   return {
     read: (ids) =>
       call(async () => {
-        const replies = await Promise.all(ids.map((id) => redis.hmget(prefix + id, 'r', 'v')));
-        return replies.map(([revision, value]) =>
-          revision == null ? undefined : { revision: Number(revision), value: value ?? '' },
-        );
+        if (ids.length === 0) return [];
+        // In one piece: each by itself costs as much as all of them.
+        const replies = await redis.pipeline(ids.map((id) => ['hmget', prefix + id, 'r', 'v'])).exec();
+        if (!replies) throw new Error('the pipeline was aborted');
+        return replies.map(([error, reply]) => {
+          if (error) throw error;
+          const [revision, value] = reply as [string | null, string | null];
+          return revision == null ? undefined : { revision: Number(revision), value: value ?? '' };
+        });
       }),
     write: (changes) =>
       call(async () => {

@@ -50,6 +50,16 @@ export interface Presences {
   read(organizationId: string, userIds: readonly string[]): Promise<ShownPresence[]>;
 }
 
+/** What was found and done at one claim. */
+interface Announced {
+  state: State & { id: string };
+  rules: PresenceRules;
+  now: number;
+  presence: Presence;
+  /** What others have heard by it. */
+  heard: Partial<Presence>;
+}
+
 /** Kept after the last change; what is older has nobody but `last_seen_at`. */
 const keptMs = 24 * 3_600_000;
 const claimAtOnce = 500;
@@ -140,29 +150,29 @@ export function createPresences(options: PresencesOptions): Presences {
     }
   }
 
-  async function tellOne(state: State & { id: string }): Promise<void> {
+  /** Where somebody is, told to who may know if it is news, and what is to be kept then. */
+  async function announce(state: State & { id: string }): Promise<Announced> {
     const [organizationId, userId] = state.id.split('/') as [string, string];
     const rules = await rulesOf(organizationId);
     const now = clock();
     const presence = settle(parse(state), rules, now);
-    const news = !isTold(presence);
-    if (news) {
-      const payload = { ...show(userId, presence, rules), at: new Date(now).toISOString() };
-      await deliver({ rooms: aboutPerson(organizationId, userId), event: `user:${presence.state}`, payload });
-      told.inc({ state: presence.state });
-      if (presence.state === 'online') delay.observe(Math.max(0, now - presence.activeAt) / 1_000);
-    }
-    const { version } = presence;
-    const heard = news ? { version, toldVersion: version, toldAt: now, toldApp: presence.app } : {};
-    let current: State | undefined = state;
-    let next = { ...presence, ...heard };
+    if (isTold(presence)) return { state, rules, now, presence, heard: {} };
+    const payload = { ...show(userId, presence, rules), at: new Date(now).toISOString() };
+    await deliver({ rooms: aboutPerson(organizationId, userId), event: `user:${presence.state}`, payload });
+    told.inc({ state: presence.state });
+    if (presence.state === 'online') delay.observe(Math.max(0, now - presence.activeAt) / 1_000);
+    const { version, app } = presence;
+    return { state, rules, now, presence, heard: { version, toldVersion: version, toldAt: now, toldApp: app } };
+  }
+
+  /** More was seen while it was told: that stays, and what others have heard is what they have heard. */
+  async function keepAnew({ state: { id }, rules, now, presence, heard }: Announced): Promise<void> {
     for (let i = 0; i < maxTries; i++) {
-      const [made] = await states.write([write(state.id, current ?? { revision: 0 }, next, rules, now)]);
-      if (made) return;
-      // More was seen meanwhile: that stays, and what others have heard is what they have heard.
-      [current] = await states.read([state.id]);
+      const [current] = await states.read([id]);
       const seen = newest(parse(current), presence);
-      next = settle({ ...seen, state: presence.state, since: presence.since, ...heard }, rules, now);
+      const next = settle({ ...seen, state: presence.state, since: presence.since, ...heard }, rules, now);
+      const [made] = await states.write([write(id, current ?? { revision: 0 }, next, rules, now)]);
+      if (made) return;
     }
   }
 
@@ -171,7 +181,14 @@ export function createPresences(options: PresencesOptions): Presences {
     async tell() {
       const claimed = await states.claim({ now: clock(), limit: claimAtOnce, leaseMs });
       // What fails is due again when its lease ends.
-      const outcomes = await Promise.allSettled(claimed.map(tellOne));
+      const outcomes = await Promise.allSettled(claimed.map(announce));
+      const done = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+      const made = await states.write(
+        done.map(({ state, rules, now, presence, heard }) =>
+          write(state.id, state, { ...presence, ...heard }, rules, now),
+        ),
+      );
+      await Promise.all(done.filter((_, i) => !made[i]).map(keepAnew));
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed) throw failed.reason;
       return claimed.length === claimAtOnce;
