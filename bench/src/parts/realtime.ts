@@ -82,19 +82,23 @@ export async function realtime(context: Context): Promise<void> {
       open(service, tokens[people + ((i - (people % managers) + managers) % managers)]!, hear),
     ),
   );
+  // Agents have been there before: their tokens are known, and the streams of their devices.
+  const senders = await openSenders(gateway, (error) => lifecycle.fail(error));
+  for (let user = 0; user < people; user++) senders.send(tokens[user]!, 3_600_000);
+  await until(context, 'all to be known', async () => senders.answered() === people);
+  await until(context, 'what was before to be read', async () => (await area.lag('realtime-usage', ['usage'])) === 0);
   const spent = await startMeter({ realtime: service.pid });
   let next = 0;
-  const senders = await openSenders(gateway, (error) => lifecycle.fail(error));
   const loadAt = performance.now();
   while (next < people) {
     const due = Math.min(people, Math.ceil(((performance.now() - loadAt) / 1_000) * changesPerSecond));
     for (; next < due; next++) {
       sentAt.set(subjectOf(tokens[next]!), performance.now());
-      senders.send(tokens[next]!);
+      senders.send(tokens[next]!, 0);
     }
     await new Promise((resolve) => setTimeout(resolve, tickMs));
   }
-  await until(context, 'all pings to be answered', async () => senders.answered() === people, { everyMs: 5 });
+  await until(context, 'all pings to be answered', async () => senders.answered() === 2 * people, { everyMs: 5 });
   senders.close();
   const sendSeconds = (performance.now() - loadAt) / 1_000;
   await until(context, 'every change to be told', async () => sentAt.size === 0);
@@ -134,8 +138,9 @@ async function openSenders({ port }: Service, fail: (error: Error) => void) {
   );
   idle.push(...all);
   return {
-    send(token: string): void {
-      const now = Date.now();
+    /** @param ago how long ago the ping ended, in ms. */
+    send(token: string, ago: number): void {
+      const now = Date.now() - ago;
       const body = JSON.stringify({
         id: uuidv7(now),
         startedAt: new Date(now - 5_000).toISOString(),
