@@ -93,6 +93,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
         'session-writer': 'event log',
         'screenshot-processor': 'screenshots consumer',
         analytics: 'event log',
+        realtime: 'event log',
       });
       const refused = await pings();
       expect(refused.status).toBe(503);
@@ -109,6 +110,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
       'screenshot-processor': 'postgres',
       // Which gives reports without.
       analytics: 'postgres',
+      realtime: 'postgres',
     });
     expectStatus(await report(), 200);
     await until('a writer says that it tries again', async () => {
