@@ -98,6 +98,7 @@ test('of an organisation whose deletion is due nothing is left, and of another o
   // nothing is counted of them.
   const expected = [
     'auth.revocations',
+    'realtime.deleted_organizations',
     'screenshots.deleted_organizations',
     'screenshots.screenshots',
     'screenshots.stored_bytes',

@@ -48,6 +48,7 @@ export function createLastSeen(options: {
       client.query(
         `INSERT INTO realtime.people (organization_id, user_id, version, last_seen_at)
          SELECT o, u, 0, to_timestamp(at / 1000.0) FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS s (o, u, at)
+         WHERE NOT EXISTS (SELECT FROM realtime.deleted_organizations d WHERE d.organization_id = o)
          ON CONFLICT (organization_id, user_id) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
          WHERE people.last_seen_at IS NULL OR people.last_seen_at < EXCLUDED.last_seen_at`,
         [due.map((one) => one.organizationId), due.map((one) => one.userId), due.map((one) => one.seenAt)],
