@@ -7,6 +7,7 @@ import { type Options, type PartName, readOptions, usage } from './options.ts';
 import { analytics } from './parts/analytics.ts';
 import { endToEnd } from './parts/end-to-end.ts';
 import { exports } from './parts/exports.ts';
+import { fresh } from './parts/fresh.ts';
 import { gateway } from './parts/gateway.ts';
 import { growth } from './parts/growth.ts';
 import { latency } from './parts/latency.ts';
@@ -29,6 +30,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   growth,
   'end-to-end': endToEnd,
   latency,
+  fresh,
   reports,
   exports,
   people,

@@ -7,6 +7,7 @@ export const partNames = [
   'growth',
   'end-to-end',
   'latency',
+  'fresh',
   'reports',
   'exports',
   'people',

@@ -86,7 +86,7 @@ function wantedAccounts(counts: readonly number[], seed: number, runId: string, 
     password: `fleet ${runId} ${i} password`,
     name: `Fleet user ${i}`,
     organizationName: `Fleet ${runId} ${i}`,
-    timezone: zones[i % zones.length]!,
+    timezone: zones[(i + seed) % zones.length]!,
     devices: Array.from({ length: count }, (_, d) => `${random.pick(['laptop', 'desktop', 'Büro – PC'])}-${i}-${d}`),
     // Every third demands more than most of its agents ask for.
     ...(screenshots > 0 && i % 3 === 1 ? { minimumBlurLevel: 2 } : {}),
@@ -205,6 +205,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     stats,
     rate: Number.isFinite(rate) ? rate : undefined,
     maxInFlight: maxSockets * origins.ingest.length,
+    ...(options.maxWaitMs === undefined ? {} : { maxWaitMs: options.maxWaitMs }),
     complain,
   });
 

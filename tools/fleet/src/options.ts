@@ -54,6 +54,8 @@ export interface FleetOptions {
   settle?: number;
   maxSockets?: number;
   requestTimeoutMs?: number;
+  /** An agent waits no longer than this before it tries again, whatever it is asked to; as asked unless said. */
+  maxWaitMs?: number;
   /** Aborting stops making pings; what was sent is still settled and judged. */
   signal?: AbortSignal;
   /** One line of progress or of the verdict; silent unless said. */
