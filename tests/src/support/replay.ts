@@ -25,6 +25,9 @@ const groups: readonly Group[] = [
   { group: 'analytics-time-entries', topic: 'time-entries', service: 'analytics', mayBeEmpty: true },
   { group: 'analytics-alerts', topic: 'alerts', service: 'analytics', mayBeEmpty: true },
   { group: 'analytics-audit', topic: 'audit', service: 'analytics' },
+  { group: 'analytics-people', topic: 'people', service: 'analytics' },
+  { group: 'analytics-workspace-events', topic: 'workspace-events', service: 'analytics', mayBeEmpty: true },
+  { group: 'analytics-screenshots-ready', topic: 'screenshots-ready', service: 'analytics', mayBeEmpty: true },
 ];
 
 /** Where the metrics of a service's replicas are. */
