@@ -7,6 +7,7 @@ export * from './common.ts';
 export * from './conforms.ts';
 export * from './days.ts';
 export * from './erasures.ts';
+export * from './export-events.ts';
 export * from './exports.ts';
 export * from './input-minutes.ts';
 export * from './people.ts';
