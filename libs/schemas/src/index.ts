@@ -10,6 +10,7 @@ export * from './erasures.ts';
 export * from './export-events.ts';
 export * from './exports.ts';
 export * from './input-minutes.ts';
+export * from './notifications.ts';
 export * from './people.ts';
 export * from './pictures.ts';
 export * from './ping-events.ts';
