@@ -6,6 +6,7 @@ const instantOut = z.iso.datetime();
 /** What a person can be told of. */
 export const notificationType = z.enum([
   'task.assigned',
+  'task.reassigned',
   'task.due',
   'alert.own',
   'alert.team',

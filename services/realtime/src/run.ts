@@ -4,6 +4,7 @@ import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
+import { openNotifications } from './notifications/open.ts';
 import { eraseOrganization, storePeople } from './people/store.ts';
 import { realtimeRoutes } from './routes.ts';
 
@@ -48,14 +49,19 @@ export async function run(
     log,
   });
 
+  // Nobody is connected yet.
+  const push = (): void => {};
+  const notifications = await openNotifications(config, { ...deps, pool, eventLog, registry, push });
+
   return {
     name: serviceName,
-    routes: realtimeRoutes(),
+    routes: [...realtimeRoutes(), ...notifications.routes],
     internalToken: config.INTERNAL_TOKEN,
     checks: {
       postgres: checkPostgres(pool),
       'event log': () => eventLog.check(),
       'people consumer': () => people.check(),
+      'notifications consumer': () => notifications.consumer.check(),
       outbox: outbox.check,
       'schema registry': () => audit.check(),
       auth: identity.check,
