@@ -23,6 +23,7 @@ export * from './topics.ts';
 export * from './url.ts';
 export * from './usage.ts';
 export * from './usage-http.ts';
+export * from './webhooks.ts';
 export * from './wire/index.ts';
 export * from './workspace.ts';
 export * from './workspace-events.ts';

@@ -30,6 +30,19 @@ CREATE TABLE notification_settings (
 );
 CREATE INDEX notification_settings_daily ON notification_settings (organization_id, user_id) WHERE digest = 'daily';
 
+-- Who leads whom, as topic workspace-events tells.
+CREATE TABLE known_teams (
+  organization_id uuid NOT NULL,
+  team_id uuid NOT NULL,
+  member_ids uuid[] NOT NULL,
+  lead_ids uuid[] NOT NULL,
+  project_id uuid,
+  deleted boolean NOT NULL,
+  version bigint NOT NULL,
+  PRIMARY KEY (organization_id, team_id)
+);
+CREATE INDEX known_teams_members ON known_teams USING gin (member_ids) WHERE NOT deleted;
+
 -- Tasks and their projects, as topic workspace-events tells: for those that are due tomorrow.
 CREATE TABLE known_tasks (
   organization_id uuid NOT NULL,

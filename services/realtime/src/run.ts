@@ -7,6 +7,7 @@ import type { Config } from './config.ts';
 import { openNotifications } from './notifications/open.ts';
 import { eraseOrganization, storePeople } from './people/store.ts';
 import { realtimeRoutes } from './routes.ts';
+import { openWebhooks } from './webhooks/open.ts';
 
 export const serviceName = 'realtime';
 
@@ -52,16 +53,28 @@ export async function run(
   // Nobody is connected yet.
   const push = (): void => {};
   const notifications = await openNotifications(config, { ...deps, pool, eventLog, registry, push });
+  const { teller } = notifications;
+  const webhooks = await openWebhooks(config, {
+    ...deps,
+    pool,
+    outbox,
+    audit,
+    eventLog,
+    registry,
+    limits: shared.limits,
+    teller,
+  });
 
   return {
     name: serviceName,
-    routes: [...realtimeRoutes(), ...notifications.routes],
+    routes: [...realtimeRoutes(), ...notifications.routes, ...webhooks.routes],
     internalToken: config.INTERNAL_TOKEN,
     checks: {
       postgres: checkPostgres(pool),
       'event log': () => eventLog.check(),
       'people consumer': () => people.check(),
       'notifications consumer': () => notifications.consumer.check(),
+      'webhooks consumer': () => webhooks.consumer.check(),
       outbox: outbox.check,
       'schema registry': () => audit.check(),
       auth: identity.check,

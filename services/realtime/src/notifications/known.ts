@@ -4,7 +4,7 @@ import type { WorkspaceEvent, WorkspaceRecord } from '@worktide/schemas';
 type Kind<T extends WorkspaceEvent['type']> = Extract<WorkspaceEvent, { type: T }>;
 
 /** The newest state of each object of a kind, in one order: or two replicas at it lock each other out. */
-function newest<T extends 'task' | 'project'>(
+function newest<T extends WorkspaceEvent['type']>(
   records: readonly WorkspaceRecord[],
   type: T,
 ): { organizationId: string; state: Kind<T> }[] {
@@ -20,7 +20,7 @@ function newest<T extends 'task' | 'project'>(
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-/** Keeps tasks and projects as they are told; again, and in any order, changes nothing. */
+/** Keeps tasks, projects and teams as they are told; again, and in any order, changes nothing. */
 export async function storeKnown(client: Queryable, records: readonly WorkspaceRecord[]): Promise<void> {
   const projects = newest(records, 'project');
   if (projects.length > 0) {
@@ -35,6 +35,17 @@ export async function storeKnown(client: Queryable, records: readonly WorkspaceR
         projects.map(({ state }) => state.deleted),
         projects.map(({ state }) => state.version),
       ],
+    );
+  }
+  const teams = newest(records, 'team');
+  for (const { organizationId, state } of teams) {
+    await client.query(
+      `INSERT INTO realtime.known_teams (organization_id, team_id, member_ids, lead_ids, project_id, deleted, version)
+       VALUES ($1, $2, $3, $4, $5, $6, $7)
+       ON CONFLICT (organization_id, team_id) DO UPDATE SET member_ids = excluded.member_ids, lead_ids = excluded.lead_ids,
+         project_id = excluded.project_id, deleted = excluded.deleted, version = excluded.version
+       WHERE known_teams.version < excluded.version`,
+      [organizationId, state.id, state.memberIds, state.leadIds ?? [], state.projectId, state.deleted, state.version],
     );
   }
   const tasks = newest(records, 'task');

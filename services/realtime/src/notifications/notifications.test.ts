@@ -130,11 +130,14 @@ describe('people are told', () => {
     const lead = await colleague(ada);
     const other = await colleague(ada);
     const stranger = await world.person('manager');
-    await world.pool.query(
-      `INSERT INTO realtime.teams (organization_id, team_id, member_ids, lead_ids, deleted, version)
-       VALUES ($1, $2, $3, $4, false, 1)`,
-      [ada.organizationId, uuidv7(), [ada.userId, lead.userId], [lead.userId]],
-    );
+    const team = { type: 'team', id: uuidv7(), version: 1, deleted: false, projectId: null, name: 'Night' } as const;
+    const members = { memberIds: [ada.userId, lead.userId], leadIds: [lead.userId] };
+    await world.send('workspace-events', ada.organizationId, {
+      organizationId: ada.organizationId,
+      actorId: null,
+      events: [{ ...team, ...members }],
+    });
+    await settled();
     const { organizationId, userId } = ada;
     const open = alertState();
     await world.send('alerts', userId, { organizationId, userId, alerts: [open] });

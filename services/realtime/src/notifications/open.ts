@@ -18,7 +18,13 @@ const sweepEveryMs = 6 * 3_600_000;
 const retryMs = 30_000;
 
 /** Tables of notifications, for the erasing of an organisation. */
-export const notificationTables = ['notifications', 'notification_settings', 'known_tasks', 'known_projects'] as const;
+export const notificationTables = [
+  'notifications',
+  'notification_settings',
+  'known_tasks',
+  'known_projects',
+  'known_teams',
+] as const;
 
 export interface Notifications {
   routes: AnyRoute[];

@@ -72,9 +72,12 @@ export async function draftsForTeams(client: Queryable, drafts: readonly TeamDra
        WHERE p.role IN ('admin', 'manager') AND p.status = 'active' AND NOT p.deleted
        UNION
        SELECT a.place, p.user_id FROM about a
-       JOIN realtime.teams t ON t.organization_id = a.organization_id AND t.member_ids @> ARRAY[a.user_id] AND NOT t.deleted
+       JOIN realtime.known_teams t
+         ON t.organization_id = a.organization_id AND t.member_ids @> ARRAY[a.user_id] AND NOT t.deleted
+       LEFT JOIN realtime.known_projects j ON j.organization_id = t.organization_id AND j.project_id = t.project_id
        JOIN realtime.people p ON p.organization_id = a.organization_id AND p.user_id = ANY(t.lead_ids)
          AND p.status = 'active' AND NOT p.deleted
+       WHERE j.deleted IS NOT TRUE
      )
      SELECT a.place, r.user_id AS "userId", who.name FROM about a JOIN receivers r ON r.place = a.place
      LEFT JOIN realtime.people who ON who.organization_id = a.organization_id AND who.user_id = a.user_id

@@ -116,6 +116,7 @@ export async function startWorld(): Promise<World> {
     },
     async audited(organizationId) {
       const codec = createCodec(registry, topics.audit);
+      await codec.prepare();
       const found = [];
       for (let partition = 0; partition < topics.audit.partitions; partition++) {
         found.push(...(await eventLog.admin.read('audit', { partition, fromOffset: 0, limit: 10_000 })));
