@@ -11,7 +11,7 @@ import { type Context, until } from './context.ts';
 import { createTokens, type Tokens } from './load/tokens.ts';
 import { announceProfile, profileArgs } from './profile.ts';
 
-export type ServiceName = 'auth' | 'workspace' | 'ingest-gateway' | 'session-writer' | 'analytics';
+export type ServiceName = 'auth' | 'workspace' | 'ingest-gateway' | 'session-writer' | 'analytics' | 'realtime';
 
 export interface Service {
   pid: number;
@@ -19,6 +19,9 @@ export interface Service {
   url: string;
   stop(): Promise<void>;
 }
+
+/** The bearer of `/metrics` of each service. */
+export const metricsToken = 'metrics-token-of-the-bench';
 
 /** Takes the records of the HTTP floor: as many partitions as `pings`. */
 export const floorTopic = 'floor';
@@ -46,8 +49,14 @@ export interface Area {
 /**
  * @param name of letters; names the databases.
  * @param log name of the area whose topics these are, where they are another's.
+ * @param more of the environment of its services.
  */
-export async function openArea(context: Context, name: string, log = name): Promise<Area> {
+export async function openArea(
+  context: Context,
+  name: string,
+  log = name,
+  more: Record<string, string> = {},
+): Promise<Area> {
   const { engines, lifecycle, dir, options, say } = context;
   const services = new Map<ServiceName, Service>();
   const prefix = `${log}-`;
@@ -95,6 +104,8 @@ export async function openArea(context: Context, name: string, log = name): Prom
     OBJECT_STORE_URL: `file:${path.join(dir, name, 'objects')}`,
     OBJECT_SIGNING_SECRET: 'signing-secret-of-the-bench-0123456789',
     SYNC_LIMIT_PER_MINUTE: '1000000000',
+    METRICS_TOKEN: metricsToken,
+    ...more,
   };
 
   async function start(service: ServiceName): Promise<Service> {

@@ -7,11 +7,13 @@ import { type Options, type PartName, readOptions, usage } from './options.ts';
 import { analytics } from './parts/analytics.ts';
 import { endToEnd } from './parts/end-to-end.ts';
 import { exports } from './parts/exports.ts';
+import { fresh } from './parts/fresh.ts';
 import { gateway } from './parts/gateway.ts';
 import { growth } from './parts/growth.ts';
 import { latency } from './parts/latency.ts';
 import { people } from './parts/people.ts';
 import { pictures } from './parts/pictures.ts';
+import { realtime } from './parts/realtime.ts';
 import { reports } from './parts/reports.ts';
 import { shares } from './parts/shares.ts';
 import { sync } from './parts/sync.ts';
@@ -28,6 +30,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   growth,
   'end-to-end': endToEnd,
   latency,
+  fresh,
   reports,
   exports,
   people,
@@ -37,6 +40,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   timers,
   sync,
   shares,
+  realtime,
 };
 
 const given = process.argv.slice(2);

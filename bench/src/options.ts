@@ -7,6 +7,7 @@ export const partNames = [
   'growth',
   'end-to-end',
   'latency',
+  'fresh',
   'reports',
   'exports',
   'people',
@@ -16,6 +17,7 @@ export const partNames = [
   'timers',
   'sync',
   'shares',
+  'realtime',
 ] as const;
 export type PartName = (typeof partNames)[number];
 

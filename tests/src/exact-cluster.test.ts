@@ -55,7 +55,7 @@ test('readiness is found by each of its names', async () => {
 });
 
 test('kill -9 of a gateway, a writer, analytics and the broker in the middle of a run', async () => {
-  const result = await fleetDuring(shortRun(cluster.url, { seed: 12, hostile: 0, rate: 400 }), async () => {
+  const result = await fleetDuring(shortRun(cluster.url, { seed: 12, hostile: 0, rate: 200 }), async () => {
     const victims = [
       cluster.service('ingest-gateway-1'),
       cluster.service('session-writer-1'),
@@ -93,6 +93,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
         'session-writer': 'event log',
         'screenshot-processor': 'screenshots consumer',
         analytics: 'event log',
+        realtime: 'event log',
       });
       const refused = await pings();
       expect(refused.status).toBe(503);
@@ -109,6 +110,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
       'screenshot-processor': 'postgres',
       // Which gives reports without.
       analytics: 'postgres',
+      realtime: 'postgres',
     });
     expectStatus(await report(), 200);
     await until('a writer says that it tries again', async () => {
@@ -138,7 +140,7 @@ test('a writer that lost its partitions while it slept and then goes on does no 
   const [sleeper, other] = [cluster.service('session-writer-1'), cluster.service('session-writer-2')];
   const origins = { usage: other.baseUrl };
   // Of pings alone: who sleeps in the middle of somebody's timer keeps that person's lock until the database takes it, a minute.
-  const running = runFleet(shortRun(cluster.url, { seed: 14, hostile: 0, rate: 400, origins, timers: 0 }));
+  const running = runFleet(shortRun(cluster.url, { seed: 14, hostile: 0, rate: 200, origins, timers: 0 }));
   const result = await Promise.race([running, accepted(cluster.metricsOf('ingest-gateway'), 500)]).then(() =>
     // Until after the other one has done everything: it gets the partitions when the sleeper's session has run out.
     suspended(sleeper.pid, () => running),

@@ -62,6 +62,7 @@ const documentedCalls = [
   'post /api/v1/tasks/{id}/restore',
   'post /api/v1/pings',
   'get /api/v1/usage',
+  'get /api/v1/presence',
   'post /api/v1/time-entries',
   'post /api/v1/time-entries/manual',
   'get /api/v1/time-entries/active',

@@ -116,6 +116,13 @@ export const revocationPage = z.object({
   nextPage: z.string().nullable(),
 });
 
+/** When people were last seen at work, from whoever follows what their devices send. An older one changes nothing. */
+export const maxPeopleSeen = 1_000;
+export const peopleSeen = z.object({
+  people: z.array(z.object({ organizationId: id, userId: id, at: instantMs })).max(maxPeopleSeen),
+});
+export const peopleSeenAnswer = z.object({ noted: z.int() });
+
 /** Key-value channel on which auth pushes `revocation[]` after the commit; the feed has them too. */
 export const revocationChannel = 'revocations';
 export const revocationMessage = z.array(revocation);

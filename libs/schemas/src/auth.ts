@@ -121,7 +121,7 @@ export const organizationSettings = z
   .object({
     idleAfterSeconds: z.int().min(60).max(86_400).default(300).meta({
       description:
-        'For agents, which read it: after so long without input they are to report `idle`. Nothing else follows from it.',
+        'After so long without activity somebody is idle. Agents read it, too: after so long without input they are to report `idle`.',
     }),
     /** A timer that runs for so long without activity is an alert. */
     idleAlertAfterSeconds: z.int().min(60).max(86_400).default(300),
@@ -129,6 +129,9 @@ export const organizationSettings = z
     overlapPolicy: z.enum(['reject', 'merge']).default('reject'),
     minimumBlurLevel: z.int().min(0).max(3).default(0),
     weekStart: weekStart.default('monday'),
+    showCurrentApp: z.boolean().default(false).meta({
+      description: 'Whether presence shows which application somebody has in front of them.',
+    }),
     /** Older screenshots are deleted. */
     screenshotRetentionDays: z.int().min(1).max(3_650).default(90),
     /** Time entries that ended longer ago are deleted; null: never. */
@@ -313,6 +316,7 @@ export const organizationChange = z
         overlapPolicy: settingsShape.overlapPolicy.unwrap().optional(),
         minimumBlurLevel: settingsShape.minimumBlurLevel.unwrap().optional(),
         weekStart: settingsShape.weekStart.unwrap().optional(),
+        showCurrentApp: settingsShape.showCurrentApp.unwrap().optional(),
         screenshotRetentionDays: settingsShape.screenshotRetentionDays.unwrap().optional(),
         timeEntryRetentionDays: settingsShape.timeEntryRetentionDays.unwrap().optional(),
         taskVisibility: settingsShape.taskVisibility.unwrap().optional(),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { role } from './auth.ts';
 import { id } from './common.ts';
 import { projectStatus } from './workspace.ts';
 
@@ -20,6 +21,14 @@ export type KnownTask = z.output<typeof knownTask>;
 
 /** Those of the asked that the organisation has, or had. */
 export const foundObjects = z.object({ projects: z.array(knownProject), tasks: z.array(knownTask) });
+
+/** Whether somebody sees a task, as `GET /tasks/:id` would show it. */
+export const askSeesTask = z.object({ organizationId: id, userId: id, role, taskId: id });
+export const seesTask = z.object({ sees: z.boolean() });
+
+/** Who is in a team; null where there is no such team. */
+export const askTeam = z.object({ organizationId: id, teamId: id });
+export const foundTeam = z.object({ userIds: z.array(id).nullable() });
 
 /** Whom somebody leads: who is in a team of theirs that is there, they themselves among them. */
 export const askLed = z.object({ organizationId: id, leadId: id });

@@ -2,7 +2,13 @@ import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { uuidv7 } from '@worktide/runtime';
-import { type AccessTokenClaims, type KnownOrganization, type KnownUser, tokenIssuer } from '@worktide/schemas';
+import {
+  type AccessTokenClaims,
+  type KnownOrganization,
+  type KnownUser,
+  type Revocation,
+  tokenIssuer,
+} from '@worktide/schemas';
 
 type Claims = Partial<AccessTokenClaims> & Pick<AccessTokenClaims, 'sub' | 'org'>;
 
@@ -27,19 +33,28 @@ export interface StubAuth {
   /** For `AUTH_URL`. */
   url: string;
   /** Of a user, who need not be known. */
-  tokenOf(user: Pick<KnownUser, 'id' | 'organizationId' | 'role' | 'timezone'>): string;
+  /** @param claims others than usual, e.g. when it ends. */
+  tokenOf(
+    user: Pick<KnownUser, 'id' | 'organizationId' | 'role' | 'timezone'>,
+    claims?: Partial<AccessTokenClaims>,
+  ): string;
+  /** From now on it is in the feed of revocations. */
+  revoke(...items: Revocation[]): void;
+  /** What it is asked at a path is answered so from now on. */
+  answer(path: string, body: unknown): void;
   close(): void;
 }
 
-/** An auth that has the routes which services ask, and no more: it knows whom it is given, and nothing is revoked. */
+/** An auth that has the routes which services ask, and no more: it knows whom it is given, and what is revoked. */
 export async function startStubAuth(
   known: { users?: readonly KnownUser[]; organizations?: readonly KnownOrganization[] } = {},
 ): Promise<StubAuth> {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const kid = 'one';
+  const revoked: Revocation[] = [];
   const answers: Record<string, unknown> = {
     '/.well-known/jwks.json': { keys: [{ ...publicKey.export({ format: 'jwk' }), kid, alg: 'EdDSA' }] },
-    '/internal/revocations': { items: [], cursor: '1', nextPage: null },
+    '/internal/revocations': { items: revoked, cursor: '1', nextPage: null },
   };
   for (const user of known.users ?? []) answers[`/internal/users/${user.organizationId}/${user.id}`] = { user };
   for (const organization of known.organizations ?? []) {
@@ -52,8 +67,12 @@ export async function startStubAuth(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    tokenOf: ({ id, organizationId, role, timezone }) =>
-      signToken({ key: privateKey, kid }, { sub: id, org: organizationId, role, tz: timezone }),
+    tokenOf: ({ id, organizationId, role, timezone }, claims) =>
+      signToken({ key: privateKey, kid }, { sub: id, org: organizationId, role, tz: timezone, ...claims }),
+    revoke: (...items) => void revoked.push(...items),
+    answer(path, body) {
+      answers[path] = body;
+    },
     close() {
       server.closeAllConnections();
       server.close();

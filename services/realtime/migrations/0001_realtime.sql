@@ -1,6 +1,5 @@
--- Who there is and who is in which team, as topics `people` and `workspace-events` tell. organization_id stands first in
--- every key, and a second wall behind every query: requests run as the role worktide_realtime_tenant, which the policies
--- below show one organisation.
+-- Who there is, as topic `people` tells. organization_id stands first in every key, and a second wall behind every query:
+-- requests run as the role worktide_realtime_tenant, which the policies below show one organisation.
 
 CREATE TABLE people (
   organization_id uuid NOT NULL,
@@ -20,17 +19,6 @@ CREATE TABLE people (
 CREATE INDEX people_managers ON people (organization_id, user_id)
   WHERE role IN ('admin', 'manager') AND status = 'active' AND NOT deleted;
 
-CREATE TABLE teams (
-  organization_id uuid NOT NULL,
-  team_id uuid NOT NULL,
-  member_ids uuid[] NOT NULL,
-  lead_ids uuid[] NOT NULL,
-  deleted boolean NOT NULL,
-  version bigint NOT NULL,
-  PRIMARY KEY (organization_id, team_id)
-);
-CREATE INDEX teams_members ON teams USING gin (member_ids) WHERE NOT deleted;
-
 -- Organisations of which nothing is to be stored any more.
 CREATE TABLE deleted_organizations (
   organization_id uuid PRIMARY KEY,
@@ -40,12 +28,9 @@ CREATE TABLE deleted_organizations (
 
 -- The parentheses make it one value for the whole query, not one for every row.
 ALTER TABLE people ENABLE ROW LEVEL SECURITY;
-ALTER TABLE teams ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON people
   USING (organization_id = (SELECT nullif(current_setting('worktide.organization_id', true), '')::uuid));
-CREATE POLICY tenant ON teams
-  USING (organization_id = (SELECT nullif(current_setting('worktide.organization_id', true), '')::uuid));
-GRANT SELECT ON people, teams TO worktide_realtime_tenant;
+GRANT SELECT ON people TO worktide_realtime_tenant;
 
 -- The outbox has no tenant: it is written within tenants' transactions, and its events are not to be read there.
 GRANT INSERT, DELETE, SELECT (id), UPDATE (due_at) ON outbox TO worktide_realtime_tenant;

@@ -61,7 +61,7 @@ export interface Sight {
  * Rejects as that does.
  */
 export async function sightOf(
-  { role, userId }: Caller,
+  { role, userId }: Pick<Caller, 'role' | 'userId'>,
   settings: () => Promise<Pick<OrganizationSettings, 'taskVisibility'> | undefined>,
 ): Promise<Sight> {
   if (role !== 'employee') return { onlyOf: null };

@@ -96,7 +96,7 @@ export async function run(
         findUser: identity.findUser,
         organization: identity.organization,
       }),
-      ...internalRoutes(pool),
+      ...internalRoutes(pool, identity.organization),
     ],
     internalToken: config.INTERNAL_TOKEN,
     // Key-value is no reason to be unready: without it the database answers. Nor is the log: what it is to be told

@@ -104,6 +104,10 @@ describe('a credential that is none', () => {
       ['get', '/internal/revocations', undefined],
       ['get', `/internal/users/${ada.organizationId}/${ada.userId}`, undefined],
       ['get', `/internal/organizations/${ada.organizationId}`, undefined],
+      ['post', '/internal/mails/digest', { ...ada, items: [{ title: 'B', body: '', link: '/' }], more: 0 }],
+      ['post', '/internal/users/seen', { people: [{ ...ada, at: 1 }] }],
+      ['post', '/internal/workspace/team', { organizationId: ada.organizationId, teamId: world.ids.team }],
+      ['post', '/internal/workspace/sees-task', { organizationId: ada.organizationId, taskId: world.ids.task }],
     ] as const;
     for (const [method, path, body] of internal) {
       for (const bearer of [undefined, 'token', key.key, ada.accessToken]) {
@@ -354,7 +358,7 @@ describe('roles within an organisation', () => {
     expect(other.status).toBe(403);
   });
 
-  test('a lead reads reports, alerts and screenshots of the members of their teams, and nothing else of anybody', async () => {
+  test('a lead reads reports, alerts, screenshots and presence of the members of their teams, and nothing else of anybody', async () => {
     const { ada, employee, manager, product } = world;
     const { url } = product;
     const lead = await invite(product, ada, 'employee');
@@ -371,7 +375,9 @@ describe('roles within an organisation', () => {
     await add(lead.userId, 'lead');
     await add(employee.userId, 'member');
     const forLeads = (route: string): boolean =>
-      ['/api/v1/reports/', '/api/v1/alerts', '/api/v1/screenshots'].some((prefix) => route.startsWith(prefix));
+      ['/api/v1/reports/', '/api/v1/alerts', '/api/v1/screenshots', '/api/v1/presence'].some((prefix) =>
+        route.startsWith(prefix),
+      );
     const statusOf = async (operation: Operation, who: Person, userId: string): Promise<number> => {
       const path = pathOf(
         operation,

@@ -45,8 +45,7 @@ async function jest(): Promise<JestSummary | undefined> {
   const file = path.join(folder, 'jest.json');
   try {
     const program = path.join(root, 'node_modules', 'jest', 'bin', 'jest.js');
-    const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
-    await run(process.execPath, [...flags, program, '--json', `--outputFile=${file}`, ...process.argv.slice(2)]);
+    await run(process.execPath, [program, '--json', `--outputFile=${file}`, ...process.argv.slice(2)]);
     return JSON.parse(await readFile(file, 'utf8')) as JestSummary;
   } catch {
     // No summary: Jest itself did not get through, and has said why.

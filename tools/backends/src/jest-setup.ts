@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { socketVariable } from './names.ts';
 import { createSupervisor, type Supervisor } from './supervisor.ts';
 
@@ -11,6 +12,8 @@ export default async function setup(): Promise<void> {
   const supervisor = await createSupervisor();
   globalThis.worktideBackends = supervisor;
   process.env[socketVariable] = supervisor.socket;
+  // Of what workers and the services that they start load, each compiles only what none has before.
+  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('../../../node_modules/.cache/node', import.meta.url));
   // Jest runs no teardown when it is interrupted.
   for (const [signal, code] of [
     ['SIGINT', 130],

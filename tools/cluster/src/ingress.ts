@@ -1,4 +1,6 @@
 import { createServer } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { AppError, createErrorReporter, type Lifecycle, type Logger, sendError, uuidv7 } from '@worktide/runtime';
 import { createProxyServer } from 'http-proxy-3';
 
@@ -10,7 +12,8 @@ export interface IngressRule {
 
 /**
  * Stands in for the cluster's ingress: one origin, the same paths, requests spread over the replicas.
- * A replica that is away costs its request a 503, as behind any balancer before its probes notice.
+ * A replica that is away costs its request a 503, as behind any balancer before its probes notice. A websocket is at the
+ * replica that it came to; one that finds it away is cut, and comes again.
  */
 export async function startIngress(
   options: { port: number; host: string; rules: IngressRule[] },
@@ -37,6 +40,19 @@ export async function startIngress(
       );
     });
   });
+  const upgraded = new Set<Duplex>();
+  server.on('upgrade', (req, socket, head) => {
+    socket.on('error', () => {});
+    const rule = rules.find(({ prefix }) => (req.url ?? '/').startsWith(prefix));
+    if (!rule || lifecycle.signal.aborted)
+      return void socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+    const target = rule.targets[turn++ % rule.targets.length]!;
+    proxy.ws(req, socket as Socket, head, { target }, () => {
+      socket.end('HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\r\n');
+    });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
@@ -45,6 +61,7 @@ export async function startIngress(
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
+      for (const socket of upgraded) socket.destroy();
     });
     proxy.close();
   });

@@ -8,7 +8,7 @@ import { startCluster } from './start.ts';
 // Files of the engines and services, which inherit this, are their owner's alone.
 process.umask(0o077);
 
-const usage = `npm run cluster -- [--gateways 1] [--writers 1] [--analytics 1] [--brokers 1] [--port 8080] [--data folder]
+const usage = `npm run cluster -- [--gateways 1] [--writers 1] [--analytics 1] [--realtimes 2] [--brokers 1] [--port 8080] [--data folder]
 Starts the real engines and every service as a process of its own; without --data the data goes when it ends.`;
 
 const count = (text: string | undefined, fallback: number): number => {
@@ -23,6 +23,7 @@ function options() {
       gateways: { type: 'string' },
       writers: { type: 'string' },
       analytics: { type: 'string' },
+      realtimes: { type: 'string' },
       brokers: { type: 'string' },
       port: { type: 'string' },
       data: { type: 'string' },
@@ -32,6 +33,7 @@ function options() {
     gateways: count(values.gateways, 1),
     writers: count(values.writers, 1),
     analytics: count(values.analytics, 1),
+    realtimes: count(values.realtimes, 2),
     brokers: Math.max(1, count(values.brokers, 1)),
     port: count(values.port, 8080),
     data: values.data,

@@ -160,7 +160,14 @@ async function main(): Promise<void> {
     ];
     const [account] = await registerAccounts(ctx, people);
     const [laptop, desktop] = account!.devices;
-    const reader = createReader(client, { auth: url, ingest: [url], usage: url, reports: url, screenshots: url });
+    const reader = createReader(client, {
+      auth: url,
+      ingest: [url],
+      usage: url,
+      reports: url,
+      screenshots: url,
+      realtime: url,
+    });
     if (await reader.hasUsage(account!, Date.now() - 80 * dayMs, Date.now())) {
       print('The demo organisation is there already; going on with it.');
     } else {

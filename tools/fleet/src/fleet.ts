@@ -19,6 +19,7 @@ import { type SiegeResult, startSiege } from './siege/siege.ts';
 import { startTimers, type TimeResult } from './timers/run.ts';
 import { createReader, type Reader } from './verify/read.ts';
 import { type Verification, verify } from './verify/verify.ts';
+import { startWatchers, type WatchResult } from './watchers/run.ts';
 
 export interface FleetResult {
   /** Usage, reports, screenshots and time entries are what they must be, no answer was wrong, and the fate of all that was sent is known. */
@@ -35,6 +36,8 @@ export interface FleetResult {
   screenshots: ShotResult | undefined;
   /** Undefined where nobody keeps their time. */
   times: TimeResult | undefined;
+  /** Undefined where nobody watches. */
+  watched: WatchResult | undefined;
   /** What the attackers were answered, and what others waited; with `pings`, what agents waited. Undefined without a siege. */
   siege: (SiegeResult & { pings: { calm: Latency; besieged: Latency } }) | undefined;
   seed: number;
@@ -64,6 +67,7 @@ const originsOf = (options: FleetOptions): Origins => ({
   usage: options.origins?.usage ?? options.url,
   reports: options.origins?.reports ?? options.url,
   screenshots: options.origins?.screenshots ?? options.url,
+  realtime: options.origins?.realtime ?? options.url,
 });
 
 /** Devices per user: everyone one, most two or three; more only where agents are left over. */
@@ -82,7 +86,7 @@ function wantedAccounts(counts: readonly number[], seed: number, runId: string, 
     password: `fleet ${runId} ${i} password`,
     name: `Fleet user ${i}`,
     organizationName: `Fleet ${runId} ${i}`,
-    timezone: zones[i % zones.length]!,
+    timezone: zones[(i + seed) % zones.length]!,
     devices: Array.from({ length: count }, (_, d) => `${random.pick(['laptop', 'desktop', 'Büro – PC'])}-${i}-${d}`),
     // Every third demands more than most of its agents ask for.
     ...(screenshots > 0 && i % 3 === 1 ? { minimumBlurLevel: 2 } : {}),
@@ -201,6 +205,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     stats,
     rate: Number.isFinite(rate) ? rate : undefined,
     maxInFlight: maxSockets * origins.ingest.length,
+    ...(options.maxWaitMs === undefined ? {} : { maxWaitMs: options.maxWaitMs }),
     complain,
   });
 
@@ -221,6 +226,12 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
           complain,
         })
       : undefined;
+  const watchers =
+    (options.watchers ?? 0) > 0 && !options.keys
+      ? startWatchers({ client, origins, reader: createReader(client, origins), accounts, count: options.watchers! })
+      : undefined;
+  // Whoever cannot connect has been told nothing, and the verdict says so.
+  if (watchers) await Promise.race([watchers.ready, sleep(firstAnswerMs, undefined, { ref: false })]);
   const keepers =
     (options.timers ?? 0) > 0
       ? startTimers({
@@ -284,6 +295,9 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const checkTimes = async (seconds: number): Promise<TimeResult | undefined> =>
     keepers?.verify({ reader, usage: ledger, accounts, settleSeconds: seconds });
   const times = await checkTimes(settle);
+  if (watchers) print('comparing what watchers were told');
+  const watched = await watchers?.verify({ settleSeconds: settle });
+  watchers?.stop();
   const unknown = driver.unknown();
   return {
     equal:
@@ -291,9 +305,11 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
       complaints.size === 0 &&
       unknown.size === 0 &&
       (shots?.equal ?? true) &&
-      (times?.equal ?? true),
+      (times?.equal ?? true) &&
+      (watched?.equal ?? true),
     screenshots: shots,
     times,
+    watched,
     siege: siegeResult && { ...siegeResult, pings: waits },
     verification,
     stats,

@@ -9,6 +9,8 @@ export interface Origins {
   usage: string;
   reports: string;
   screenshots: string;
+  /** Sockets and presence. */
+  realtime: string;
 }
 
 export interface FleetOptions {
@@ -37,6 +39,8 @@ export interface FleetOptions {
   screenshots?: number;
   /** Time entries that each user keeps, by timer, by hand and offline, with input counts; 0 unless said. */
   timers?: number;
+  /** Sockets that watch the users, and must be told what the lists say; 0 unless said. */
+  watchers?: number;
   /** Days back that the agents' work lies in; 3 unless said. At most 80. */
   days?: number;
   seed?: number;
@@ -50,6 +54,8 @@ export interface FleetOptions {
   settle?: number;
   maxSockets?: number;
   requestTimeoutMs?: number;
+  /** An agent waits no longer than this before it tries again, whatever it is asked to; as asked unless said. */
+  maxWaitMs?: number;
   /** Aborting stops making pings; what was sent is still settled and judged. */
   signal?: AbortSignal;
   /** One line of progress or of the verdict; silent unless said. */
@@ -68,6 +74,7 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --no-siege              hostile agents alone, nobody who tries to take what belongs to all
   --screenshots <n>       screenshots of each agent, hostile ones send broken files (0)
   --timers <n>            time entries of each user, with input counts and alerts (0)
+  --watchers <n>          sockets that must be told what the lists say in the end (0)
   --days <n>              days of work back from now (3)
   --seed <n>              the same seed makes the same agents (1)
   --run-id <text>         part of addresses and ids (random)
@@ -75,7 +82,7 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --keys <file>           agent keys, one a line, instead of registering; their users must have no usage yet
   --settle <n>            seconds to wait for equal results (60)
   --sockets <n>           connections per origin (256)
-  --ingest-url <a,b,…> --auth-url --usage-url --reports-url --screenshots-url    services that are reached apart
+  --ingest-url <a,b,…> --auth-url --usage-url --reports-url --screenshots-url --realtime-url    services that are reached apart
   --json                  the summary as one line of JSON at the end
   --help
 
@@ -138,6 +145,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         hostile: text,
         screenshots: text,
         timers: text,
+        watchers: text,
         days: text,
         seed: text,
         'run-id': text,
@@ -150,6 +158,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         'usage-url': text,
         'reports-url': text,
         'screenshots-url': text,
+        'realtime-url': text,
         'no-siege': { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean' },
@@ -188,6 +197,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
           usage: at('usage-url'),
           reports: at('reports-url'),
           screenshots: at('screenshots-url'),
+          realtime: at('realtime-url'),
         }),
         users: number('users', 1, 100_000),
         pingsPerAgent: number('pings', 1, 10_000_000),
@@ -195,6 +205,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         hostile: number('hostile', 0, 10_000),
         screenshots: number('screenshots', 0, 10_000),
         timers: number('timers', 0, 1_000),
+        watchers: number('watchers', 0, 10_000),
         days: number('days', 1, 80),
         seed: number('seed', 0, Number.MAX_SAFE_INTEGER),
         runId,

@@ -2,6 +2,7 @@ import type { FleetResult } from './fleet.ts';
 import { type Latency, sumOf } from './progress.ts';
 import type { ShotResult } from './screenshots/run.ts';
 import type { TimeResult } from './timers/run.ts';
+import type { WatchResult } from './watchers/run.ts';
 
 const usersShown = 10;
 const complaintsShown = 20;
@@ -39,6 +40,21 @@ const timeRows = ({ stats, unknown, verification }: TimeResult): [string, string
   ['comparing them took', `${verification.tookSeconds.toFixed(1)} s`],
 ];
 
+const watchRows = ({
+  watchers,
+  events,
+  reconnected,
+  recovered,
+  compared,
+  tookSeconds,
+}: WatchResult): [string, string][] => [
+  ['watchers', grouped(watchers)],
+  ['events told', grouped(events)],
+  ['connected again', `${grouped(reconnected)} (${grouped(recovered)} with what they missed)`],
+  ['told states compared with lists', grouped(compared)],
+  ['comparing what was told took', `${tookSeconds.toFixed(1)} s`],
+];
+
 const waited = (latency: Latency): string =>
   `p50 ${latency.quantile(0.5).toFixed(1)} ms, p99 ${latency.quantile(0.99).toFixed(1)} ms`;
 
@@ -72,6 +88,7 @@ export function verdictLines(result: FleetResult): string[] {
   ];
   if (result.screenshots) rows.push(...screenshotRows(result.screenshots));
   if (result.times) rows.push(...timeRows(result.times));
+  if (result.watched) rows.push(...watchRows(result.watched));
   if (result.siege) rows.push(...siegeRows(result.siege));
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = ['', ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`), ''];
@@ -89,6 +106,10 @@ export function verdictLines(result: FleetResult): string[] {
   }
   for (const user of result.times?.verification.differences.slice(0, usersShown) ?? []) {
     lines.push(`  time of user ${user.userId}: ${grouped(user.count)} differences`);
+    for (const difference of user.first) lines.push(`    ${difference}`);
+  }
+  for (const user of result.watched?.differences.slice(0, usersShown) ?? []) {
+    lines.push(`  told of user ${user.userId}: ${grouped(user.count)} differences`);
     for (const difference of user.first) lines.push(`    ${difference}`);
   }
   for (const [userId, n] of [...unknown].slice(0, usersShown)) {
@@ -123,6 +144,7 @@ export function summaryOf(result: FleetResult): object {
     verification,
     ...(result.screenshots ? { screenshots: screenshotSummary(result.screenshots) } : {}),
     ...(result.times ? { times: timeSummary(result.times) } : {}),
+    ...(result.watched ? { watched: result.watched } : {}),
     ...(result.siege ? { siege: siegeSummary(result.siege) } : {}),
   };
 }

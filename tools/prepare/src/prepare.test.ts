@@ -39,6 +39,7 @@ beforeAll(async () => {
     WORKSPACE_POSTGRES_PASSWORD: 'secret',
     SCREENSHOT_PROCESSOR_POSTGRES_PASSWORD: 'secret',
     ANALYTICS_POSTGRES_PASSWORD: 'secret',
+    REALTIME_POSTGRES_PASSWORD: 'secret',
     ADMIN_CLICKHOUSE_URL: withPath(clickhouse!, name),
     ADMIN_EVENT_LOG_URL: `${kafka}?prefix=${name}-`,
     ADMIN_OBJECT_STORE_URL: bucket.href,

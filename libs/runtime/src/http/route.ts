@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { forbidden } from '../errors.ts';
@@ -145,6 +146,19 @@ export interface RawRoute {
   handle: (req: IncomingMessage, res: ServerResponse, context: RawContext) => Promise<void>;
 }
 
+/**
+ * What takes connections over that ask for a websocket. A request for one elsewhere is a request like any other, and
+ * answered as such.
+ */
+export interface UpgradeRoute {
+  /** What their paths begin with. */
+  path: string;
+  /** Owns the connection from here on. `address` is who asks, behind the proxies that are trusted. */
+  handle: (req: IncomingMessage, socket: Duplex, head: Buffer, context: { address: string | undefined }) => void;
+  /** The ports are being closed: lets go of all connections. A server waits for them. */
+  close: () => Promise<void> | void;
+}
+
 /** Keeps the types of schemas and handler together: `route({... body: schema, handler: ({ body }) => …})`. */
 // biome-ignore lint/suspicious/noExplicitAny: a list of routes has members of many shapes; each is checked here, where it is made.
 export type AnyRoute = Route<any, any, any>;
@@ -160,6 +174,7 @@ export interface Service {
   name: string;
   routes: AnyRoute[];
   rawRoutes?: RawRoute[];
+  upgrades?: UpgradeRoute[];
   /** Dependencies by the name shown in `/health/ready`. */
   checks: Record<string, ReadinessCheck>;
   /** Shown there as well, but the service is ready without them: what only some of its operations need. */

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { afterEach, expect, test } from '@jest/globals';
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
 import { silentLogger } from '../log.ts';
@@ -130,4 +132,53 @@ test('readiness says "stopping" for the drain delay, in which all else goes on',
   expect((await fetch(`${url}/slow`)).status).toBe(200);
   expect(await closed).toBe(true);
   expect((await refusal(port)).code).toBe('ECONNREFUSED');
+});
+
+test('a websocket goes to whom its path is; a wish for one elsewhere, or for HTTP/2, is a request like any other', async () => {
+  const log = silentLogger();
+  lifecycle = createLifecycle({ log });
+  const taken: string[] = [];
+  const open = new Set<{ destroy(): void }>();
+  const upgrade = {
+    path: '/ws/',
+    handle(req: IncomingMessage, socket: Duplex, _head: Buffer, { address }: { address: string | undefined }) {
+      taken.push(`${req.url} ${address}`);
+      open.add(socket);
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    },
+    close() {
+      for (const socket of open) socket.destroy();
+    },
+  };
+  const hello = route({
+    method: 'get',
+    path: '/hello',
+    operationId: 'hello',
+    summary: 'Hello',
+    tag: 'test',
+    access: 'public',
+    responses: {},
+    handler: () => ({ status: 200, body: {} }),
+  });
+  const services = [{ name: 'test', routes: [hello], upgrades: [upgrade], checks: {} }];
+  const options = { services, lifecycle, log, metrics: createMetrics(), host: '127.0.0.1', port: 0, trustedProxies: 1 };
+  const { port } = await serve(options);
+  const ask = async (path: string, upgradeTo: string): Promise<string> => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write(
+      `GET ${path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: Upgrade\r\nUpgrade: ${upgradeTo}\r\n\r\n`,
+    );
+    const [data] = (await once(socket, 'data')) as [Buffer];
+    if (!String(data).startsWith('HTTP/1.1 101')) socket.destroy();
+    return String(data).split('\r\n')[0]!;
+  };
+  expect(await ask('/hello', 'h2c')).toBe('HTTP/1.1 200 OK');
+  expect(await ask('/hello', 'websocket')).toBe('HTTP/1.1 200 OK');
+  expect(await ask('/nowhere', 'websocket')).toBe('HTTP/1.1 404 Not Found');
+  expect(await ask('/ws/?a=1', 'websocket')).toBe('HTTP/1.1 101 Switching Protocols');
+  expect(taken).toEqual(['/ws/?a=1 192.0.2.7']);
+  // It holds the server open no longer than whoever has it takes to let go.
+  const startedAt = Date.now();
+  expect(await lifecycle.close()).toBe(true);
+  expect(Date.now() - startedAt).toBeLessThan(5_000);
 });

@@ -1,12 +1,14 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppError } from '../errors.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { sleep } from '../sleep.ts';
+import { addressOf } from './address.ts';
 import { createHttpApp, type HttpAppOptions, type RequestListener } from './app.ts';
-import type { Service } from './route.ts';
+import { plainAddress } from './limits.ts';
+import type { Service, UpgradeRoute } from './route.ts';
 
 export interface ServeOptions
   extends Pick<
@@ -49,8 +51,13 @@ export async function serve(options: ServeOptions): Promise<Served> {
   lifecycle.signal.throwIfAborted();
   const app = createHttpApp({ ...options, stopping: lifecycle.signal });
   const servers: Server[] = [];
-  const open = async (onPort: number, listener: RequestListener): Promise<{ url: string; port: number }> => {
-    const server = await listen(host, onPort, listener);
+  const upgrades = options.services.flatMap((service) => service.upgrades ?? []);
+  const open = async (
+    onPort: number,
+    listener: RequestListener,
+    taken: readonly UpgradeRoute[],
+  ): Promise<{ url: string; port: number }> => {
+    const server = await listen(host, onPort, listener, taken, options.trustedProxies ?? 0);
     servers.push(server);
     const { address, port: actual } = server.address() as AddressInfo;
     const name = host ?? address;
@@ -62,15 +69,19 @@ export async function serve(options: ServeOptions): Promise<Served> {
       if (drainMs > 0) await sleep(drainMs, signal);
       const telling = setTimeout(() => app.tellHandlers(), (budgetMs - drainMs) * toldAfter);
       try {
-        await Promise.all(servers.map((server) => closeServer(server, signal, app.sweepBodies)));
+        await Promise.all([
+          ...servers.map((server) => closeServer(server, signal, app.sweepBodies)),
+          // Beside, not before: the ports take nobody new by then.
+          ...upgrades.map((upgrade) => upgrade.close()),
+        ]);
       } finally {
         clearTimeout(telling);
       }
     },
     { share: shareOfHttp, extraMs: drainMs },
   );
-  const outer = await open(port, app.listener(metricsPort === undefined ? 'whole' : 'public'));
-  const inner = metricsPort === undefined ? outer : await open(metricsPort, app.listener('internal'));
+  const outer = await open(port, app.listener(metricsPort === undefined ? 'whole' : 'public'), upgrades);
+  const inner = metricsPort === undefined ? outer : await open(metricsPort, app.listener('internal'), []);
   const served = { ...outer, internalUrl: inner.url };
   log.info(
     { url: served.url, internalUrl: served.internalUrl, services: options.services.map((s) => s.name) },
@@ -79,13 +90,30 @@ export async function serve(options: ServeOptions): Promise<Served> {
   return served;
 }
 
-async function listen(host: string | undefined, port: number, listener: RequestListener): Promise<Server> {
+async function listen(
+  host: string | undefined,
+  port: number,
+  listener: RequestListener,
+  upgrades: readonly UpgradeRoute[],
+  trustedProxies: number,
+): Promise<Server> {
+  const takerOf = ({ url = '/' }: IncomingMessage) => upgrades.find(({ path }) => url.startsWith(path));
   const server = createServer(
     // Slow clients: headers within 15 s. Bodies have their own bounds (`bodyTimeoutMs`), 120 s at most; what gets past
     // them ends here.
-    { headersTimeout: 15_000, requestTimeout: 130_000, keepAliveTimeout: 65_000 },
+    {
+      headersTimeout: 15_000,
+      requestTimeout: 130_000,
+      keepAliveTimeout: 65_000,
+      // Curl asks for HTTP/2 with each request: only where somebody takes a connection over it is one.
+      shouldUpgradeCallback: (req) => /^websocket$/i.test(req.headers.upgrade ?? '') && takerOf(req) !== undefined,
+    },
     listener,
   );
+  server.on('upgrade', (req, socket, head) => {
+    const address = addressOf(req, trustedProxies);
+    takerOf(req)!.handle(req, socket, head, { address: address === undefined ? undefined : plainAddress(address) });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const where = host === undefined ? '' : ` on ${host}`;

@@ -49,7 +49,7 @@ export const columnsOf: Record<ExportReport, readonly Column[]> = {
     ...column('flag', 'billable'),
     ...column('instant', 'startTime', 'endTime'),
     ...text('timezone'),
-    ...column('seconds', 'workedSeconds'),
+    ...column('seconds', 'workedSeconds', 'activeSeconds', 'idleSeconds', 'untrackedSeconds'),
     ...column('instant', 'createdAt', 'updatedAt'),
   ],
   usage: [

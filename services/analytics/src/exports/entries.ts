@@ -10,6 +10,8 @@ export interface Parts {
   count: Sql;
   /** The rows behind this one, in the columns of the export. */
   part(after: Row | undefined, limit: number): Sql;
+  /** The most rows of one part, where there must be fewer than of other lists. */
+  maxRows?: number;
 }
 
 /** People of an export. */
@@ -78,6 +80,42 @@ export function usageParts(organizationId: string, asked: Asked & { report: 'usa
   };
 }
 
+/**
+ * How much of some entries was active, and covered at all: rows `entry` (its `number`), `active_ms`, `covered_ms`; none for an
+ * entry without. A sweep over each person's time: what begins and ends in it, the entries' own pieces among it, and what is
+ * true between one such instant and the next. Entries of a person do not overlap, so that the sum of their numbers is the
+ * number of the one that is worked on.
+ * @param part a query of entries with `number` (UInt64) and `last_ms`.
+ */
+const usageWithin = (part: string): string => `
+  SELECT entry, sumIf(length, actives > 0) AS active_ms, sumIf(length, covers > 0) AS covered_ms
+  FROM (
+    SELECT
+      leadInFrame(at, 1, at) OVER (PARTITION BY user_id ORDER BY at ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) - at AS length,
+      sum(number) OVER until AS entry, sum(active) OVER until AS actives, sum(cover) OVER until AS covers
+    FROM (
+      SELECT user_id, change.1 AS at, change.2 AS number, 0::Int8 AS active, 0::Int8 AS cover
+      FROM (
+        SELECT user_id, arrayJoin(arrayFilter(piece -> piece.1 < piece.2, arrayZip(
+            arrayConcat([${millis('started_at')}], arrayMap(ended -> ifNull(${millis('ended')}, last_ms), pause_ends)),
+            arrayConcat(arrayMap(began -> ${millis('began')}, pause_starts), [last_ms])))) AS piece,
+          arrayJoin([(piece.1, number), (piece.2, -number)]) AS change
+        FROM (${part}))
+      UNION ALL
+      SELECT user_id, change.1, 0, change.2, change.3
+      FROM (
+        SELECT user_id, toInt8(state = 'active') AS active,
+          arrayJoin([(${millis('started_at')}, active, 1), (${millis('ended_at')}, -active, -1)]) AS change
+        FROM usage FINAL
+        WHERE organization_id = {organization:UUID} AND user_id IN (SELECT user_id FROM (${part}))
+          AND started_at >= toStartOfMonth((SELECT min(started_at) FROM (${part})), 'UTC')
+          AND started_at < fromUnixTimestamp64Milli((SELECT max(last_ms) FROM (${part})), 'UTC'))
+    )
+    -- What happens at the same instant counts together.
+    WINDOW until AS (PARTITION BY user_id ORDER BY at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+  )
+  WHERE length > 0 AND entry != 0 GROUP BY entry`;
+
 /** As `GET /time-entries` lists them. What runs has run until `now`. */
 export function timeEntryParts(organizationId: string, asked: Asked & { report: 'time-entries' }, now: number): Parts {
   const people = ofPeople(peopleOf(organizationId, asked.whose));
@@ -93,20 +131,26 @@ export function timeEntryParts(organizationId: string, asked: Asked & { report: 
   };
   return {
     count: { sql: `SELECT count() AS rows FROM time_entries FINAL WHERE ${where}`, params },
+    // A hundred rows of usage may belong to each.
+    maxRows: 2_000,
     part(after, limit) {
       const next = behind('time-entries', after, 'startTime');
-      // Worked time as the view of analysts has it.
+      const part = `
+        SELECT *, reinterpretAsInt64(sipHash64(id)) AS number, greatest(ifNull(${millis('ended_at')}, {now:Int64}), ${millis('started_at')}) AS last_ms,
+          arraySum((began, ended) -> ifNull(${millis('ended')}, last_ms) - ${millis('began')}, pause_starts, pause_ends)
+            AS paused_ms
+        FROM time_entries FINAL
+        WHERE ${where} AND ${next.sql} ORDER BY user_id, started_at, id LIMIT {limit:UInt32}`;
+      // Worked time as the view of analysts has it, active and idle as `GET /time-entries`.
       return {
         sql: `SELECT e.id, e.user_id, nullIf(person_name, ''), toString(e.kind), toString(e.status), e.project_id,
           nullIf(project_name, ''), e.task_id, nullIf(task_name, ''), nullIf(e.description, ''), e.tags, e.billable::Bool,
           ${millis('e.started_at')}, ${millis('e.ended_at')}, e.timezone,
-          intDiv(greatest(last_ms - ${millis('e.started_at')} - paused_ms, 0) + 500, 1000),
+          intDiv(greatest(last_ms - ${millis('e.started_at')} - paused_ms, 0) + 500, 1000) AS worked,
+          intDiv(active_ms + 500, 1000) AS active, intDiv(covered_ms + 500, 1000) - active AS idle, worked - active - idle,
           ${millis('e.created_at')}, ${millis('e.updated_at')}
-        FROM (SELECT *, ifNull(${millis('ended_at')}, {now:Int64}) AS last_ms,
-            arraySum((began, ended) -> ifNull(${millis('ended')}, last_ms) - ${millis('began')}, pause_starts, pause_ends)
-              AS paused_ms
-          FROM time_entries FINAL
-          WHERE ${where} AND ${next.sql} ORDER BY user_id, started_at, id LIMIT {limit:UInt32}) AS e
+        FROM (${part}) AS e
+        LEFT ANY JOIN (${usageWithin(part)}) AS within ON entry = e.number
         ${withName('people', 'person', 'e.user_id')}
         ${withName('projects', 'project', 'e.project_id')}
         ${withName('tasks', 'task', 'e.task_id')}

@@ -74,7 +74,7 @@ const newline = 10;
 
 async function writeList(
   { clickhouse, partRows = 20_000 }: RowsDeps,
-  { count, part }: Parts,
+  { count, part, maxRows = partRows }: Parts,
   sink: RowSink,
   signal: AbortSignal,
 ): Promise<void> {
@@ -82,7 +82,7 @@ async function writeList(
   const [counted] = await clickhouse.query<{ rows: number }>(count.sql, { params: count.params, settings, signal });
   const all = Number(counted!.rows);
   sink.expect(all);
-  let limit = partRows;
+  let limit = Math.min(partRows, maxRows);
 
   async function read(after: Row | undefined): Promise<Part & { isLast: boolean }> {
     for (;;) {

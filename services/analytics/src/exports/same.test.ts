@@ -77,7 +77,8 @@ beforeAll(async () => {
     const entries = Array.from({ length: 40 }, (_, i) => {
       const startedAt = day - 30 * hour + i * 2 * hour + (n++ % 7) * 333;
       const more = {
-        endedAt: startedAt + 3_333_333 + i * 77,
+        // Some idle time that another device's active time lies over.
+        endedAt: startedAt + (i % 8 === 3 ? 3 * hour : 3_333_333) + i * 77,
         app: ['editor', '=cmd|x', '+1', 'терминал', '@x'][i % 5],
         host: i % 3 === 0 ? null : `host-${i % 4}.example.com`,
         state: i % 4 === 3 ? 'idle' : 'active',
@@ -244,6 +245,37 @@ function asIn(format: ExportFormat, item: Item): Item {
   return { ...item, ...tags, ...Object.fromEntries(instants) };
 }
 
+interface Span {
+  start: number;
+  end: number;
+}
+/** What of a span, its pauses left out, was active, idle and neither: looked at between any two instants where something changes. */
+function secondsWithin(entry: Span, paused: readonly Span[], usage: readonly (Span & { state: string })[]): Item {
+  const instants = [entry, ...paused, ...usage].flatMap(({ start, end }) => [start, end]).toSorted((a, b) => a - b);
+  const sums = { active: 0, covered: 0, worked: 0 };
+  for (const [i, at] of instants.slice(0, -1).entries()) {
+    const [length, middle] = [instants[i + 1]! - at, (at + instants[i + 1]!) / 2];
+    const within = <T extends Span>(spans: readonly T[]): T[] =>
+      spans.filter(({ start, end }) => start < middle && middle < end);
+    if (within([entry]).length === 0 || within(paused).length > 0) continue;
+    const found = within(usage);
+    sums.worked += length;
+    if (found.length > 0) sums.covered += length;
+    if (found.some(({ state }) => state === 'active')) sums.active += length;
+  }
+  const [active, covered, worked] = [sums.active, sums.covered, sums.worked].map((ms) => Math.round(ms / 1_000)) as [
+    number,
+    number,
+    number,
+  ];
+  return {
+    workedSeconds: worked,
+    activeSeconds: active,
+    idleSeconds: covered - active,
+    untrackedSeconds: worked - covered,
+  };
+}
+
 const json: ExportFormat[] = ['json'];
 
 describe('every export says what its report says', () => {
@@ -347,6 +379,20 @@ describe('every export says what its report says', () => {
     expect(entries).toHaveLength(30);
     expect(entries.find(({ kind }) => kind === 'timer')).toMatchObject({ workedSeconds: 8 * 3_600 - 1_234 });
     expect(entries.find(({ kind }) => kind === 'manual')).toMatchObject({ workedSeconds: 8 * 3_600 });
+    const spans = await world.clickhouse.query<{ user_id: string; state: string; start: number; end: number }>(
+      `SELECT user_id, state, toUnixTimestamp64Milli(started_at) AS start, toUnixTimestamp64Milli(ended_at) AS end
+       FROM usage FINAL SETTINGS output_format_json_quote_64bit_integers = 0`,
+    );
+    for (const entry of entries) {
+      const from = Date.parse(entry.startTime as string);
+      const paused = entry.kind === 'timer' ? [{ start: from + hour, end: from + hour + 1_234_567 }] : [];
+      const mine = spans.filter(({ user_id }) => user_id === entry.userId);
+      expect(entry).toMatchObject(
+        secondsWithin({ start: from, end: Date.parse(entry.endTime as string) }, paused, mine),
+      );
+    }
+    const of = (name: string) => entries.reduce((sum, entry) => sum + (entry[name] as number), 0);
+    for (const name of ['activeSeconds', 'idleSeconds', 'untrackedSeconds']) expect(of(name)).toBeGreaterThan(3_600);
     const some = await exported('employee', {
       report: 'time-entries',
       ...instants,

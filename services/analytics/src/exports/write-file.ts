@@ -39,6 +39,8 @@ export async function writeFile(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<string> {
+  // A signal that is aborted already tells nobody any more.
+  signal.throwIfAborted();
   const { report, format, asked, organizationId } = claim;
   const { contentType } = formats[format];
   const fileKey = fileKeyOf(claim);

@@ -99,7 +99,7 @@ export function daysSql(scope: DaysScope, stale: ReadonlySet<string>, options: D
       lastDate: scope.days.at(-1)!.date,
       live: [...live],
     });
-    parts.push(`SELECT ${dayColumns.join(', ')} FROM days FINAL
+    parts.push(`SELECT ${dayColumns(options).join(', ')} FROM days FINAL
 WHERE ${people.sql} AND date BETWEEN {firstDate:Date32} AND {lastDate:Date32} AND timezone = {timezone:String}
   AND NOT has({live:Array(String)}, toString(date))`);
   }

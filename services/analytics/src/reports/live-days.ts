@@ -8,20 +8,25 @@ import {
   type Sql,
 } from './intervals.ts';
 
-/** What is known of one person's day, in the order of table `days`: the columns of every query of days. */
-export const dayColumns = [
+const sumColumns = ['work_seconds', 'active_seconds', 'hosted_seconds', 'keyboard_clicks', 'mouse_movements'];
+const allParts = ['app', 'host'] as const;
+
+export interface DayOptions {
+  /** Whether the sums of a day are looked into; unless said they are. */
+  sums?: boolean;
+  /** What of it else is, each half as much work again; apps and hosts unless said. */
+  parts?: readonly ('app' | 'host')[];
+  /** Rows of `user_id` and `day` that are wanted even where nothing is left of them. */
+  also?: Sql;
+}
+
+/** The columns of a query of days, one row for each person and day: all are in the order of table `days`. */
+export const dayColumns = ({ sums = true, parts = allParts }: DayOptions = {}): string[] => [
   'user_id',
   'date',
-  'work_seconds',
-  'active_seconds',
-  'hosted_seconds',
-  'keyboard_clicks',
-  'mouse_movements',
-  'apps',
-  'app_seconds',
-  'hosts',
-  'host_seconds',
-] as const;
+  ...(sums ? sumColumns : []),
+  ...parts.flatMap((part) => [`${part}s`, `${part}_seconds`]),
+];
 
 /** Milliseconds as whole seconds, half up (rule Time: shown). */
 const seconds = (ms: string): string => `toUInt32(intDiv(${ms} + 500, 1000))`;
@@ -39,64 +44,67 @@ function secondsOfParts(ms: string): string {
   return `arrayMap((m, rank) -> toUInt32(intDiv(m, 1000) + (rank <= ${missing})), ${ms}, ${ranks})`;
 }
 
-const noParts = "CAST([], 'Array(Tuple(String, UInt64))')";
-
 /** The union of each app's or host's own active entries. */
-const partsOf = (entries: string, column: 'app' | 'host'): string => `
+const partsOf = (entries: string, column: 'app' | 'host'): string => `(
     SELECT user_id, day, groupArray((name, ms)) AS parts
     FROM (
       SELECT user_id, day, ${column} AS name, toUInt64(intervalLengthSum(s, e)) AS ms FROM (${entries})
       WHERE state = 'active' AND ${column} != ''
       GROUP BY user_id, day, ${column}
     )
-    GROUP BY user_id, day`;
-
-export interface DayOptions {
-  /** What of it is looked into, each half as much work again; apps and hosts unless said. */
-  parts?: readonly ('app' | 'host')[];
-  /** Rows of `user_id` and `day` that are wanted even where nothing is left of them. */
-  also?: Sql;
-}
+    GROUP BY user_id, day)`;
 
 /**
  * Days of people from what is stored, one row for each with any entry or counts: `dayColumns`. The one definition of work,
  * active and idle time; table `days` holds what it gave. A minute of counts belongs to the day on which it begins.
  */
-export function liveDays(scope: IntervalScope, { parts = ['app', 'host'], also }: DayOptions = {}): Sql {
+export function liveDays(scope: IntervalScope, options: DayOptions = {}): Sql {
+  const { sums = true, parts = allParts, also } = options;
   const people = ofPeople(scope);
   const entries = clippedEntries(people, 'user_id, state, app, host');
-  const none = 'toUInt64(0)';
-  const noTime = [none, none, none, none, none].join(', ');
-  const partRows = (column: 'app' | 'host'): string => `
-    UNION ALL SELECT user_id, day, ${noTime}, ${column === 'app' ? `parts, ${noParts}` : `${noParts}, parts`}
-      FROM (${partsOf(entries, column)})`;
+  // What is not asked for costs nothing, not even to be understood: the texts of parts are most of the query.
+  const zeros: Record<string, string> = {
+    ...(sums
+      ? Object.fromEntries(['work', 'active', 'hosted', 'keyboard', 'mouse'].map((name) => [name, 'toUInt64(0)']))
+      : {}),
+    ...Object.fromEntries(parts.map((part) => [`${part}_parts`, "CAST([], 'Array(Tuple(String, UInt64))')"])),
+  };
+  const rows = (values: Record<string, string>, from: string): string =>
+    `SELECT user_id, day, ${Object.entries(zeros).map(([name, zero]) => `${values[name] ?? zero} AS ${name}`)} FROM ${from}`;
+  const work = {
+    work: 'toUInt64(intervalLengthSum(s, e))',
+    active: "toUInt64(intervalLengthSumIf(s, e, state = 'active'))",
+    hosted: "toUInt64(intervalLengthSumIf(s, e, state = 'active' AND host != ''))",
+  };
+  const counts = `(SELECT user_id, roundDown(toUnixTimestamp64Milli(minute), {boundaries:Array(Int64)}) AS day, clicks, movements
+    FROM (${inputMinutes(people)}))`;
+  const found = [
+    ...(sums ? [`${rows(work, `(${entries})`)} GROUP BY user_id, day`] : []),
+    ...parts.map((part) => rows({ [`${part}_parts`]: 'parts' }, partsOf(entries, part))),
+    ...(sums ? [`${rows({ keyboard: 'sum(clicks)', mouse: 'sum(movements)' }, counts)} GROUP BY user_id, day`] : []),
+    ...(also ? [rows({}, `(${also.sql})`)] : []),
+  ];
+  const summed = Object.keys(zeros).map((name) =>
+    name.endsWith('_parts')
+      ? `arraySort(p -> (-toInt64(p.2), p.1), groupArrayArray(${name})) AS ${name}`
+      : `sum(${name}) AS ${name}`,
+  );
+  const shown = [
+    'user_id',
+    `${dateOf} AS date`,
+    ...(sums ? ['work', 'active', 'hosted'].map((name) => `${seconds(name)} AS ${name}_seconds`) : []),
+    ...(sums ? ['keyboard AS keyboard_clicks', 'mouse AS mouse_movements'] : []),
+    ...parts.flatMap((part) => [
+      `${part}_parts.1 AS ${part}s`,
+      `${secondsOfParts(`${part}_parts.2`)} AS ${part}_seconds`,
+    ]),
+  ];
   return {
     params: { ...people.params, ...also?.params, ...dayParams(scope.days) },
     sql: `
-SELECT user_id, ${dateOf} AS date, ${seconds('work')} AS work_seconds, ${seconds('active')} AS active_seconds,
-  ${seconds('hosted')} AS hosted_seconds, keyboard AS keyboard_clicks, mouse AS mouse_movements,
-  app_parts.1 AS apps, ${secondsOfParts('app_parts.2')} AS app_seconds,
-  host_parts.1 AS hosts, ${secondsOfParts('host_parts.2')} AS host_seconds
-FROM (
-  SELECT user_id, day, sum(work) AS work, sum(active) AS active, sum(hosted) AS hosted, sum(keyboard) AS keyboard,
-    sum(mouse) AS mouse, arraySort(p -> (-toInt64(p.2), p.1), groupArrayArray(app_parts)) AS app_parts,
-    arraySort(p -> (-toInt64(p.2), p.1), groupArrayArray(host_parts)) AS host_parts
-  FROM (
-    SELECT user_id, day, toUInt64(intervalLengthSum(s, e)) AS work,
-      toUInt64(intervalLengthSumIf(s, e, state = 'active')) AS active,
-      toUInt64(intervalLengthSumIf(s, e, state = 'active' AND host != '')) AS hosted,
-      ${none} AS keyboard, ${none} AS mouse, ${noParts} AS app_parts, ${noParts} AS host_parts
-    FROM (${entries})
-    GROUP BY user_id, day
-    ${parts.map(partRows).join('')}
-    UNION ALL
-    SELECT user_id, roundDown(toUnixTimestamp64Milli(minute), {boundaries:Array(Int64)}) AS day, ${none}, ${none}, ${none},
-      sum(clicks), sum(movements), ${noParts}, ${noParts}
-    FROM (${inputMinutes(people)})
-    GROUP BY user_id, day
-    ${also ? `UNION ALL SELECT user_id, day, ${noTime}, ${noParts}, ${noParts} FROM (${also.sql})` : ''}
-  )
-  GROUP BY user_id, day
-)`,
+SELECT ${shown.join(', ')}
+FROM (SELECT user_id, day, ${summed.join(', ')}
+  FROM (${found.join('\nUNION ALL\n')})
+  GROUP BY user_id, day)`,
   };
 }

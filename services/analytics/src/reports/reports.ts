@@ -336,7 +336,7 @@ export function createReports({
         else addSums(byDate, date, more);
       }
       const apps = await fromDays<{ app: string; seconds: number }>(
-        daysSql(scope, stale, { parts: ['app'] }),
+        daysSql(scope, stale, { sums: false, parts: ['app'] }),
         (from) => `SELECT app, sum(part) AS seconds FROM ${from} ARRAY JOIN apps AS app, app_seconds AS part
           GROUP BY app ORDER BY seconds DESC, app LIMIT ${maxItemsOfZone}`,
         signal,
@@ -375,15 +375,15 @@ export function createReports({
     const scope = scopeOf({ organizationId, which: named([userId]) }, periods.range, timezone);
     // Each query has the parts that it reads: live, each part is as much work again.
     const stale = await staleDaysOf(scope, signal);
-    const daysWith = (...parts: NonNullable<DayOptions['parts']>) => stale && daysSql(scope, stale, { parts });
+    const daysWith = (options: DayOptions) => stale && daysSql(scope, stale, options);
     const rows = await fromDays<Sums & { date: string }>(
-      daysWith(),
+      daysWith({ parts: [] }),
       (from) => `SELECT toString(date) AS date, ${sumColumns} FROM ${from} GROUP BY date`,
       signal,
     );
     const parts = <K extends 'app' | 'host'>(column: K) =>
       fromDays<{ [k in K]: string } & { seconds: number }>(
-        daysWith(column),
+        daysWith({ sums: false, parts: [column] }),
         (from) => `SELECT ${column}, sum(part) AS seconds FROM ${from}
           ARRAY JOIN ${column}s AS ${column}, ${column}_seconds AS part
           GROUP BY ${column} ORDER BY seconds DESC, ${column} LIMIT ${maxItems}`,

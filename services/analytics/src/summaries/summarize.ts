@@ -70,8 +70,8 @@ export function createSummarize(options: { clickhouse: Pick<ClickHouse, 'query' 
       0, 0, 0, 0, 0, [], [], [], []`;
     // The instant is taken before anything is read: what comes later makes the sums stale.
     await clickhouse.command(
-      `INSERT INTO days (organization_id, timezone, version, ${dayColumns.join(', ')})
-       SELECT {organization:UUID}, {timezone:String}, toUnixTimestamp64Micro(now64(6)), ${dayColumns.join(', ')}
+      `INSERT INTO days (organization_id, timezone, version, ${dayColumns().join(', ')})
+       SELECT {organization:UUID}, {timezone:String}, toUnixTimestamp64Micro(now64(6)), ${dayColumns().join(', ')}
        FROM (${sql} ${skipped.length > 0 ? skips : ''})`,
       { params: { ...params, skipped }, settings: summarySettings },
     );

@@ -8,6 +8,7 @@ import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
 import { findOrganization } from '../organization/organization.ts';
 import { readRevocations } from '../revocations/revocations.ts';
+import { notePeopleSeen } from '../users/last-seen.ts';
 
 /** What libs/identity asks. "Not there" is an answer of its own here: a 404 would also be what a wrong URL gets. */
 export function internalRoutes({ pool, signingKeys, lastSeen, mailer }: AuthContext): AnyRoute[] {
@@ -40,6 +41,17 @@ export function internalRoutes({ pool, signingKeys, lastSeen, mailer }: AuthCont
         }
         return { status: 200, body: { credentials } };
       },
+    }),
+    route({
+      method: 'post',
+      path: '/internal/users/seen',
+      operationId: 'peopleSeen',
+      summary: 'When people were last seen at work',
+      tag: 'internal',
+      access: 'internal',
+      body: schemas.peopleSeen,
+      responses: { 200: { description: 'Of whom this was news.', schema: schemas.peopleSeenAnswer } },
+      handler: async ({ body }) => ({ status: 200, body: { noted: await notePeopleSeen(pool, body.people) } }),
     }),
     route({
       method: 'get',

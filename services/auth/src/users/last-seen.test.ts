@@ -1,7 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { uuidv7 } from '@worktide/runtime';
 import type { SignedIn } from '@worktide/schemas';
 import { until } from '@worktide/testing';
-import { addColleague, authDatabase, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
+import {
+  addColleague,
+  authDatabase,
+  internalToken,
+  type Running,
+  signUp,
+  startAuth,
+  type TestDatabase,
+} from '../testing.ts';
 
 let database: TestDatabase;
 let auth: Running;
@@ -58,5 +67,25 @@ describe('last seen', () => {
     await other.call('GET', '/api/v1/auth/me', { token: byToken.token });
     await other.close();
     expect(await seenAt(byToken.id)).toBe(moved);
+  });
+
+  test('moves forward, never back, with what others have seen; strangers and the future change nothing', async () => {
+    const [ada, ben] = [await colleague(), await colleague()];
+    const see = (people: object[], token = internalToken) =>
+      auth.call('POST', '/internal/users/seen', { token, body: { people } });
+    for (const { id } of [ada, ben]) await turnBack(id);
+    const of = (id: string, at: number) => ({ organizationId, userId: id, at });
+    const at = Date.now() - 60_000;
+    expect(await see([of(ada.id, at), of(ada.id, at - 1), of(uuidv7(), at)])).toMatchObject({
+      status: 200,
+      body: { noted: 1 },
+    });
+    expect(await seenAt(ada.id)).toBe(new Date(at).toISOString());
+    expect((await see([of(ada.id, at - 5_000)])).body).toEqual({ noted: 0 });
+    expect(await seenAt(ada.id)).toBe(new Date(at).toISOString());
+    expect((await see([{ ...of(ben.id, at), organizationId: uuidv7() }])).body).toEqual({ noted: 0 });
+    expect((await see([of(ben.id, Date.now() + 3_600_000)])).body).toEqual({ noted: 1 });
+    expect(Date.parse((await seenAt(ben.id))!)).toBeLessThanOrEqual(Date.now());
+    expect((await see([of(ben.id, at)], 'no secret')).status).toBe(401);
   });
 });

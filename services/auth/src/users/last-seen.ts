@@ -95,3 +95,22 @@ async function update(
     ],
   );
 }
+
+/** What somebody else has seen of people; an older one changes nothing. @returns of how many it was news. Rejects 503. */
+export async function notePeopleSeen(
+  pool: Pool,
+  people: readonly { organizationId: string; userId: string; at: number }[],
+): Promise<number> {
+  const { rowCount } = await pool.query(
+    `WITH noted AS (
+       SELECT u.organization_id, u.id, max(least(to_timestamp(seen.at / 1000.0), now())) OVER (PARTITION BY u.id) AS at
+       FROM auth.users u
+       JOIN unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS seen (organization_id, id, at) USING (organization_id, id)
+     )
+     UPDATE auth.users SET last_seen_at = noted.at FROM noted
+     WHERE users.organization_id = noted.organization_id AND users.id = noted.id
+       AND (users.last_seen_at IS NULL OR users.last_seen_at < noted.at)`,
+    [people.map((one) => one.organizationId), people.map((one) => one.userId), people.map((one) => one.at)],
+  );
+  return rowCount ?? 0;
+}

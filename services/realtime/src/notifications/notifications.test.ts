@@ -35,8 +35,7 @@ beforeAll(async () => {
   teller = createTeller({
     pool: world.pool,
     metrics: counted,
-    push: (_organization, userId, event, payload) =>
-      void world.pushed.push({ userId, event, payload: payload as Record<string, unknown> }),
+    push: (pushes) => void world.pushed.push(...pushes),
   });
   call = await world.serve(notificationRoutes(world.pool), { lifecycle, metrics });
   await follow();
@@ -115,7 +114,7 @@ describe('people are told', () => {
     });
     expect(await untilTold(bob)).toMatchObject([{ type: 'task.reassigned' }]);
     expect(pushedTo(ada)).toEqual([
-      { userId: ada.userId, event: 'notification', payload: { ...own, at: own!.createdAt } },
+      { organizationId: ada.organizationId, userId: ada.userId, payload: { ...own, at: own!.createdAt } },
     ]);
     await sendAssignment(assignment(ada, ada));
     await settled();

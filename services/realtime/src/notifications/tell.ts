@@ -26,11 +26,14 @@ export interface Teller {
 export function createTeller(options: { pool: Pool; push: Push; metrics: NotificationMetrics }): Teller {
   const { pool, push, metrics } = options;
   function send(rows: readonly NotificationRow[]): void {
-    for (const row of rows) {
-      metrics.made.inc({ type: row.type });
-      const shown = showNotification(row);
-      push(row.organizationId, row.userId, 'notification', { ...shown, at: shown.createdAt });
-    }
+    push(
+      rows.map((row) => {
+        metrics.made.inc({ type: row.type });
+        const shown = showNotification(row);
+        const { organizationId, userId } = row;
+        return { organizationId, userId, payload: { ...shown, at: shown.createdAt } };
+      }),
+    );
   }
   return {
     push: send,

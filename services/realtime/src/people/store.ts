@@ -44,7 +44,7 @@ type Person = Extract<PeopleRecord['events'][number], { type: 'person' }>;
 /** Erases all that is stored of an organisation in PostgreSQL. Rejects 503. */
 export const eraseOrganization = (pool: Pool, organizationId: string): Promise<void> =>
   transaction(pool, async (client) => {
-    for (const table of ['people', 'teams', ...notificationTables, ...webhookTables]) {
+    for (const table of ['people', ...notificationTables, ...webhookTables]) {
       await client.query(`DELETE FROM realtime.${table} WHERE organization_id = $1`, [organizationId]);
     }
   });

@@ -31,6 +31,7 @@ import {
 import { type Answer, call } from '@worktide/testing';
 import type { z } from 'zod';
 import { database } from '../database.ts';
+import type { NotificationPush } from '../notifications/push.ts';
 import { storePeople } from '../people/store.ts';
 
 /** Helpers of the tests of what is told: a real PostgreSQL, a real log, and people who ask over HTTP. */
@@ -43,7 +44,7 @@ export interface World {
   eventLog: EventLog;
   registry: SchemaRegistry;
   /** What sockets were sent, in order. */
-  pushed: { userId: string; event: string; payload: Record<string, unknown> }[];
+  pushed: NotificationPush[];
   /** Somebody that the service knows; of a new organisation unless one is named. */
   person(role?: Role, more?: Partial<Person>): Promise<Person>;
   /** Puts a record on a topic as its writer does. */

@@ -37,8 +37,7 @@ async function start(pace: WebhookPace = {}, config: { key?: string; concurrency
   const teller = createTeller({
     pool,
     metrics: notificationMetrics(metrics),
-    push: (_organization, userId, event, payload) =>
-      void world.pushed.push({ userId, event, payload: payload as Record<string, unknown> }),
+    push: (pushes) => void world.pushed.push(...pushes),
   });
   const outbox = createOutbox({ schema: 'realtime', ...deps, producer: eventLog.producer(), whenFull: 'leave' });
   const webhooks = await openWebhooks(

@@ -18,6 +18,8 @@ export async function readUpload(
   const stop = (): void => void body.destroy(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
   try {
+    // It may have come before there was anything to stop.
+    signal.throwIfAborted();
     if (size > maxScreenshotBytes) throw new AppError('TOO_LARGE', 'The file is too large.', { statusCode: 422 });
     // The body has exactly as many bytes as it says, or fails: one buffer, and no second one to join the parts in.
     const bytes = Buffer.allocUnsafe(size);

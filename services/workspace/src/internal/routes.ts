@@ -1,10 +1,24 @@
-import { type Pool, tenantTransaction } from '@worktide/postgres';
-import { type AnyRoute, route } from '@worktide/runtime';
-import { askLed, askObjects, foundObjects, type KnownProject, type KnownTask, ledPeople } from '@worktide/schemas';
-import { findLed } from '../teams/teams.ts';
+import type { Identity } from '@worktide/identity';
+import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
+import { type AnyRoute, AppError, route } from '@worktide/runtime';
+import {
+  askLed,
+  askObjects,
+  askSeesTask,
+  askTeam,
+  foundObjects,
+  foundTeam,
+  type KnownProject,
+  type KnownTask,
+  ledPeople,
+  seesTask,
+} from '@worktide/schemas';
+import { sightOf } from '../policies.ts';
+import { findTask } from '../tasks/rows.ts';
+import { findLed, findMembers } from '../teams/teams.ts';
 
-/** What other services ask: about projects and tasks that are newer than what the log has told, and who leads whom. */
-export function internalRoutes(pool: Pool): AnyRoute[] {
+/** What other services ask: about projects and tasks that are newer than what the log has told, who leads whom, who sees what. */
+export function internalRoutes(pool: Pool, organization: Identity['organization']): AnyRoute[] {
   return [
     route({
       method: 'post',
@@ -55,6 +69,42 @@ export function internalRoutes(pool: Pool): AnyRoute[] {
           signal,
         }),
       }),
+    }),
+    route({
+      method: 'post',
+      path: '/internal/workspace/sees-task',
+      operationId: 'seesTask',
+      summary: 'Whether somebody sees a task',
+      tag: 'internal',
+      access: 'internal',
+      body: askSeesTask,
+      responses: { 200: { description: 'As `GET /tasks/:id` would show it to them.', schema: seesTask } },
+      handler: async ({ body: { organizationId, userId, role, taskId }, signal }) => {
+        const sight = await sightOf({ role, userId }, async () => (await organization(organizationId))?.settings);
+        const work = (client: Queryable) => findTask({ client, organizationId }, sight, taskId);
+        const sees = await tenantTransaction(pool, organizationId, work, { signal }).then(
+          () => true,
+          (error: unknown) => {
+            if (error instanceof AppError && error.statusCode === 404) return false;
+            throw error;
+          },
+        );
+        return { status: 200, body: { sees } };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/internal/workspace/team',
+      operationId: 'findTeamMembers',
+      summary: 'Who is in a team',
+      tag: 'internal',
+      access: 'internal',
+      body: askTeam,
+      responses: { 200: { description: 'Null: there is no such team.', schema: foundTeam } },
+      handler: async ({ body: { organizationId, teamId }, signal }) => {
+        const work = (client: Queryable) => findMembers(client, organizationId, teamId);
+        return { status: 200, body: { userIds: await tenantTransaction(pool, organizationId, work, { signal }) } };
+      },
     }),
   ];
 }

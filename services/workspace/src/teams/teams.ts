@@ -279,3 +279,19 @@ export async function findLed(
     userIds: [...new Set(rows.map(({ user_id }) => user_id))],
   };
 }
+
+/** Who is in a team; null where there is no such team. */
+export async function findMembers(
+  client: Tenant['client'],
+  organizationId: string,
+  teamId: string,
+): Promise<string[] | null> {
+  const { rows } = await client.query<{ user_id: string | null }>(
+    `SELECT m.user_id FROM workspace.teams t
+     LEFT JOIN workspace.team_members m ON m.organization_id = t.organization_id AND m.team_id = t.id
+     WHERE t.organization_id = $1 AND t.id = $2 AND ${isLive}`,
+    [organizationId, teamId],
+  );
+  if (rows.length === 0) return null;
+  return rows.flatMap(({ user_id }) => user_id ?? []);
+}

@@ -27,6 +27,8 @@ export interface DriverOptions {
   /** Pings a second of all agents together; no pace where undefined. */
   rate: number | undefined;
   maxInFlight: number;
+  /** The longest wait before another try; as asked unless said. */
+  maxWaitMs?: number;
   /** Called for every answer that is not what it must be. */
   complain: (what: string) => void;
 }
@@ -64,7 +66,7 @@ const attemptsOfRefused = 8;
  * One loop for all agents instead of a timer each: thousands of agents cost thousands of comparisons a tick.
  */
 export function createDriver(agents: readonly Agent[], options: DriverOptions): Driver {
-  const { client, origins, ledger, stats } = options;
+  const { client, origins, ledger, stats, maxWaitMs = Number.POSITIVE_INFINITY } = options;
   const perAgent = options.rate === undefined ? undefined : options.rate / Math.max(1, agents.length);
   const startedAt = Date.now();
   const running: Running[] = agents.map((agent, i) => ({
@@ -154,7 +156,8 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
     }
     // First in line again: what comes after it in the script must not overtake it for ever.
     agent.queue.unshift(job);
-    agent.backOffUntil = Date.now() + retryDelayMs(job.attempts, Math.random(), answer);
+    const waitMs = Math.min(retryDelayMs(job.attempts, Math.random(), answer), maxWaitMs);
+    agent.backOffUntil = Date.now() + waitMs;
   }
 
   const pending = (): number => running.reduce((sum, a) => sum + a.queue.length + a.inFlight.size, 0);

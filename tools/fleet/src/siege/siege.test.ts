@@ -50,6 +50,7 @@ const originsOf = (origin: string) => ({
   usage: origin,
   reports: origin,
   screenshots: origin,
+  realtime: origin,
 });
 
 test('attackers are bounded, their answers are judged, bystanders are timed, and the end leaves no connection', async () => {

@@ -83,6 +83,12 @@ export interface ScreenshotItem {
 }
 
 /** The public interface, read as one user. Every call throws an Error that says what was answered instead. */
+export interface PresenceItem {
+  userId: string;
+  state: string;
+  version: number;
+}
+
 export interface Reader {
   usage(account: Account, from: number, to: number): Promise<UsageItem[]>;
   /** Whether there is any usage in [from, to). */
@@ -98,6 +104,8 @@ export interface Reader {
   timeEntries(account: Account, from: number, to: number): Promise<TimeEntryItem[]>;
   /** All of one user, in the order of the list. */
   alerts(account: Account): Promise<AlertItem[]>;
+  /** Of the account's organisation. */
+  presence(account: Account): Promise<PresenceItem[]>;
   /** All of one user, in the order of the list. */
   screenshots(account: Account): Promise<ScreenshotItem[]>;
   /** What a signed link delivers. */
@@ -165,6 +173,7 @@ export function createReader(client: HttpClient, origins: Origins): Reader {
         userId: account.userId,
         limit: String(timesPageSize),
       }),
+    presence: (account) => allPages<PresenceItem>(account, origins.realtime, '/api/v1/presence', { limit: '500' }),
     screenshots(account) {
       const query = { userId: account.userId, limit: String(screenshotsPageSize) };
       return allPages<ScreenshotItem>(account, origins.screenshots, '/api/v1/screenshots', query);

@@ -85,6 +85,10 @@ const defaults = (options: EngineOptions): Record<string, string> => ({
   result_overflow_mode: 'throw',
   // An insert is acknowledged when its part is on disk; chDB has no queue that could outlive a connection.
   async_insert: '0',
+  // A laptop's questions are over before the machine code for them would be: compiling took longer than all else of a report.
+  compile_expressions: '0',
+  compile_aggregate_expressions: '0',
+  compile_sort_description: '0',
 });
 
 const assignments = (settings: Record<string, string>): string =>

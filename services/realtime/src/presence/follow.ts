@@ -1,0 +1,59 @@
+import type { Consumer, EventLog } from '@worktide/event-log';
+import {
+  type Codec,
+  readRecord,
+  type TimeEntriesRecord,
+  topics,
+  type UsageRecord,
+  usageRecord,
+} from '@worktide/schemas';
+import type { LastSeen } from './last-seen.ts';
+import type { PersonSeen, Presences } from './presences.ts';
+
+/** What a record says was seen of its person; undefined where it only takes back. */
+export function seenInUsage({ organizationId, userId, entries }: UsageRecord): PersonSeen | undefined {
+  let seen: PersonSeen | undefined;
+  for (const { state, endedAt, deviceId, app, deleted } of entries) {
+    if (deleted) continue;
+    seen ??= { organizationId, userId, activeAt: 0, seenAt: 0, deviceId, app };
+    if (state === 'active') seen.activeAt = Math.max(seen.activeAt, endedAt);
+    if (endedAt > seen.seenAt) Object.assign(seen, { seenAt: endedAt, deviceId, app });
+  }
+  return seen;
+}
+
+/** Who starts, pauses or stops a timer of theirs is there at that moment; a timer that runs says nothing. */
+export function seenInEntries({ organizationId, userId, actorId, entries }: TimeEntriesRecord): PersonSeen | undefined {
+  if (actorId !== userId) return undefined;
+  const at = Math.max(0, ...entries.filter(({ kind }) => kind === 'timer').map(({ updatedAt }) => updatedAt));
+  return at === 0 ? undefined : { organizationId, userId, activeAt: at, seenAt: at, deviceId: null, app: null };
+}
+
+/** Follows topic `usage`: what was stored of everybody's devices. */
+export function followUsage(options: {
+  eventLog: Pick<EventLog, 'consume'>;
+  codec: Codec;
+  presences: Pick<Presences, 'see'>;
+  lastSeen: LastSeen;
+}): Promise<Consumer> {
+  const { eventLog, codec, presences, lastSeen } = options;
+  return eventLog.consume({
+    group: 'realtime-usage',
+    topics: [topics.usage.name],
+    maxRecords: 2_000,
+    ready: () => codec.prepare(),
+    handle: async (batch, context) => {
+      const all: PersonSeen[] = [];
+      for (const record of batch) {
+        const read = readRecord(codec, record.value, usageRecord);
+        if ('unusable' in read) context.deadLetter(record, read.unusable);
+        else {
+          const seen = seenInUsage(read.data);
+          if (seen) all.push(seen);
+        }
+      }
+      await presences.see(all);
+      for (const seen of all) lastSeen.note(seen);
+    },
+  });
+}
