@@ -16,6 +16,7 @@ import {
   usage,
   type World,
 } from './testing.ts';
+import { taskState } from './told/testing.ts';
 
 /** The whole service on Kafka, PostgreSQL and Redis. */
 let world: World;
@@ -239,6 +240,27 @@ describe('pushes', () => {
     expect(again.heard.map(({ event }) => event).filter((event) => /^(user|session:u)/.test(event))).toEqual([]);
     expect((await get(ada, '/presence')).body.items).toEqual(before);
   });
+});
+
+test('a notification is pushed once it is in the list, to its own person alone, and counted at the next connect', async () => {
+  const boss = world.person('manager');
+  const ada = world.person('employee', boss.organizationId);
+  const [hers, his] = [await join(ada), await join(boss)];
+  const task = taskState({ assigneeId: ada.id, version: 2 });
+  const { organizationId } = ada;
+  await world.tell('workspace-events', organizationId, {
+    organizationId,
+    actorId: boss.id,
+    events: [task],
+    happened: [{ type: 'task.assigned', id: task.id, version: 2, assigneeId: ada.id, previousAssigneeId: null }],
+  });
+  const pushed = await heardOf(hers.heard, 'notification');
+  expect(pushed).toMatchObject({ type: 'task.assigned', link: `/tasks/${task.id}`, readAt: null });
+  expect((await get(ada, '/notifications')).body).toMatchObject({ unread: 1, items: [{ id: pushed.id }] });
+  const again = await join(ada);
+  expect(await heardOf(again.heard, 'session:state')).toMatchObject({ unreadNotifications: 1 });
+  await his.socket.emitWithAck('ping');
+  expect(his.heard.map(({ event }) => event)).not.toContain('notification');
 });
 
 test('what cannot be read is put aside, and an operator sees what is told', async () => {
