@@ -42,6 +42,7 @@ async function company(): Promise<Person & { key: string }> {
     expectStatus(await call(url, 'post', `/api/v1${where}`, { bearer: person.accessToken, body }), 201);
   const { id: projectId } = await make('/projects', { name: 'P' });
   await make(`/projects/${projectId}/teams`, { name: 'T' });
+  await make('/webhooks', { url: 'https://receiver.invalid/', events: ['task.created'] });
   await make('/tasks', { projectId, title: 'T' });
   await make('/time-entries', { projectId });
   const minute = { minute: new Date(yesterdayNoon()).toISOString(), keyboardClicks: 1, mouseMovements: 1 };
@@ -57,6 +58,11 @@ async function company(): Promise<Person & { key: string }> {
   });
   const file = await fetch(link);
   expect([file.status, (await file.text()).split('\r\n').length]).toEqual([200, 3]);
+  await until('it was told, and its systems were tried', async () => {
+    const rows = await rowsOf(person.organizationId);
+    const told = ['notifications', 'known_tasks', 'known_teams', 'webhook_deliveries', 'webhook_turns'];
+    return told.every((table) => rows[`realtime.${table}`] !== undefined);
+  });
   return { ...person, key };
 }
 

@@ -30,6 +30,22 @@ export const organizationState = z.object({
 export const peopleEvent = z.discriminatedUnion('type', [personState, organizationState]);
 export type PeopleEvent = z.output<typeof peopleEvent>;
 
+/** Somebody has accepted an invitation, and is there now: what their state alone does not say. */
+export const invitationAccepted = z.object({
+  type: z.literal('invitation.accepted'),
+  /** Of the invitation. */
+  id,
+  userId: id,
+  /** Who sent it last. */
+  invitedBy: id,
+});
+export type InvitationAccepted = z.output<typeof invitationAccepted>;
+
 /** One record of topic `people`: what one transaction changed in one organisation. */
-export const peopleRecord = z.object({ organizationId: id, events: z.array(peopleEvent).min(1) });
+export const peopleRecord = z.object({
+  organizationId: id,
+  events: z.array(peopleEvent).min(1),
+  /** What happened to people whose states are in `events`. Beside them: readers of before would not know a kind of event. */
+  happened: z.array(invitationAccepted).min(1).optional(),
+});
 export type PeopleRecord = z.output<typeof peopleRecord>;

@@ -3,6 +3,7 @@ import { alertsRecord } from './alerts.ts';
 import { auditRecord } from './audit.ts';
 import { daysRecord } from './days.ts';
 import { erasuresRecord } from './erasures.ts';
+import { exportsRecord } from './export-events.ts';
 import { inputMinutesRecord } from './input-minutes.ts';
 import { peopleRecord } from './people.ts';
 import { pingsRecord } from './ping-events.ts';
@@ -145,6 +146,15 @@ export const topics = {
     partitions: 12,
     retentionMs: days(7),
     schema: daysRecord,
+    writer: 'analytics',
+  },
+  /** Exports that are settled, for whoever tells their makers. */
+  exports: {
+    name: 'exports',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: exportsRecord,
     writer: 'analytics',
   },
   audit: {

@@ -48,7 +48,7 @@ export async function run(
   });
   lifecycle.every('analysts’ accounts', { everyMs: 3_600_000, retryMs: 10_000 }, () => accounts.renew());
 
-  const exports = openExports(config, deps);
+  const exports = openExports(config, { ...deps, eventLog, registry });
 
   const people = await followDeletions({
     service: 'analytics',

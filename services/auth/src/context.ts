@@ -9,6 +9,7 @@ import type { AuthLimits } from './limits.ts';
 import type { Mailer } from './mail/mailer.ts';
 import type { RequireSeat } from './organization/plans.ts';
 import type { Passwords } from './passwords/passwords.ts';
+import type { PeopleTeller } from './people/tell.ts';
 import type { SigningKeys } from './tokens/signing-keys.ts';
 import type { LastSeen } from './users/last-seen.ts';
 
@@ -27,6 +28,7 @@ export interface AuthContext {
   limits: AuthLimits;
   attempts: Attempts;
   mailer: Mailer;
+  people: Pick<PeopleTeller, 'accepted'>;
   passwords: Passwords;
   signingKeys: SigningKeys;
   authenticate: Authenticate;

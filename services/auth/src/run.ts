@@ -70,6 +70,7 @@ export async function run(
     metrics,
     lifecycle,
   });
+  const people = createPeopleTeller({ act, codec: createCodec(registry, topics.people) });
   const authLimits = createAuthLimits(limits, config);
   const context: AuthContext = {
     config,
@@ -77,6 +78,7 @@ export async function run(
     pool,
     act,
     mailer,
+    people,
     audit,
     keyValue,
     log,
@@ -92,7 +94,6 @@ export async function run(
   startUntilDone('one form of addresses', (signal) => sweepAddresses(pool, { log, signal }), { lifecycle, log });
 
   lifecycle.every('auth pruning', { everyMs: pruneEveryMs }, () => Promise.all(prunings.map((prune) => prune(pool))));
-  const people = createPeopleTeller({ act, codec: createCodec(registry, topics.people) });
   lifecycle.every('people', { everyMs: tellEveryMs }, people.tell);
   lifecycle.every('auth removals', { everyMs: removeEveryMs }, async () => {
     await removeUnverified(act);

@@ -11,7 +11,8 @@ export interface FirstState {
   /** Absent where it could not be asked for: then the list says. */
   entry?: TimeEntry | null;
   presence: ShownPresence;
-  unreadNotifications: number;
+  /** Absent where it could not be asked for, too: live events go on without the database. */
+  unreadNotifications?: number;
 }
 
 /**
@@ -50,8 +51,12 @@ export function createFirstState(options: {
     const [entry, presence, unreadNotifications] = await Promise.all([
       activeEntry(token),
       presences.read(organizationId, [userId]),
-      unread(organizationId, userId),
+      unread(organizationId, userId).catch(() => undefined),
     ]);
-    return { ...(entry === undefined ? {} : { entry }), presence: presence[0]!, unreadNotifications };
+    return {
+      ...(entry === undefined ? {} : { entry }),
+      presence: presence[0]!,
+      ...(unreadNotifications === undefined ? {} : { unreadNotifications }),
+    };
   };
 }

@@ -16,6 +16,7 @@ import {
   usage,
   type World,
 } from './testing.ts';
+import { taskState } from './told/testing.ts';
 
 /** The whole service on Kafka, PostgreSQL and Redis. */
 let world: World;
@@ -241,16 +242,39 @@ describe('pushes', () => {
   });
 });
 
+test('a notification is pushed once it is in the list, to its own person alone, and counted at the next connect', async () => {
+  const boss = world.person('manager');
+  const ada = world.person('employee', boss.organizationId);
+  const [hers, his] = [await join(ada), await join(boss)];
+  const task = taskState({ assigneeId: ada.id, version: 2 });
+  const { organizationId } = ada;
+  await world.tell('workspace-events', organizationId, {
+    organizationId,
+    actorId: boss.id,
+    events: [task],
+    happened: [{ type: 'task.assigned', id: task.id, version: 2, assigneeId: ada.id, previousAssigneeId: null }],
+  });
+  const pushed = await heardOf(hers.heard, 'notification');
+  expect(pushed).toMatchObject({ type: 'task.assigned', link: `/tasks/${task.id}`, readAt: null });
+  expect((await get(ada, '/notifications')).body).toMatchObject({ unread: 1, items: [{ id: pushed.id }] });
+  const again = await join(ada);
+  expect(await heardOf(again.heard, 'session:state')).toMatchObject({ unreadNotifications: 1 });
+  await his.socket.emitWithAck('ping');
+  expect(his.heard.map(({ event }) => event)).not.toContain('notification');
+});
+
 test('what cannot be read is put aside, and an operator sees what is told', async () => {
   const producer = world.eventLog.producer();
   closing.push(() => producer.close());
   const ada = world.person();
   await producer.send('usage', [{ key: ada.id, value: Buffer.from('nonsense') }]);
   await producer.send('alerts', [{ key: ada.id, value: Buffer.from('nonsense') }]);
-  for (const topic of ['usage.dead', 'alerts.dead']) {
+  // By each who reads the topic: alerts are pushed, and make notifications and deliveries.
+  const readers = { 'usage.dead': 1, 'alerts.dead': 3 };
+  for (const [topic, count] of Object.entries(readers)) {
     await until(
       'it is put aside',
-      async () => (await world.eventLog.admin.read(topic, { partition: 0, fromOffset: 0, limit: 10 })).length === 1,
+      async () => (await world.eventLog.admin.read(topic, { partition: 0, fromOffset: 0, limit: 10 })).length === count,
     );
   }
   const { heard } = await join(ada);

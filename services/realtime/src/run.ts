@@ -8,6 +8,9 @@ import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
 import { createFirstState } from './first-state.ts';
+import { openNotifications } from './notifications/open.ts';
+import { pushThrough } from './notifications/push.ts';
+import { countUnread } from './notifications/store.ts';
 import { eraseOrganization, storePeople } from './people/store.ts';
 import { followUsage } from './presence/follow.ts';
 import { createLastSeen } from './presence/last-seen.ts';
@@ -17,6 +20,7 @@ import { createPushes } from './pushes/pushes.ts';
 import { realtimeRoutes } from './routes.ts';
 import { openAdapters } from './sockets/adapter.ts';
 import { createSockets } from './sockets/server.ts';
+import { openWebhooks } from './webhooks/open.ts';
 import { askWorkspace } from './workspace.ts';
 
 export const serviceName = 'realtime';
@@ -80,13 +84,14 @@ export async function run(
     onDue: () => wakePresence(),
     metrics,
   });
+  const unread = (organizationId: string, userId: string) => countUnread(pool, { organizationId, userId });
   const lastSeen = createLastSeen({ pool, authUrl: config.AUTH_URL, internalToken, lifecycle, log });
   const sockets = createSockets({
     adapters: openAdapters(keyValueUrl, log),
     identity,
     leads,
     seesTask: workspace.seesTask,
-    stateOf: createFirstState({ writerUrl: config.WRITER_URL, presences, unread: async () => 0 }),
+    stateOf: createFirstState({ writerUrl: config.WRITER_URL, presences, unread }),
     addressLimit: shared.ipLimit,
     maxSockets: config.SOCKETS_MAX,
     perUser: config.SOCKETS_PER_USER,
@@ -134,9 +139,31 @@ export async function run(
   });
   consumers.set('people consumer', people);
 
+  const notifications = await openNotifications(config, {
+    ...deps,
+    pool,
+    eventLog,
+    registry,
+    push: pushThrough(pushes, log),
+  });
+  consumers.set('notifications consumer', notifications.consumer);
+  const webhooks = await openWebhooks(config, {
+    ...deps,
+    pool,
+    outbox,
+    audit,
+    eventLog,
+    registry,
+    limits: shared.limits,
+    teller: notifications.teller,
+  });
+  consumers.set('webhooks consumer', webhooks.consumer);
+
   return {
     name: serviceName,
     routes: realtimeRoutes({
+      notifications: notifications.routes,
+      webhooks: webhooks.routes,
       presence: {
         pool,
         presences,

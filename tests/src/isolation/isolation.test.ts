@@ -104,6 +104,7 @@ describe('a credential that is none', () => {
       ['get', '/internal/revocations', undefined],
       ['get', `/internal/users/${ada.organizationId}/${ada.userId}`, undefined],
       ['get', `/internal/organizations/${ada.organizationId}`, undefined],
+      ['post', '/internal/mails/digest', { ...ada, items: [{ title: 'B', body: '', link: '/' }], more: 0 }],
       ['post', '/internal/users/seen', { people: [{ ...ada, at: 1 }] }],
       ['post', '/internal/workspace/team', { organizationId: ada.organizationId, teamId: world.ids.team }],
       ['post', '/internal/workspace/sees-task', { organizationId: ada.organizationId, taskId: world.ids.task }],

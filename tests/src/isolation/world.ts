@@ -45,7 +45,10 @@ export interface World {
     | 'timeEntry'
     | 'timer'
     | 'alert'
-    | 'export',
+    | 'export'
+    | 'notification'
+    | 'webhook'
+    | 'delivery',
     string
   >;
   usage: string[];
@@ -124,6 +127,14 @@ export async function startWorld(): Promise<World> {
     return found.body?.status === 'ready';
   });
 
+  const webhook = await make('/webhooks', { url: `https://${marker}.invalid/`, events: ['export.failed'] });
+  const tested = await call(url, 'post', `/api/v1/webhooks/${webhook}/test`, { bearer: ada.accessToken });
+  const { deliveryId: delivery } = expectStatus(tested, 202);
+  const notification = await until('she is told of the alert', async () => {
+    const found = await call(url, 'get', '/api/v1/notifications', { bearer: ada.accessToken });
+    return expectStatus(found, 200).items.find(({ type }: Json) => type === 'alert.own')?.id as string | undefined;
+  });
+
   const screenshot = await uploadScreenshot(url, key.key, marker);
   await until('the screenshot is ready', async () => {
     const found = await call(url, 'get', `/api/v1/screenshots/${screenshot}`, { bearer: ada.accessToken });
@@ -152,6 +163,9 @@ export async function startWorld(): Promise<World> {
       alert,
       account,
       export: exportId,
+      notification,
+      webhook,
+      delivery,
     },
     usage: (await usageOf(url, ada.accessToken)).map(({ id }) => id),
     state: () => stateOf(world),
@@ -190,6 +204,10 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     exports: await get('/reports/exports'),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
+    // Others come when they come.
+    notification: (await get('/notifications?limit=500')).items.find(({ id }: Json) => id === ids.notification),
+    digest: await get('/notifications/settings'),
+    webhooks: without((await get('/webhooks')).items, 'waiting'),
     presence: without((await get('/presence')).items, 'since', 'lastSeenAt', 'version'),
   };
 }
@@ -209,6 +227,7 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/reports/user/{id}', { id: employee.userId }],
     ['/api/v1/reports/exports/{id}', { id: ids.export }],
     ['/api/v1/invitations/{id}', { id: ids.invitation }],
+    ['/api/v1/webhooks/{id}', { id: ids.webhook, deliveryId: ids.delivery }],
     ['/api/v1/projects/{id}', { id: ids.project }],
     ['/api/v1/teams/{id}', { id: ids.team, userId: ada.userId }],
     ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
@@ -268,6 +287,10 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'put /api/v1/time-entries/{id}/stop': {},
     'post /api/v1/sync/screenshots/presign': { contentType: 'image/png', size: 100 },
     'post /api/v1/sync/screenshots/confirm': { screenshotId: ids.screenshot },
+    'post /api/v1/notifications/read': { ids: [ids.notification] },
+    'put /api/v1/notifications/settings': { digest: 'daily' },
+    'post /api/v1/webhooks': { url: 'https://b.invalid/', events: ['task.created'] },
+    'patch /api/v1/webhooks/{id}': { enabled: false },
     'post /api/v1/projects': { name: 'B' },
     'patch /api/v1/projects/{id}': { name: 'B' },
     'post /api/v1/projects/{id}/tasks': { title: 'B' },

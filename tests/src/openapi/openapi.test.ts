@@ -80,6 +80,7 @@ describe('every operation, asked in every way that its own document allows, and 
       await make('/tasks', { projectId, title: 'Task' }),
       await make('/time-entries/manual', { startTime: '2026-01-01T09:00:00Z', endTime: '2026-01-01T10:00:00Z' }),
       await make('/time-entries', {}),
+      await make('/webhooks', { url: 'https://receiver.invalid/', events: ['task.created'] }),
       await make('/invitations', { email: `guest-${projectId}@example.com`, role: 'employee' }),
     ];
   }

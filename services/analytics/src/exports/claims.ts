@@ -73,30 +73,34 @@ export async function renewClaim(
   return rowCount === 1;
 }
 
-/** Its file is stored. @returns false where it was not the claim's any more: then another's file is, or none. */
+/** Its file is stored. @returns when that was noted; undefined where it was not the claim's any more: then another's file is, or none. */
 export async function settleReady(
   client: Queryable,
   claim: Claim,
   { rows, bytes, fileKey }: { rows: number; bytes: number; fileKey: string },
-): Promise<boolean> {
-  const { rowCount } = await client.query(
+): Promise<Date | undefined> {
+  const { rows: settled } = await client.query<{ at: Date }>(
     `UPDATE analytics.exports
      SET status = 'ready', progress = 1, rows = $4, bytes = $5, file_key = $6, failure_code = NULL, failure_message = NULL,
-       due_at = NULL, lease = NULL, expires_at = now() + interval '${keptDays} days' WHERE ${ours}`,
+       due_at = NULL, lease = NULL, expires_at = now() + interval '${keptDays} days' WHERE ${ours} RETURNING clock_timestamp() AS at`,
     [...named(claim), rows, bytes, fileKey],
   );
-  return rowCount === 1;
+  return settled[0]?.at;
 }
 
-/** It cannot be done. @returns false where it was not the claim's any more. */
-export async function settleFailed(client: Queryable, claim: Claim, { code, message }: Failure): Promise<boolean> {
-  const { rowCount } = await client.query(
+/** It cannot be done. @returns when that was noted; undefined where it was not the claim's any more. */
+export async function settleFailed(
+  client: Queryable,
+  claim: Claim,
+  { code, message }: Failure,
+): Promise<Date | undefined> {
+  const { rows } = await client.query<{ at: Date }>(
     `UPDATE analytics.exports
      SET status = 'failed', failure_code = $4, failure_message = $5, due_at = NULL, lease = NULL, attempts = $6
-     WHERE ${ours}`,
+     WHERE ${ours} RETURNING clock_timestamp() AS at`,
     [...named(claim), code, message, claim.attempts],
   );
-  return rowCount === 1;
+  return rows[0]?.at;
 }
 
 /**

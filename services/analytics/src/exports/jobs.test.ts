@@ -242,8 +242,28 @@ describe('the work', () => {
     world.clickhouseWay.back();
     const job = await running.untilIs('employee', id, 'ready');
     expect(job.attempts).toBe(2);
+    // Its maker is told once: of the try that made it ready.
+    const toldOf = () => world.published.flatMap((record) => record.exports.filter((one) => one.id === id));
+    await until('it is told', () => toldOf().length > 0);
     // The dead one was only slow, and is too late.
-    expect(await settleReady(pool, dead, { rows: 1, bytes: 1, fileKey: 'other' })).toBe(false);
+    expect(await settleReady(pool, dead, { rows: 1, bytes: 1, fileKey: 'other' })).toBeUndefined();
+    expect(toldOf()).toEqual([
+      {
+        id,
+        report: 'usage',
+        format: 'json',
+        fileName: 'usage_2026-11-20.json',
+        status: 'ready',
+        failureCode: null,
+        rows: 10,
+        bytes: job.bytes,
+        settledAt: expect.any(Number),
+      },
+    ]);
+    expect(world.published.find((record) => record.exports.some((one) => one.id === id))).toMatchObject({
+      organizationId,
+      userId: people.employee.userId,
+    });
     expect(await running.get('employee', id)).toMatchObject({ rows: 10 });
     expect(await keys()).toHaveLength(1);
   });
@@ -258,6 +278,11 @@ describe('the work', () => {
       failure: { code: 'EXPORT_CRASHED' },
       attempts: 3,
     });
+    await until('it is told', () =>
+      world.published.some(({ exports }) =>
+        exports.some((one) => one.id === id && one.failureCode === 'EXPORT_CRASHED'),
+      ),
+    );
   });
 
   test('is cancelled at once in the replica that does it, and soon in another', async () => {

@@ -1,14 +1,17 @@
 import type { Audit, Looks } from '@worktide/audit';
 import { createClickHouse } from '@worktide/clickhouse';
+import type { EventLog } from '@worktide/event-log';
 import { openObjectStore } from '@worktide/object-store';
-import { checkPostgres, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import type { AnyRoute, Lifecycle, Logger, Metrics, RawRoute, ReadinessCheck } from '@worktide/runtime';
+import { createCodec, type SchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from '../config.ts';
 import { createReports } from '../reports/reports.ts';
 import { exportMetrics } from './metrics.ts';
 import type { RightsDeps } from './resolve.ts';
 import { exportRoutes } from './routes.ts';
 import { exportSettings, maxPartSeconds } from './settings.ts';
+import { createSettle } from './settle.ts';
 import { createExportSweep, eraseExports } from './sweep.ts';
 import { type ExportWorkersOptions, startExportWorkers } from './workers.ts';
 
@@ -46,7 +49,13 @@ export function openExports(
     | 'EXPORT_MAX_BYTES'
     | 'EXPORT_MAX_STORED_BYTES'
   >,
-  deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
+  deps: {
+    lifecycle: Lifecycle;
+    log: Logger;
+    metrics: Metrics;
+    eventLog: Pick<EventLog, 'producer'>;
+    registry: SchemaRegistry;
+  },
   pace: Pick<ExportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs'> = {},
 ): Exports {
   const { lifecycle, log, metrics } = deps;
@@ -57,6 +66,17 @@ export function openExports(
     return pool;
   };
   const pool = openPool('-exports', concurrency + 2);
+  const outbox = createOutbox({
+    schema: 'analytics',
+    pool,
+    producer: deps.eventLog.producer(),
+    log,
+    metrics,
+    lifecycle,
+    // An export is ready though nobody can be told yet.
+    whenFull: 'leave',
+  });
+  const settle = createSettle({ pool, outbox, codec: createCodec(deps.registry, topics.exports) });
   const requestPool = openPool('-requests', requestConnections);
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
@@ -81,6 +101,7 @@ export function openExports(
   };
   const work = {
     pool,
+    settle,
     store,
     clickhouse,
     reports,

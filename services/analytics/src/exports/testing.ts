@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freshClickHouseDatabase, freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type ClickHouse, createClickHouse, migrateClickHouse } from '@worktide/clickhouse';
+import type { Producer } from '@worktide/event-log';
 import { type ObjectStore, openObjectStore } from '@worktide/object-store';
 import {
   type Caller,
@@ -19,7 +20,15 @@ import {
   unauthorized,
   uuidv7,
 } from '@worktide/runtime';
-import { type ExportJob, organizationSettings } from '@worktide/schemas';
+import {
+  createCodec,
+  type ExportJob,
+  type ExportsRecord,
+  exportsRecord,
+  openSchemaRegistry,
+  organizationSettings,
+  topics,
+} from '@worktide/schemas';
 import { type Answer, call, expectStatus, until } from '@worktide/testing';
 import { unzipSync } from 'fflate';
 import readWorkbook from 'read-excel-file/node';
@@ -113,6 +122,8 @@ export interface World {
   /** What was written into the audit trail. */
   told: { action: string; entityId: string; after?: object | null }[];
   looked: string[];
+  /** What topic `exports` was told. */
+  published: ExportsRecord[];
   start(options?: { config?: Record<string, number>; direct?: boolean }): Promise<Running>;
   close(): Promise<void>;
 }
@@ -143,6 +154,17 @@ export async function startWorld(): Promise<World> {
   const store = openObjectStore(storeUrl, { log, metrics: createMetrics(), signingSecret: secret });
   const told: World['told'] = [];
   const looked: string[] = [];
+  const published: ExportsRecord[] = [];
+  const registry = openSchemaRegistry('local:');
+  const codec = createCodec(registry, topics.exports);
+  const producer: Producer = {
+    send: async (_topic, records) => {
+      published.push(...records.map(({ value }) => exportsRecord.parse(codec.decode(value))));
+    },
+    queuedBytes: 0,
+    flush: async () => {},
+    close: async () => {},
+  };
   const lifecycles = new Set<Lifecycle>();
 
   async function start({ config = {}, direct = false } = {} as { config?: Record<string, number>; direct?: boolean }) {
@@ -162,7 +184,7 @@ export async function startWorld(): Promise<World> {
         EXPORT_MAX_STORED_BYTES: 10_000_000_000,
         ...config,
       },
-      { lifecycle, log, metrics },
+      { lifecycle, log, metrics, eventLog: { producer: () => producer }, registry },
       { pollMs: 50, leaseMs: 2_000, retryMs: 100 },
     );
     const service = {
@@ -241,6 +263,7 @@ export async function startWorld(): Promise<World> {
     },
     told,
     looked,
+    published,
     start,
     async close() {
       await Promise.all([...lifecycles].map((lifecycle) => lifecycle.close()));

@@ -2,19 +2,10 @@ import { isTooExpensive } from '@worktide/clickhouse';
 import type { ObjectStore } from '@worktide/object-store';
 import type { Pool } from '@worktide/postgres';
 import { AppError, backoffMs, describeError, holdLease, type Lifecycle, type Logger, sleep } from '@worktide/runtime';
-import {
-  type Claim,
-  claimExport,
-  type Failure,
-  measureQueue,
-  type Progress,
-  putBack,
-  renewClaim,
-  settleFailed,
-  settleReady,
-} from './claims.ts';
+import { type Claim, claimExport, type Failure, measureQueue, type Progress, putBack, renewClaim } from './claims.ts';
 import type { ExportMetrics } from './metrics.ts';
 import { removeFiles } from './remove.ts';
+import type { Settle } from './settle.ts';
 import { storedBytes } from './store.ts';
 import { isTooLarge, type WriteDeps, writeFile } from './write-file.ts';
 
@@ -27,6 +18,7 @@ export interface ExportWorkers {
 
 export interface ExportWorkersOptions extends WriteDeps {
   pool: Pool;
+  settle: Settle;
   store: Pick<ObjectStore, 'put' | 'list' | 'deleteMany'>;
   concurrency: number;
   metrics: ExportMetrics;
@@ -73,7 +65,7 @@ function failureOf(error: unknown): Failure {
  * on in another. A stop gives jobs back.
  */
 export function startExportWorkers(options: ExportWorkersOptions): ExportWorkers {
-  const { pool, store, concurrency, metrics, log, lifecycle } = options;
+  const { pool, settle, store, concurrency, metrics, log, lifecycle } = options;
   const { pollMs = 1_000, leaseMs = 30_000, retryMs = 5_000 } = options;
   const stop = new AbortController();
   /** What ends it, and when it has. */
@@ -101,7 +93,7 @@ export function startExportWorkers(options: ExportWorkersOptions): ExportWorkers
       const fileKey = await writeFile(options, claim, progress, signal);
       const { rows, bytes } = progress;
       // Where the answer is lost the file is the sweeper's to judge.
-      if (await settleReady(pool, claim, { rows, bytes, fileKey })) {
+      if (await settle.ready(claim, { rows, bytes, fileKey })) {
         metrics.ready.inc({ report, format });
         metrics.rows.inc({ format }, rows);
         metrics.bytes.inc({ format }, bytes);
@@ -125,7 +117,7 @@ export function startExportWorkers(options: ExportWorkersOptions): ExportWorkers
 
   async function fail(claim: Claim, failure: Failure): Promise<void> {
     const { organizationId, id } = claim;
-    if (!(await settleFailed(pool, claim, failure))) return lost({ organizationId, id });
+    if (!(await settle.failed(claim, failure))) return lost({ organizationId, id });
     metrics.failed.inc({ code: failure.code });
     log.warn({ organizationId, id, code: failure.code }, 'an export has failed');
     await removeFiles(store, claim);

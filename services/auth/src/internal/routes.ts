@@ -5,12 +5,13 @@ import { z } from 'zod';
 import { findAccount } from '../accounts/accounts.ts';
 import { resolveAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
+import { queueMail } from '../mail/queue.ts';
 import { findOrganization } from '../organization/organization.ts';
 import { readRevocations } from '../revocations/revocations.ts';
 import { notePeopleSeen } from '../users/last-seen.ts';
 
 /** What libs/identity asks. "Not there" is an answer of its own here: a 404 would also be what a wrong URL gets. */
-export function internalRoutes({ pool, signingKeys, lastSeen }: AuthContext): AnyRoute[] {
+export function internalRoutes({ pool, signingKeys, lastSeen, mailer }: AuthContext): AnyRoute[] {
   return [
     route({
       method: 'get',
@@ -104,6 +105,39 @@ export function internalRoutes({ pool, signingKeys, lastSeen }: AuthContext): An
         status: 200,
         body: { organization: (await findOrganization(pool, params.id)) ?? null },
       }),
+    }),
+    route({
+      method: 'post',
+      path: '/internal/mails/digest',
+      operationId: 'mailDigest',
+      summary: 'Mail somebody what is new for them',
+      description: 'Whoever asks knows no address, and is not told one. Asked again, it is mailed again.',
+      tag: 'internal',
+      access: 'internal',
+      body: schemas.digestMail,
+      responses: { 200: { description: 'In the queue, or nobody’s.', schema: schemas.digestTaken } },
+      handler: async ({ body }) => {
+        const { organizationId, userId, items, more } = body;
+        const queued = await tenantTransaction(pool, organizationId, async (client) => {
+          const { rows } = await client.query<{ email: string }>(
+            `SELECT email FROM auth.users
+             WHERE organization_id = $1 AND id = $2 AND status = 'active' AND deleted_at IS NULL AND verified_at IS NOT NULL`,
+            [organizationId, userId],
+          );
+          const recipient = rows[0]?.email;
+          if (recipient === undefined) return false;
+          await queueMail(client, {
+            organizationId,
+            kind: 'digest',
+            subjectId: userId,
+            recipient,
+            content: { items, more },
+          });
+          return true;
+        });
+        if (queued) mailer.wake();
+        return { status: 200, body: { queued } };
+      },
     }),
   ];
 }

@@ -17,7 +17,8 @@ import { type DeviceInfo, openSession } from '../sessions/sessions.ts';
  * suspended or deleted since changes nothing, it is revoked like any other.
  * @param sourceOf the audit's source, once the new user has an id.
  * @throws 400 `INVALID_TOKEN`, alike for a token unknown, expired, used or revoked; 409 `EMAIL_TAKEN` where the address
- *   has an account by now, in whatever organisation; 409 `SEAT_LIMIT`; after a 409 the token is as good as before. 503.
+ *   has an account by now, in whatever organisation; 409 `SEAT_LIMIT`; after a 409 the token is as good as before; 503, also until the schema of topic
+ *   `people` was registered once.
  */
 export async function acceptInvitation(
   context: AuthContext,
@@ -26,7 +27,7 @@ export async function acceptInvitation(
   applicant: Applicant,
   sourceOf: (userId: string) => AuditSource,
 ): Promise<LoggedIn> {
-  const { act, pool, passwords, requireSeat } = context;
+  const { act, pool, passwords, requireSeat, people } = context;
   const subject = await findToken(pool, 'invitation', body.token, applicant);
   const { organizationId, subjectId: invitationId } = subject;
   const passwordHash = await passwords.hash(body.password, applicant);
@@ -34,10 +35,10 @@ export async function acceptInvitation(
   try {
     // Begins without a tenant: the token says whose it is.
     return await act(applicant, async (action) => {
-      const { client, audit } = action;
+      const { client, audit, publish } = action;
       await lockOrganization(client, organizationId);
-      const { rows } = await client.query<{ email: string; role: Role }>(
-        `SELECT email, role FROM auth.invitations
+      const { rows } = await client.query<{ email: string; role: Role; invitedBy: string }>(
+        `SELECT email, role, invited_by AS "invitedBy" FROM auth.invitations
          WHERE organization_id = $1 AND id = $2 AND accepted_at IS NULL AND revoked_at IS NULL FOR NO KEY UPDATE`,
         [organizationId, invitationId],
       );
@@ -58,6 +59,9 @@ export async function acceptInvitation(
       await removeOtherClaims(action, invitation.email, { organizationId, userId });
       const session = await openSession(client, { organizationId, userId }, device);
       const account = (await findAccount(client, organizationId, userId))!;
+      const { name, role, timezone } = account;
+      const joined = { organizationId, id: userId, name, role, timezone };
+      publish(await people.accepted(client, joined, { id: invitationId, invitedBy: invitation.invitedBy }));
       audit(organizationId, sourceOf(userId), {
         action: 'user.created',
         entityType: 'user',

@@ -1,4 +1,5 @@
 import { type Pool, type Queryable, transaction } from '@worktide/postgres';
+import type { DigestMail } from '@worktide/schemas';
 import type { QueuedMail } from './queue.ts';
 import { hashOfMailToken, newMailToken, type TokenKind, tokenHours } from './tokens.ts';
 
@@ -31,6 +32,8 @@ export async function writeLetter(pool: Pool, mail: QueuedMail, publicUrl: strin
       return passwordChanged(mail);
     case 'deletion-requested':
       return deletionRequested(pool, mail);
+    case 'digest':
+      return digest(pool, mail, publicUrl);
   }
 }
 
@@ -128,6 +131,33 @@ you can take it back in the settings of the organisation.
 If it was not you, take it back and choose another password at once.
 ${signature}`;
   return { to: mail.recipient, subject: 'Your organisation will be deleted', text };
+}
+
+async function digest(pool: Pool, mail: QueuedMail, publicUrl: string): Promise<Letter | undefined> {
+  const { rows } = await pool.query<{ content: Pick<DigestMail, 'items' | 'more'> }>(
+    `SELECT m.content FROM auth.mails m
+     JOIN auth.users u ON u.organization_id = m.organization_id AND u.id = m.subject_id AND u.email = m.recipient
+     WHERE m.organization_id = $1 AND m.id = $2 AND u.status = 'active' AND u.deleted_at IS NULL`,
+    [mail.organizationId, mail.id],
+  );
+  const content = rows[0]?.content;
+  if (!content) return undefined;
+  const { items, more } = content;
+  // Colleagues chose some of these words: none of them is a link.
+  const lines = items.map(({ title, body }) => `- ${wordsOf(title)}${body === '' ? '' : `\n  ${wordsOf(body)}`}`);
+  const count = items.length + more;
+  const text = `What is new for you, and not read yet:
+
+${lines.join('\n')}
+${more === 0 ? '' : `\n… and ${more} more.\n`}
+All of it is here:
+
+${publicUrl}/notifications
+
+You get this mail because you asked for it. In the settings of your
+notifications you can switch it off.
+${signature}`;
+  return { to: mail.recipient, subject: count === 1 ? 'One thing is new' : `${count} things are new`, text };
 }
 
 function passwordChanged(mail: QueuedMail): Letter {

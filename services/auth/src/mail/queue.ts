@@ -1,7 +1,13 @@
 import type { Queryable } from '@worktide/postgres';
 import { uuidv7 } from '@worktide/runtime';
 
-export type MailKind = 'password-reset' | 'password-changed' | 'invitation' | 'verification' | 'deletion-requested';
+export type MailKind =
+  | 'password-reset'
+  | 'password-changed'
+  | 'invitation'
+  | 'verification'
+  | 'deletion-requested'
+  | 'digest';
 
 /** A mail that is to be sent. */
 export interface QueuedMail {
@@ -26,18 +32,25 @@ const turnSeconds = 1;
 /** Puts a mail into the queue, in the transaction that makes it due. Wake the mailer after the commit. */
 export async function queueMail(
   client: Queryable,
-  mail: Pick<QueuedMail, 'organizationId' | 'kind' | 'subjectId' | 'recipient'>,
+  mail: Pick<QueuedMail, 'organizationId' | 'kind' | 'subjectId' | 'recipient'> & { content?: object },
 ): Promise<void> {
   await client.query(
-    `INSERT INTO auth.mails (organization_id, id, kind, subject_id, recipient, turn_at)
-     SELECT $1, $2, $3, $4, $5, clock_timestamp() + count(*) * interval '${turnSeconds} seconds'
+    `INSERT INTO auth.mails (organization_id, id, kind, subject_id, recipient, content, turn_at)
+     SELECT $1, $2, $3, $4, $5, $6, clock_timestamp() + count(*) * interval '${turnSeconds} seconds'
      FROM auth.mails WHERE organization_id = $1`,
-    [mail.organizationId, uuidv7(), mail.kind, mail.subjectId, mail.recipient],
+    [
+      mail.organizationId,
+      uuidv7(),
+      mail.kind,
+      mail.subjectId,
+      mail.recipient,
+      mail.content === undefined ? null : JSON.stringify(mail.content),
+    ],
   );
 }
 
 /**
- * Mails that are due, by turns between organisations, passwords before invitations; they are the caller's for two
+ * Mails that are due, by turns between organisations, passwords before invitations and digests; they are the caller's for two
  * minutes.
  */
 export async function claimMails(client: Queryable, limit: number): Promise<QueuedMail[]> {
@@ -45,7 +58,7 @@ export async function claimMails(client: Queryable, limit: number): Promise<Queu
     `UPDATE auth.mails SET due_at = clock_timestamp() + interval '${leaseSeconds} seconds', attempts = attempts + 1
      WHERE (organization_id, id) IN (
        SELECT organization_id, id FROM auth.mails WHERE due_at <= clock_timestamp()
-       ORDER BY (kind = 'invitation'), turn_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+       ORDER BY (kind IN ('invitation', 'digest')), turn_at LIMIT $1 FOR UPDATE SKIP LOCKED)
      RETURNING organization_id AS "organizationId", id, kind, subject_id AS "subjectId", recipient, attempts`,
     [limit],
   );

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEventLog } from '@worktide/event-log';
 import { createMetrics, silentLogger } from '@worktide/runtime';
-import { type PeopleEvent, peopleRecord, topics } from '@worktide/schemas';
+import { type PeopleEvent, type PeopleRecord, peopleRecord, topics } from '@worktide/schemas';
 import { until } from '@worktide/testing';
 import { addColleague, authDatabase, type Running, signUp, startAuth, type TestDatabase } from '../testing.ts';
 
@@ -18,7 +18,10 @@ afterAll(async () => {
 });
 
 /** What the log was told of an organisation, in order. */
-async function told(organizationId: string, by = auth): Promise<PeopleEvent[]> {
+const told = async (organizationId: string, by = auth): Promise<PeopleEvent[]> =>
+  (await recordsOf(organizationId, by)).flatMap(({ events }) => events);
+
+async function recordsOf(organizationId: string, by = auth): Promise<PeopleRecord[]> {
   const log = openEventLog(by.eventLogUrl, { clientId: 'test', log: silentLogger(), metrics: createMetrics() });
   try {
     const { name, partitions } = topics.people;
@@ -29,7 +32,7 @@ async function told(organizationId: string, by = auth): Promise<PeopleEvent[]> {
     );
     // The wire format's five bytes, then JSON.
     const records = pages.flat().map(({ value }) => peopleRecord.parse(JSON.parse(value!.subarray(5).toString())));
-    return records.filter((record) => record.organizationId === organizationId).flatMap(({ events }) => events);
+    return records.filter((record) => record.organizationId === organizationId);
   } finally {
     await log.close();
   }
@@ -123,5 +126,35 @@ describe('topic people', () => {
     } finally {
       await strict.close();
     }
+  });
+
+  test('is told who has accepted whose invitation, beside the state of who is there now', async () => {
+    const { user, organization, accessToken: token } = await signUp(auth);
+    const email = `guest-of-${user.id}@example.com`;
+    const invited = await auth.call('POST', '/api/v1/invitations', { token, body: { email, role: 'manager' } });
+    const mail = await auth.mailTo(email);
+    const body = { token: mail.token, name: 'Guest', password: 'correct horse battery' };
+    const accepted = await auth.call('POST', '/api/v1/invitations/accept', { body });
+    expect([invited.status, accepted.status]).toEqual([201, 201]);
+    const guest = accepted.body.user;
+    const record = await until('it is told', async () =>
+      (await recordsOf(organization.id)).find(({ happened }) => happened !== undefined),
+    );
+    expect(record.happened).toEqual([
+      { type: 'invitation.accepted', id: invited.body.id, userId: guest.id, invitedBy: user.id },
+    ]);
+    expect(record.events).toEqual([
+      {
+        type: 'person',
+        id: guest.id,
+        name: 'Guest',
+        role: 'manager',
+        status: 'active',
+        timezone: guest.timezone,
+        version: expect.any(Number),
+        deleted: false,
+      },
+    ]);
+    expect(JSON.stringify(record)).not.toContain('example.com');
   });
 });

@@ -1,5 +1,5 @@
 import type { OutboxEvent, Queryable } from '@worktide/postgres';
-import { type Codec, type PeopleEvent, topics } from '@worktide/schemas';
+import { type Codec, type InvitationAccepted, type PeopleEvent, type PeopleRecord, topics } from '@worktide/schemas';
 import type { Act } from '../action.ts';
 
 /** Rows told in one transaction. */
@@ -14,16 +14,31 @@ export interface PeopleTeller {
   tell(): Promise<void>;
   /** The event of an organisation that is deleted, for the transaction that does it. */
   deleted(client: Queryable, organization: Deleted): Promise<OutboxEvent>;
+  /**
+   * The event of somebody who has accepted an invitation, for the transaction that makes them. Their state is told again by
+   * `tell`, newer. Rejects 503 until the schema of the events was registered once.
+   */
+  accepted(
+    client: Queryable,
+    person: Accepted,
+    invitation: Omit<InvitationAccepted, 'type' | 'userId'>,
+  ): Promise<OutboxEvent>;
 }
 
 type OrganizationState = Extract<PeopleEvent, { type: 'organization' }>;
 export type Deleted = Pick<OrganizationState, 'id' | 'name' | 'timezone' | 'subscriptionStatus'>;
+type PersonState = Extract<PeopleEvent, { type: 'person' }>;
+export type Accepted = Pick<PersonState, 'id' | 'name' | 'role' | 'timezone'> & { organizationId: string };
 
 export function createPeopleTeller({ act, codec }: { act: Act; codec: Codec }): PeopleTeller {
-  const event = (organizationId: string, events: readonly PeopleEvent[]): OutboxEvent => ({
+  const event = (
+    organizationId: string,
+    events: PeopleEvent[],
+    more: Pick<PeopleRecord, 'happened'> = {},
+  ): OutboxEvent => ({
     topic: topics.people.name,
     key: organizationId,
-    value: codec.encode({ organizationId, events }),
+    value: codec.encode({ organizationId, events, ...more } satisfies PeopleRecord),
   });
 
   /** One transaction's worth; how many rows that was. */
@@ -48,12 +63,22 @@ export function createPeopleTeller({ act, codec }: { act: Act; codec: Codec }): 
     },
     async deleted(client, organization) {
       await codec.prepare();
-      const { rows } = await client.query<{ version: number }>("SELECT nextval('auth.people_versions') AS version");
-      return event(organization.id, [
-        { type: 'organization', ...organization, version: rows[0]!.version, deleted: true },
-      ]);
+      const version = await nextVersion(client);
+      return event(organization.id, [{ type: 'organization', ...organization, version, deleted: true }]);
+    },
+    async accepted(client, { organizationId, ...person }, invitation) {
+      await codec.prepare();
+      const version = await nextVersion(client);
+      return event(organizationId, [{ type: 'person', ...person, status: 'active', version, deleted: false }], {
+        happened: [{ type: 'invitation.accepted', userId: person.id, ...invitation }],
+      });
     },
   };
+}
+
+async function nextVersion(client: Queryable): Promise<number> {
+  const { rows } = await client.query<{ version: number }>("SELECT nextval('auth.people_versions') AS version");
+  return rows[0]!.version;
 }
 
 interface Told {

@@ -1,5 +1,7 @@
 import { type Pool, transaction } from '@worktide/postgres';
 import type { PeopleRecord } from '@worktide/schemas';
+import { notificationTables } from '../notifications/open.ts';
+import { webhookTables } from '../webhooks/open.ts';
 
 /** Keeps who there is, as topic `people` tells: of each person the newest state. Again changes nothing. Rejects 503. */
 export async function storePeople(pool: Pool, records: readonly PeopleRecord[]): Promise<void> {
@@ -42,5 +44,7 @@ type Person = Extract<PeopleRecord['events'][number], { type: 'person' }>;
 /** Erases all that is stored of an organisation in PostgreSQL. Rejects 503. */
 export const eraseOrganization = (pool: Pool, organizationId: string): Promise<void> =>
   transaction(pool, async (client) => {
-    await client.query('DELETE FROM realtime.people WHERE organization_id = $1', [organizationId]);
+    for (const table of ['people', ...notificationTables, ...webhookTables]) {
+      await client.query(`DELETE FROM realtime.${table} WHERE organization_id = $1`, [organizationId]);
+    }
   });
