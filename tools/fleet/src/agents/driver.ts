@@ -61,6 +61,7 @@ interface Running extends Agent {
 const tickMs = 5;
 /** A hostile request may be cut off instead of refused; asked this often it counts as no answer. */
 const attemptsOfRefused = 8;
+const attemptsInCrowd = 80;
 
 /**
  * One loop for all agents instead of a timer each: thousands of agents cost thousands of comparisons a tick.
@@ -150,7 +151,9 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
     }
     const last = answer ? `${answer.status} ${codeOf(answer)}` : 'lost';
     increment(stats.retried, last);
-    if (request.expected.status !== 202 && job.attempts >= attemptsOfRefused) {
+    // That there are too many at once is about the others.
+    const most = answer?.status === 429 ? attemptsInCrowd : attemptsOfRefused;
+    if (request.expected.status !== 202 && job.attempts >= most) {
       options.complain(`${request.attack}: no refusal in ${job.attempts} attempts, at last ${last}`);
       return;
     }
