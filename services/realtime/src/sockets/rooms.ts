@@ -13,6 +13,9 @@ export const rooms = {
   task: (taskId: string): string => `task:${taskId}`,
 };
 
+/** Whether one is in a room by a right that somebody else may end: to lead a person, to see a task. */
+export const isByRight = (room: string): boolean => /^(person|task):/.test(room);
+
 /** Of what is about a person: they themselves, and all who may read their reports. */
 export const aboutPerson = (organizationId: string, userId: string): string[] => [
   rooms.user(userId),

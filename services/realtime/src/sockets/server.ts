@@ -233,10 +233,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     });
     void socket.join(rooms.user(caller.userId));
     if (caller.role !== 'employee') void socket.join(rooms.organization(caller.organizationId));
-    if (socket.recovered) {
-      recoveries.inc();
-      takeUpTasks(socket, about);
-    }
+    if (socket.recovered) recoveries.inc();
     socket.on('ping', (...args: unknown[]) => {
       const answer = { at: new Date().toISOString() };
       speak(socket, 'pong', answer);
@@ -291,21 +288,6 @@ export function createSockets(options: SocketsOptions): Sockets {
     }
   }
 
-  /** After a recovery: it may be that they do not see them any more. */
-  function takeUpTasks(socket: Socket, about: Held): void {
-    const taskIds = [...socket.rooms].flatMap((room) => /^task:(.*)$/.exec(room)?.[1] ?? []);
-    for (const taskId of taskIds) about.tasks.add(taskId);
-    const look = async (): Promise<void> => {
-      for (const taskId of taskIds) {
-        const sees = await options.seesTask(about.admitted.caller, taskId).catch(() => false);
-        if (sees) continue;
-        about.tasks.delete(taskId);
-        await socket.leave(rooms.task(taskId));
-      }
-    };
-    if (about.admitted.caller.role === 'employee') void look();
-  }
-
   /** A new token in the place of one that will end: the socket goes on. */
   async function renew(socket: Socket, about: Held, given: unknown): Promise<void> {
     const { token } = (typeof given === 'object' && given !== null ? given : {}) as { token?: unknown };
@@ -330,13 +312,6 @@ export function createSockets(options: SocketsOptions): Sockets {
       about.teams = teamIds;
       // Of those who lead nobody a change of a team tells.
       if (teamIds.size === 0) about.leadsAt = Number.POSITIVE_INFINITY;
-      // What was recovered may be of somebody they led before.
-      if (socket.recovered) {
-        for (const room of socket.rooms) {
-          const userId = /^person:(.*)$/.exec(room)?.[1];
-          if (userId !== undefined && !userIds.has(userId)) await socket.leave(room);
-        }
-      }
     } catch (error) {
       about.leadsAt = now + checkEveryMs;
       log.debug({ err: error }, `who leads whom is not known: ${describeError(error)}`);
@@ -405,6 +380,10 @@ export function createSockets(options: SocketsOptions): Sockets {
     });
     try {
       lifecycle.signal.throwIfAborted();
+      // Of a session that there is: it would go on by another connection, which nobody guards.
+      if (new URL(req.url ?? '/', 'http://localhost').searchParams.has('sid')) {
+        throw new AppError('INVALID', 'A connection is its own beginning: no sid.', { statusCode: 400 });
+      }
       if (count >= perAddress) {
         throw new AppError('TOO_MANY_SOCKETS', 'This address has too many connections.', { statusCode: 429 });
       }
@@ -442,7 +421,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     },
     teamChanged(change) {
       lookAtTeam(change);
-      namespace.serverSideEmit('team-changed', change);
+      if (adapters.shared) namespace.serverSideEmit('team-changed', change);
     },
     get count() {
       return held.size;

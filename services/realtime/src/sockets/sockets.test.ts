@@ -8,6 +8,7 @@ import { metricOf, until } from '@worktide/testing';
 import {
   connected,
   createWorld,
+  entryOf,
   heardOf,
   hearing,
   once,
@@ -225,6 +226,45 @@ describe('who hears what', () => {
     expect(heard.some(({ payload }) => payload.version === 5)).toBe(false);
   });
 
+  test('who heard by a right that may have ended is not sent what they missed', async () => {
+    const other = await startReplica(world);
+    more.push(other);
+    const lead = world.person();
+    const ada = world.person('employee', lead.organizationId);
+    const task = uuidv7();
+    world.tasks.set(lead.id, new Set([task]));
+    world.leads.set(lead.id, { teamIds: [uuidv7()], userIds: [ada.id] });
+    const boss = await join2(world.person('manager', lead.organizationId), other);
+    const recovers = { leads: await join2(lead, other), subscribed: await join2(lead, other), manages: boss };
+    await world.tell('usage', ada.id, usage(ada));
+    // Each has an offset now to go on from.
+    for (const { heard } of Object.values(recovers)) await heardOf(heard, 'user:online');
+    await recovers.subscribed.socket.emitWithAck('subscribe-to-task', { taskId: task });
+    for (const { socket } of Object.values(recovers)) socket.io.reconnection(false);
+    const offsets = Object.values(recovers).map(
+      ({ socket }) => socket as unknown as { _pid: string; _lastOffset: string },
+    );
+    for (const { socket } of Object.values(recovers)) socket.io.engine.close();
+    await until('all are gone', async () => (await metricOf(other.metrics, 'worktide_sockets')) === 0);
+    world.leads.delete(lead.id);
+    world.tasks.delete(lead.id);
+    const watcher = await join2(world.person('admin', lead.organizationId));
+    await world.tell('time-entries', ada.id, entryOf(ada, { description: 'SECRET' }));
+    await heardOf(watcher.heard, 'session:update');
+    expect(offsets.every(({ _pid: pid, _lastOffset: offset }) => pid && offset)).toBe(true);
+
+    for (const { socket, heard } of Object.values(recovers)) {
+      heard.length = 0;
+      socket.connect();
+      await heardOf(heard, 'connected');
+      await socket.emitWithAck('ping');
+    }
+    expect(Object.values(recovers).map(({ socket }) => socket.recovered)).toEqual([false, false, true]);
+    await heardOf(boss.heard, 'session:update');
+    for (const { heard } of [recovers.leads, recovers.subscribed])
+      expect(JSON.stringify(heard)).not.toContain('SECRET');
+  });
+
   test('where employees see their own tasks alone, one that is nobody’s of theirs any more is heard of no more', async () => {
     const ada = world.person();
     world.settings(ada.organizationId, { taskVisibility: 'own' });
@@ -344,6 +384,21 @@ describe('bounds', () => {
     const lines = await Promise.all(answers);
     expect(lines).toContain('HTTP/1.1 429 TOO_MANY_SOCKETS');
     for (const socket of idle) socket.destroy();
+  });
+
+  test('a session goes on by no other connection', async () => {
+    const ada = world.person();
+    const { socket } = await join2(ada);
+    const address = `${replica.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`;
+    for (const name of ['sid', '%73id']) {
+      const second = new WebSocket(`${address}&${name}=${socket.io.engine.id}`);
+      const opened = await new Promise((resolve) => {
+        second.onopen = () => resolve(true);
+        second.onerror = () => resolve(false);
+      });
+      expect(opened).toBe(false);
+    }
+    await socket.emitWithAck('ping');
   });
 
   test('who does not read is cut, and nothing piles up', async () => {
