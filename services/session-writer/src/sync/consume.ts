@@ -94,10 +94,15 @@ export function createSyncHandler(
   async function applyRecord(record: StoredRecord, bad: BadRecord[]): Promise<void> {
     const found: BadRecord[] = [];
     const part = readPart(record, codec, found);
-    if (part && lane?.costs.isSlow(part.organizationId)) {
+    const { organizationId, entries } = part ?? { organizationId: '', entries: [] };
+    // What it brings counts before it is worked off: who has too much does not have all of it applied here first.
+    if (lane?.costs.charge(organizationId, entries.length)) {
+      log.info({ organizationId }, 'it brought much at once, which is applied apart from now on');
+    }
+    if (part && lane?.costs.isSlow(organizationId)) {
       const { key, value, headers } = record;
       // What is bad of it is met there.
-      await lane.producer.send(topics['time-entry-syncs-slow'].name, [{ key, value, headers }], part.organizationId);
+      await lane.producer.send(topics['time-entry-syncs-slow'].name, [{ key, value, headers }], organizationId);
       return observe.slow.inc();
     }
     bad.push(...found);
@@ -107,9 +112,7 @@ export function createSyncHandler(
     const applied = await applyPart(options, part, { policy, keptFrom: keptFrom(settings, now()) });
     arrivals.committed(part.batchId);
     if (!applied) return;
-    if (lane?.costs.charge(part.organizationId, applied.looked)) {
-      log.info({ organizationId: part.organizationId }, 'it brought much at once, which is applied apart from now on');
-    }
+    lane?.costs.charge(organizationId, applied.looked - entries.length);
     for (const { outcome } of applied.outcome.results) observe.results.inc({ outcome });
     await applied.published;
   }
