@@ -2,13 +2,13 @@ import type { Column, ColumnType, Row } from './columns.ts';
 import { isoText } from './instants.ts';
 
 /** What a spreadsheet takes for the beginning of a formula, and what CSV has to quote. `;` parts cells in half of Europe. */
-const special = /^[=+\-@\t\r]|[",;\r\n]/;
-const formula = /^[=+\-@\t\r]/;
+const formula = /^\s*[=+\-@＝＋－＠]|^[\t\r\n]/;
+const special = /[",;\r\n]/;
 
 /** A text as a cell: one that a spreadsheet would run begins with an apostrophe (rule Exports: cells run nothing). */
 function textCell(text: string): string {
-  if (!special.test(text)) return text;
   const safe = formula.test(text) ? `'${text}` : text;
+  if (safe === text && !special.test(text)) return text;
   return `"${safe.replaceAll('"', '""')}"`;
 }
 
