@@ -170,7 +170,8 @@ function spawnGuarded(spec: EngineSpec, logFile: string): Started {
         // A suspended process would not hear of anything but SIGKILL.
         signalGroup(pid, 'SIGCONT');
       }
-      const killer = setTimeout(() => signalGroup(pid, 'SIGKILL'), 10_000);
+      // Later than what a process of ours gives its own closing.
+      const killer = setTimeout(() => signalGroup(pid, 'SIGKILL'), 20_000);
       // An unreferenced child would let the process exit while we wait for it.
       child.ref();
       await gone;

@@ -11,6 +11,8 @@ export interface Secrets {
   clickhousePassword: string;
   /** Signs the links to pictures. */
   objectSigningSecret: string;
+  /** Seals secrets of webhooks. */
+  webhookSecretsKey: string;
 }
 
 export interface DataFolder {
@@ -100,6 +102,7 @@ async function readSecrets(file: string): Promise<Secrets> {
     postgresPassword: secret(),
     clickhousePassword: secret(),
     objectSigningSecret: secret(),
+    webhookSecretsKey: secret(),
     // A folder of an earlier version lacks the later ones.
     ...known,
   };

@@ -125,6 +125,7 @@ export async function startStandalone(
     PUBLIC_URL: origin,
     OBJECT_STORE_URL: `file:${path.join(data.path, 'objects')}?reserveBytes=${disk.floorBytes}`,
     OBJECT_SIGNING_SECRET: data.secrets.objectSigningSecret,
+    WEBHOOK_SECRETS_KEY: data.secrets.webhookSecretsKey,
     // What a person sets, e.g. BILLING_WEBHOOK_SECRET or a real SMTP_URL …
     ...options.env,
     // … but not where the engines are.
