@@ -231,8 +231,8 @@ async function expectOneTruth(someone: Someone): Promise<void> {
   });
 }
 
-async function expectOneTruthOfAll(): Promise<void> {
-  for (const someone of people) await expectOneTruth(someone);
+async function expectOneTruthOf(some: readonly Someone[]): Promise<void> {
+  for (const someone of some) await expectOneTruth(someone);
 }
 
 test('sixty days of five people in five zones, with every way to ask for them', async () => {
@@ -274,7 +274,7 @@ test('sixty days of five people in five zones, with every way to ask for them', 
   }
   // The clocks have changed within.
   expect(people.filter(({ timezone }) => hasChange(timezone)).length).toBeGreaterThan(0);
-  await expectOneTruthOfAll();
+  await expectOneTruthOf(people);
 }, 240_000);
 
 test('… after late pings, an erased week, a deleted entry and another zone', async () => {
@@ -298,7 +298,7 @@ test('… after late pings, an erased week, a deleted entry and another zone', a
   moved.timezone = 'Asia/Kathmandu';
   const body = { timezone: moved.timezone };
   expectStatus(await call(product.url, 'patch', '/api/v1/auth/me', { bearer: moved.bearer, body }), 200);
-  await expectOneTruthOfAll();
+  await expectOneTruthOf([late, erased, deleted, moved]);
 }, 120_000);
 
 test('… and from a ClickHouse that knows nothing but the topics', async () => {
@@ -307,5 +307,7 @@ test('… and from a ClickHouse that knows nothing but the topics', async () => 
   const readAgain = await replayAll(`lmdb:${product.data}/log`);
   await product.process.restart();
   await readAgain(() => [product.url]);
-  await expectOneTruthOfAll();
+  // Whose time came late, whose was erased, and who has moved.
+  await expectOneTruthOf(people.slice(0, 2));
+  await expectOneTruthOf(people.slice(3, 4));
 }, 180_000);

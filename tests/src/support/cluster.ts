@@ -32,7 +32,7 @@ export async function startTestCluster(): Promise<TestCluster> {
   const lifecycle = createLifecycle({ log: silentLogger(), deadlineMs: 60_000 });
   lifecycle.onClose('data', () => folder.remove());
   const internalToken = randomBytes(24).toString('hex');
-  const replicasOfEach = { gateways: 2, writers: 2, analytics: 1 };
+  const replicasOfEach = { gateways: 2, writers: 2, analytics: 1, realtimes: 1 };
   // What the fleet knows of alerts is to be seen before its patience ends.
   const env = { INTERNAL_TOKEN: internalToken, ALERTS_EVERY_SECONDS: '1' };
   let cluster: Cluster;
