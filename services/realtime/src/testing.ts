@@ -260,3 +260,7 @@ export const heardOf = (
   of: (payload: Payload) => boolean = () => true,
 ): Promise<Payload> =>
   until(`${event} is heard`, () => heard.find((one) => one.event === event && of(one.payload))?.payload);
+
+/** What a client keeps of what it is told of one object, which may come twice: each version that is greater than all before it. */
+export const newest = (payloads: readonly Payload[]): Payload[] =>
+  payloads.filter(({ version }, i) => payloads.slice(0, i).every((earlier) => earlier.version < version));
