@@ -91,18 +91,20 @@ export function createSyncHandler(
 ) {
   const { codec, identity, arrivals, parallel, lifecycle, log, now = Date.now } = options;
 
+  function charge({ organizationId }: { organizationId: string }, cost: number): void {
+    if (!lane?.costs.charge(organizationId, cost)) return;
+    log.info({ organizationId }, 'it brought much at once, which is applied apart from now on');
+  }
+
   async function applyRecord(record: StoredRecord, bad: BadRecord[]): Promise<void> {
     const found: BadRecord[] = [];
     const part = readPart(record, codec, found);
-    const { organizationId, entries } = part ?? { organizationId: '', entries: [] };
     // What it brings counts before it is worked off: who has too much does not have all of it applied here first.
-    if (lane?.costs.charge(organizationId, entries.length)) {
-      log.info({ organizationId }, 'it brought much at once, which is applied apart from now on');
-    }
-    if (part && lane?.costs.isSlow(organizationId)) {
+    if (part) charge(part, part.entries.length);
+    if (part && lane?.costs.isSlow(part.organizationId)) {
       const { key, value, headers } = record;
       // What is bad of it is met there.
-      await lane.producer.send(topics['time-entry-syncs-slow'].name, [{ key, value, headers }], organizationId);
+      await lane.producer.send(topics['time-entry-syncs-slow'].name, [{ key, value, headers }], part.organizationId);
       return observe.slow.inc();
     }
     bad.push(...found);
@@ -112,7 +114,7 @@ export function createSyncHandler(
     const applied = await applyPart(options, part, { policy, keptFrom: keptFrom(settings, now()) });
     arrivals.committed(part.batchId);
     if (!applied) return;
-    lane?.costs.charge(organizationId, applied.looked - entries.length);
+    charge(part, applied.looked - part.entries.length);
     for (const { outcome } of applied.outcome.results) observe.results.inc({ outcome });
     await applied.published;
   }
