@@ -136,11 +136,11 @@ export function createPresences(options: PresencesOptions): Presences {
       for (const [n, id] of ids.entries()) {
         const { organizationId, userId: _, ...fact } = people.get(id)!;
         const before = parse(found[n]);
+        const after = newest(before, fact);
+        if (after.seenAt === before.seenAt && after.activeAt === before.activeAt) continue;
         const rules = await rulesOf(organizationId);
         // What is not to be shown is not kept for the day on which it is.
-        const after = newest(before, rules.showsApp ? fact : { ...fact, app: null });
-        if (after.seenAt === before.seenAt && after.activeAt === before.activeAt) continue;
-        const settled = settle(after, rules, now);
+        const settled = settle(rules.showsApp ? after : { ...after, app: null }, rules, now);
         isDue ||= !isTold(settled);
         changes.push(write(id, found[n] ?? { revision: 0 }, settled, rules, now));
       }
