@@ -4,7 +4,6 @@ import { openStates } from '@worktide/key-value';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
 import { backoffMs, createTurns, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
-import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
 import { createFirstState } from './first-state.ts';
@@ -20,6 +19,7 @@ import { createPushes } from './pushes/pushes.ts';
 import { realtimeRoutes } from './routes.ts';
 import { openAdapters } from './sockets/adapter.ts';
 import { createSockets } from './sockets/server.ts';
+import { createTopicReader } from './told/read-topics.ts';
 import { openWebhooks } from './webhooks/open.ts';
 import { askWorkspace } from './workspace.ts';
 
@@ -109,23 +109,23 @@ export async function run(
   wakePresence = lifecycle.every('presence', telling, presences.tell).wake;
   wakePushes = lifecycle.every('pushes', telling, pushes.tell).wake;
 
-  const codecs = {
-    usage: createCodec(registry, topics.usage),
-    'time-entries': createCodec(registry, topics['time-entries']),
-    alerts: createCodec(registry, topics.alerts),
-    'screenshots-ready': createCodec(registry, topics['screenshots-ready']),
-    'workspace-events': createCodec(registry, topics['workspace-events']),
+  const readers = {
+    usage: createTopicReader(registry, ['usage']),
+    'time-entries': createTopicReader(registry, ['time-entries']),
+    alerts: createTopicReader(registry, ['alerts']),
+    'screenshots-ready': createTopicReader(registry, ['screenshots-ready']),
+    'workspace-events': createTopicReader(registry, ['workspace-events']),
   };
   const consumers = await followForPushes({
     eventLog,
-    codecs,
+    readers,
     pushes,
     presences,
     lastSeen,
     organization: identity.organization,
     sockets,
   });
-  consumers.set('usage consumer', await followUsage({ eventLog, codec: codecs.usage, presences, lastSeen }));
+  consumers.set('usage consumer', await followUsage({ eventLog, reader: readers.usage, presences, lastSeen }));
   lifecycle.onClose('realtime consumers', () => Promise.all([...consumers.values()].map((one) => one.close())));
   const people = await followDeletions({
     service: serviceName,
@@ -182,7 +182,7 @@ export async function run(
       ...Object.fromEntries([...consumers].map(([name, consumer]) => [name, () => consumer.check()])),
       outbox: outbox.check,
       'schema registry': async () => {
-        await Promise.all([...Object.values(codecs).map((codec) => codec.prepare()), audit.check()]);
+        await Promise.all([...Object.values(readers).map((reader) => reader.prepare()), audit.check()]);
       },
       auth: identity.check,
     },

@@ -1,12 +1,6 @@
 import type { Consumer, EventLog } from '@worktide/event-log';
-import {
-  type Codec,
-  readRecord,
-  type TimeEntriesRecord,
-  topics,
-  type UsageRecord,
-  usageRecord,
-} from '@worktide/schemas';
+import type { TimeEntriesRecord, UsageRecord } from '@worktide/schemas';
+import type { TopicReader } from '../told/read-topics.ts';
 import type { LastSeen } from './last-seen.ts';
 import type { PersonSeen, Presences } from './presences.ts';
 
@@ -32,26 +26,18 @@ export function seenInEntries({ organizationId, userId, actorId, entries }: Time
 /** Follows topic `usage`: what was stored of everybody's devices. */
 export function followUsage(options: {
   eventLog: Pick<EventLog, 'consume'>;
-  codec: Codec;
+  reader: TopicReader<'usage'>;
   presences: Pick<Presences, 'see'>;
   lastSeen: LastSeen;
 }): Promise<Consumer> {
-  const { eventLog, codec, presences, lastSeen } = options;
+  const { eventLog, reader, presences, lastSeen } = options;
   return eventLog.consume({
     group: 'realtime-usage',
-    topics: [topics.usage.name],
+    topics: reader.topics,
     maxRecords: 2_000,
-    ready: () => codec.prepare(),
+    ready: reader.prepare,
     handle: async (batch, context) => {
-      const all: PersonSeen[] = [];
-      for (const record of batch) {
-        const read = readRecord(codec, record.value, usageRecord);
-        if ('unusable' in read) context.deadLetter(record, read.unusable);
-        else {
-          const seen = seenInUsage(read.data);
-          if (seen) all.push(seen);
-        }
-      }
+      const all = reader.read(batch, context).flatMap(({ data }) => seenInUsage(data) ?? []);
       await presences.see(all);
       for (const seen of all) lastSeen.note(seen);
     },

@@ -1,27 +1,19 @@
-import type { Consumer, EventLog, StoredRecord } from '@worktide/event-log';
+import type { Consumer, EventLog } from '@worktide/event-log';
 import type { Identity } from '@worktide/identity';
-import {
-  type AlertsRecord,
-  alertsRecord,
-  type Codec,
-  readRecord,
-  type ScreenshotReadyRecord,
-  screenshotReadyRecord,
-  type TimeEntriesRecord,
-  type TimeEntryState,
-  type TopicName,
-  timeEntriesRecord,
-  topics,
-  type WorkspaceEvent,
-  type WorkspaceRecord,
-  workspaceRecord,
+import type {
+  AlertsRecord,
+  ScreenshotReadyRecord,
+  TimeEntriesRecord,
+  TimeEntryState,
+  WorkspaceEvent,
+  WorkspaceRecord,
 } from '@worktide/schemas';
-import type { z } from 'zod';
 import { seenInEntries } from '../presence/follow.ts';
 import type { LastSeen } from '../presence/last-seen.ts';
 import type { Presences } from '../presence/presences.ts';
 import { aboutPerson, rooms } from '../sockets/rooms.ts';
 import type { Sockets } from '../sockets/server.ts';
+import type { Told, TopicReader } from '../told/read-topics.ts';
 import { isNews, type Push, type Pushes } from './pushes.ts';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -130,9 +122,11 @@ export function pushesOfTasks(record: WorkspaceRecord, onlyTheirs: boolean): Pus
   });
 }
 
+type PushedTopic = 'time-entries' | 'alerts' | 'screenshots-ready' | 'workspace-events';
+
 export interface FollowOptions {
   eventLog: Pick<EventLog, 'consume'>;
-  codecs: Record<'time-entries' | 'alerts' | 'screenshots-ready' | 'workspace-events', Codec>;
+  readers: { [T in PushedTopic]: TopicReader<T> };
   pushes: Pick<Pushes, 'post'>;
   presences: Pick<Presences, 'see'>;
   lastSeen: LastSeen;
@@ -143,63 +137,49 @@ export interface FollowOptions {
 
 /** Follows what is told of: each topic by itself, so that none waits for another. */
 export async function followForPushes(options: FollowOptions): Promise<Map<string, Consumer>> {
-  const { eventLog, codecs, pushes, presences, lastSeen, organization, sockets, now = Date.now } = options;
+  const { eventLog, readers, pushes, presences, lastSeen, organization, sockets, now = Date.now } = options;
 
-  function follow<S extends z.ZodType>(
-    topic: keyof FollowOptions['codecs'],
-    schema: S,
-    take: (records: { data: z.output<S>; record: StoredRecord }[]) => Promise<void>,
-  ): Promise<Consumer> {
-    const codec = codecs[topic];
+  function follow<T extends PushedTopic>(topic: T, take: (told: Told<T>[]) => Promise<void>): Promise<Consumer> {
+    const reader: TopicReader<T> = readers[topic];
     return eventLog.consume({
       group: `realtime-${topic}`,
-      topics: [topics[topic satisfies TopicName].name],
+      topics: reader.topics,
       maxRecords: 2_000,
-      ready: () => codec.prepare(),
+      ready: reader.prepare,
       handle: async (batch, context) => {
-        const records = [];
-        for (const record of batch) {
-          const read = readRecord(codec, record.value, schema);
-          if ('unusable' in read) context.deadLetter(record, read.unusable);
-          else records.push({ data: read.data, record });
-        }
-        if (records.length > 0) await take(records);
+        const told = reader.read(batch, context);
+        if (told.length > 0) await take(told);
       },
     });
   }
-  const young = (kind: Push['kind'], { timestamp }: StoredRecord): boolean => isNews(kind, timestamp, now());
+  const young = <R extends { at: number }>(kind: Push['kind'], told: R[]): R[] =>
+    told.filter(({ at }) => isNews(kind, at, now()));
 
   return new Map([
     [
       'time entries consumer',
-      await follow('time-entries', timeEntriesRecord, async (records) => {
-        const seen = records.flatMap(({ data }) => seenInEntries(data) ?? []);
+      await follow('time-entries', async (told) => {
+        const seen = told.flatMap(({ data }) => seenInEntries(data) ?? []);
         if (seen.length > 0) await presences.see(seen);
         for (const one of seen) lastSeen.note(one);
-        const news = records.filter(({ record }) => young('entry', record));
-        await pushes.post(news.flatMap(({ data }) => pushesOfEntries(data, now())));
+        await pushes.post(young('entry', told).flatMap(({ data }) => pushesOfEntries(data, now())));
       }),
     ],
     [
       'alerts consumer',
-      await follow('alerts', alertsRecord, (records) =>
-        pushes.post(records.filter(({ record }) => young('alert', record)).flatMap(({ data }) => pushesOfAlerts(data))),
-      ),
+      await follow('alerts', (told) => pushes.post(young('alert', told).flatMap(({ data }) => pushesOfAlerts(data)))),
     ],
     [
       'screenshots consumer',
-      await follow('screenshots-ready', screenshotReadyRecord, (records) =>
-        pushes.post(
-          records.filter(({ record }) => young('screenshot', record)).flatMap(({ data }) => pushesOfScreenshot(data)),
-        ),
+      await follow('screenshots-ready', (told) =>
+        pushes.post(young('screenshot', told).flatMap(({ data }) => pushesOfScreenshot(data))),
       ),
     ],
     [
       'workspace consumer',
-      await follow('workspace-events', workspaceRecord, async (records) => {
+      await follow('workspace-events', async (told) => {
         const all: Push[] = [];
-        for (const { data, record } of records) {
-          if (!young('task', record)) continue;
+        for (const { data } of young('task', told)) {
           const { organizationId, events } = data;
           for (const event of events) {
             if (event.type !== 'team') continue;
