@@ -8,7 +8,7 @@ import { backend, type Engine, freePort, startEngine, startRedis } from '@workti
 import { uuidv7 } from '@worktide/runtime';
 import { call, until } from '@worktide/testing';
 import { io, type Socket } from 'socket.io-client';
-import { connected, createWorld, heardOf, hearing, newest, type Person, usage, type World } from './testing.ts';
+import { connected, createWorld, heardOf, hearing, newest, type Person, taskOf, usage, type World } from './testing.ts';
 
 /** Two replicas as processes of their own, with a Redis of their own that is killed, behind something that balances. */
 let world: World;
@@ -178,26 +178,11 @@ test('who lost the way goes on where they were, with what they missed, in order 
   const { socket, heard } = await join(ada);
   const task = uuidv7();
   const tell = (version: number) =>
-    world.tell('workspace-events', ada.organizationId, {
-      organizationId: ada.organizationId,
-      actorId: null,
-      events: [
-        {
-          type: 'task',
-          id: task,
-          version,
-          deleted: false,
-          projectId: uuidv7(),
-          title: 'T',
-          status: 'todo',
-          priority: 'low',
-          assigneeId: ada.id,
-          creatorId: uuidv7(),
-          dueDate: null,
-          completedAt: null,
-        },
-      ],
-    });
+    world.tell(
+      'workspace-events',
+      ada.organizationId,
+      taskOf(ada.organizationId, { id: task, version, assigneeId: ada.id }),
+    );
   await tell(1);
   await heardOf(heard, 'task:event', ({ version }) => version === 1);
   const { _pid: pid, _lastOffset: offset } = socket as unknown as { _pid: string; _lastOffset: string };

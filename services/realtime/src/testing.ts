@@ -26,6 +26,7 @@ import {
   type TimeEntryState,
   topics,
   type UsageEntryState,
+  type WorkspaceEvent,
 } from '@worktide/schemas';
 import { startStubAuth, until } from '@worktide/testing';
 import { io, type Socket } from 'socket.io-client';
@@ -249,6 +250,31 @@ export const entryOf = (person: Person, more: Partial<TimeEntryState> = {}, acto
       version: 1,
       deleted: false,
       ...more,
+    },
+  ],
+});
+
+/** A record of a state of a task that is somebody else's. */
+export const taskOf = (
+  organizationId: string,
+  task: { id: string; version: number } & Partial<Extract<WorkspaceEvent, { type: 'task' }>>,
+  actorId: string | null = null,
+) => ({
+  organizationId,
+  actorId,
+  events: [
+    {
+      type: 'task',
+      deleted: false,
+      projectId: uuidv7(),
+      title: 'T',
+      status: 'todo',
+      priority: 'low',
+      assigneeId: null,
+      creatorId: uuidv7(),
+      dueDate: null,
+      completedAt: null,
+      ...task,
     },
   ],
 });

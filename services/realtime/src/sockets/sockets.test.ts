@@ -17,6 +17,7 @@ import {
   type Running,
   refusal,
   startReplica,
+  taskOf,
   usage,
   type World,
 } from '../testing.ts';
@@ -186,27 +187,11 @@ describe('who hears what', () => {
       error: { code: 'NOT_FOUND' },
     });
     const event = (version: number, more: object = {}) =>
-      world.tell('workspace-events', ada.organizationId, {
-        organizationId: ada.organizationId,
-        actorId: ada.id,
-        events: [
-          {
-            type: 'task',
-            id: task,
-            version,
-            deleted: false,
-            projectId: uuidv7(),
-            title: 'T',
-            status: 'todo',
-            priority: 'low',
-            assigneeId: null,
-            creatorId: uuidv7(),
-            dueDate: null,
-            completedAt: null,
-            ...more,
-          },
-        ],
-      });
+      world.tell(
+        'workspace-events',
+        ada.organizationId,
+        taskOf(ada.organizationId, { id: task, version, ...more }, ada.id),
+      );
     for (const [version, deleted] of [
       [1, false],
       [2, false],
@@ -277,26 +262,11 @@ describe('who hears what', () => {
       expect(await socket.emitWithAck('subscribe-to-task', { taskId: task })).toEqual({ ok: true });
     }
     const tell = (version: number, assigneeId: string) =>
-      world.tell('workspace-events', ada.organizationId, {
-        organizationId: ada.organizationId,
-        actorId: null,
-        events: [
-          {
-            type: 'task',
-            id: task,
-            version,
-            deleted: false,
-            projectId: uuidv7(),
-            title: 'T',
-            status: 'todo',
-            priority: 'low',
-            assigneeId,
-            creatorId: boss.id,
-            dueDate: null,
-            completedAt: null,
-          },
-        ],
-      });
+      world.tell(
+        'workspace-events',
+        ada.organizationId,
+        taskOf(ada.organizationId, { id: task, version, assigneeId, creatorId: boss.id }),
+      );
     await tell(2, ada.id);
     await tell(3, uuidv7());
     await tell(4, uuidv7());
@@ -413,26 +383,16 @@ describe('bounds', () => {
     await until(
       'it is cut',
       async () => {
-        await world.tell('workspace-events', ada.organizationId, {
-          organizationId: ada.organizationId,
-          actorId: null,
-          events: [
-            {
-              type: 'task',
-              id: task,
-              version: ++version,
-              deleted: false,
-              projectId: uuidv7(),
-              title: 'long'.repeat(100_000),
-              status: 'todo',
-              priority: 'low',
-              assigneeId: ada.id,
-              creatorId: uuidv7(),
-              dueDate: null,
-              completedAt: null,
-            },
-          ],
-        });
+        await world.tell(
+          'workspace-events',
+          ada.organizationId,
+          taskOf(ada.organizationId, {
+            id: task,
+            version: ++version,
+            title: 'long'.repeat(100_000),
+            assigneeId: ada.id,
+          }),
+        );
         return (await metricOf(replica.metrics, 'worktide_sockets_cut_total', { code: 'READS_TOO_SLOWLY' })) === 1;
       },
       { everyMs: 50 },
