@@ -44,7 +44,6 @@ const run: Run = async (globalConfig, config, _environment, _runtime, file, repo
   const timers = new ModernFakeTimers({ config, global: globalThis });
   const mocker = new ModuleMocker(globalThis);
   const jest = {
-    fn: mocker.fn.bind(mocker),
     spyOn: mocker.spyOn.bind(mocker),
     useFakeTimers: (options: unknown) => timers.useFakeTimers(options),
     useRealTimers: () => timers.useRealTimers(),

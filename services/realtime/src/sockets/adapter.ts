@@ -2,8 +2,8 @@ import { createAdapter } from '@socket.io/redis-streams-adapter';
 import { connectStreams } from '@worktide/key-value';
 import { type Logger, unavailable } from '@worktide/runtime';
 import type { Namespace } from 'socket.io';
-import { type Adapter, SessionAwareAdapter } from 'socket.io-adapter';
-import { isByRight } from './rooms.ts';
+import type { Adapter } from 'socket.io-adapter';
+import { OnceRecovered, withoutRights } from './recovery.ts';
 
 /** What makes the adapter of a namespace, and ends its connections. */
 export interface Adapters {
@@ -27,37 +27,6 @@ const keptEvents = 20_000;
 
 /** Packets that were not published, and why. */
 const unpublished = new WeakMap<object, unknown>();
-
-interface Session {
-  pid: string;
-  rooms: string[];
-}
-interface Sessions {
-  persistSession(session: Session): void;
-  restoreSession(pid: string, offset: string): unknown;
-}
-
-/**
- * What is sent to somebody who comes back is found by the rooms they were in. That somebody leads a person or sees a task may
- * have ended meanwhile, so whoever heard by such a right is not recovered: they are told so, and read the lists.
- */
-function withoutRights<A extends object>(adapter: A): A {
-  const sessions = adapter as unknown as Sessions;
-  const persist = sessions.persistSession.bind(adapter);
-  sessions.persistSession = (session) => {
-    if (!session.rooms.some(isByRight)) persist(session);
-  };
-  return adapter;
-}
-
-/** As in Redis, a session is there to be taken up once. */
-class OnceRecovered extends SessionAwareAdapter {
-  override restoreSession(...[pid, offset]: Parameters<SessionAwareAdapter['restoreSession']>) {
-    const session = super.restoreSession(pid, offset);
-    (this as unknown as { sessions: Map<string, unknown> }).sessions.delete(pid);
-    return session;
-  }
-}
 
 /** Between replicas by a stream in Redis, which survives its absence; within one process from memory. */
 export function openAdapters(keyValueUrl: string, log: Logger): Adapters {

@@ -21,6 +21,7 @@ import { type Adapters, broadcast, recoveryMs } from './adapter.ts';
 import { type Admitted, createAdmission, ownerOf } from './admission.ts';
 import { type Guard, type GuardReason, guardConnection } from './guard.ts';
 import { socketLimits } from './limits.ts';
+import { guardRecovery } from './recovery.ts';
 import { rooms } from './rooms.ts';
 
 /** What is said to a socket, or to all in some rooms. */
@@ -460,23 +461,4 @@ async function acknowledge(args: readonly unknown[], work: () => Promise<void>):
     const { code, message } = toAppError(error);
     answer?.({ error: { code, message } });
   }
-}
-
-/**
- * Socket.IO joins the rooms of a recovered session, and sends what it missed, before any middleware is asked. So who asks
- * is looked at before that; to whom it does not belong, there is nothing to recover, and the middleware says what is wrong.
- */
-function guardRecovery(namespace: Namespace, owns: (token: unknown, pid: string) => Promise<boolean>): void {
-  interface Auth {
-    token?: unknown;
-    pid?: unknown;
-    offset?: unknown;
-  }
-  const inner = namespace as unknown as { _add(client: unknown, auth: Auth, fn: unknown): Promise<void> };
-  const add = inner._add.bind(inner);
-  inner._add = async (client, auth, fn) => {
-    const { pid, offset, ...rest } = auth ?? {};
-    const recovers = typeof pid === 'string' && (await owns(rest.token, pid).catch(() => false));
-    return add(client, recovers ? { ...rest, pid, offset } : rest, fn);
-  };
 }
