@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { EveryOptions, Pass } from './every.ts';
+import { type EveryOptions, type Pass, stopWith } from './every.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createLogger } from './log.ts';
 
@@ -165,4 +165,21 @@ test('closing waits no longer than its grace; a part may stop its loop before', 
   await settled();
   expect({ passes, pauses: stopped.pauses }).toEqual({ passes: 1, pauses: [] });
   expect(await stopped.lifecycle.close()).toBe(true);
+});
+
+test('a loop is stopped with what its present pass begins last, and no longer than it may take', async () => {
+  const works = new Set<Promise<unknown>>();
+  let endPass = (): void => {};
+  let endWork = (): void => {};
+  const work = new Promise<void>((resolve) => (endWork = resolve));
+  const stop = () => new Promise<void>((resolve) => (endPass = resolve)).then(() => void works.add(work));
+  let isOver = false;
+  const ending = stopWith({ stop }, () => works, 60_000).then(() => (isOver = true));
+  endPass();
+  await new Promise(setImmediate);
+  expect([works.size, isOver]).toEqual([1, false]);
+  endWork();
+  expect(await ending).toBe(true);
+
+  await stopWith({ stop: () => new Promise(() => {}) }, () => works, 1);
 });

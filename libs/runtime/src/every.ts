@@ -78,3 +78,23 @@ export function startLoop(
     },
   };
 }
+
+/**
+ * Stops a loop that begins work which goes on beside it, and waits for that work, too: what its present pass is about to begin
+ * is under way only when the pass has ended.
+ * @param works what is under way; asked once the loop has ended.
+ * @param graceMs at most so long: what has not ended by then is left to the caller.
+ */
+export async function stopWith(
+  loop: Pick<Loop, 'stop'>,
+  works: () => Iterable<Promise<unknown>>,
+  graceMs: number,
+): Promise<void> {
+  const over = new AbortController();
+  async function ended(): Promise<void> {
+    await loop.stop();
+    await Promise.allSettled(works());
+  }
+  await Promise.race([ended(), sleep(graceMs, over.signal)]);
+  over.abort();
+}

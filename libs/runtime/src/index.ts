@@ -1,6 +1,6 @@
 export * from './config.ts';
 export * from './errors.ts';
-export type { EveryOptions, Loop, Pass } from './every.ts';
+export { type EveryOptions, type Loop, type Pass, stopWith } from './every.ts';
 export * from './http/index.ts';
 export * from './ids.ts';
 export * from './lease.ts';

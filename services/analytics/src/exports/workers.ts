@@ -1,7 +1,15 @@
 import { isTooExpensive } from '@worktide/clickhouse';
 import type { ObjectStore } from '@worktide/object-store';
 import type { Pool } from '@worktide/postgres';
-import { AppError, backoffMs, describeError, holdLease, type Lifecycle, type Logger, sleep } from '@worktide/runtime';
+import {
+  AppError,
+  backoffMs,
+  describeError,
+  holdLease,
+  type Lifecycle,
+  type Logger,
+  stopWith,
+} from '@worktide/runtime';
 import { type Claim, claimExport, type Failure, measureQueue, type Progress, putBack, renewClaim } from './claims.ts';
 import type { ExportMetrics } from './metrics.ts';
 import { removeFiles } from './remove.ts';
@@ -174,14 +182,8 @@ export function startExportWorkers(options: ExportWorkersOptions): ExportWorkers
   );
   lifecycle.onClose('export workers', async () => {
     stop.abort(new Error('the service stops'));
-    const grace = new AbortController();
-    async function over(): Promise<void> {
-      // What is being claimed now is given back, too.
-      await looking.stop();
-      await Promise.allSettled([...running].map(({ ended }) => ended));
-    }
-    await Promise.race([over(), sleep(closeGraceMs, grace.signal)]);
-    grace.abort();
+    // What is being claimed now is given back, too.
+    await stopWith(looking, () => [...running].map(({ ended }) => ended), closeGraceMs);
   });
 
   return {

@@ -1,6 +1,6 @@
 import type { Audit } from '@worktide/audit';
 import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
-import { backoffMs, describeError, type Lifecycle, type Logger, sleep } from '@worktide/runtime';
+import { backoffMs, describeError, type Lifecycle, type Logger, stopWith } from '@worktide/runtime';
 import type { Teller } from '../notifications/tell.ts';
 import {
   type Claim,
@@ -171,14 +171,8 @@ export function startWebhookWorkers(options: WebhookWorkersOptions): WebhookWork
   );
   lifecycle.onClose('webhook workers', async () => {
     stop.abort();
-    const over = new AbortController();
-    async function ended(): Promise<void> {
-      // What is being claimed now is given back, too.
-      await looking.stop();
-      await Promise.allSettled(running.keys());
-    }
-    await Promise.race([ended(), sleep(closeGraceMs, over.signal)]);
-    over.abort();
+    // What is being claimed now is given back, too.
+    await stopWith(looking, () => running.keys(), closeGraceMs);
     // What is still under way is sent again by whoever takes it up.
     cut.abort();
     await Promise.allSettled(running.keys());

@@ -8,6 +8,7 @@ import {
   type Logger,
   type Metrics,
   sleep,
+  stopWith,
 } from '@worktide/runtime';
 import {
   type Claim,
@@ -192,14 +193,8 @@ export function startWorkers(options: WorkersOptions): Workers {
   );
   lifecycle.onClose('screenshot workers', async () => {
     stop.abort();
-    const grace = new AbortController();
-    async function over(): Promise<void> {
-      // What is being claimed now is waited for, too.
-      await looking.stop();
-      await Promise.allSettled(running);
-    }
-    await Promise.race([over(), sleep(closeGraceMs, grace.signal)]);
-    grace.abort();
+    // What is being claimed now is waited for, too.
+    await stopWith(looking, () => running, closeGraceMs);
   });
 
   return { wake: looking.wake };
