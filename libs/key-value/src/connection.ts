@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { AppError, describeError, type Logger } from '@worktide/runtime';
+import { AppError, describeError, type Logger, unavailable } from '@worktide/runtime';
 import { Redis } from 'ioredis';
 
 export interface Connection {
@@ -91,5 +91,27 @@ export function connect(
       settle();
       redis.disconnect();
     },
+  };
+}
+
+/**
+ * Calls of a connection as all in key-value are: those right after the start wait for its first attempt, and what fails is 503.
+ * @param options.isClosed by who opened it; nothing is asked then.
+ * @param options.onFailure told of each that failed by the store.
+ */
+export function callsOf(
+  { firstAttempt }: Pick<Connection, 'firstAttempt'>,
+  { isClosed, onFailure = () => {} }: { isClosed: () => boolean; onFailure?: () => void },
+): <T>(command: () => Promise<T>) => Promise<T> {
+  return async (command) => {
+    if (isClosed()) throw unavailable('key-value', new Error('it is closed'));
+    await firstAttempt;
+    try {
+      return await command();
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      onFailure();
+      throw unavailable('key-value', error);
+    }
   };
 }

@@ -1,6 +1,5 @@
-import { AppError, unavailable } from '@worktide/runtime';
 import { checkBy, checkKey, checkMember, checkTtl, checkValue, notACounter } from './checks.ts';
-import { type Connection, connect } from './connection.ts';
+import { type Connection, callsOf, connect } from './connection.ts';
 import { createListeners } from './listeners.ts';
 import { createSetCommand } from './set-command.ts';
 import type { KeyValue, KeyValueOptions } from './types.ts';
@@ -25,17 +24,7 @@ export function redisKeyValue(url: string, options: KeyValueOptions): KeyValue {
   // A connection that listens can do nothing else; made when somebody listens.
   let listening: Connection | undefined;
 
-  async function call<T>(command: () => Promise<T>): Promise<T> {
-    if (closed) throw unavailable('key-value', new Error('it is closed'));
-    await firstAttempt;
-    try {
-      return await command();
-    } catch (error) {
-      if (error instanceof AppError) throw error;
-      failures.inc();
-      throw unavailable('key-value', error);
-    }
-  }
+  const call = callsOf({ firstAttempt }, { isClosed: () => closed, onFailure: () => failures.inc() });
 
   function startListening(): Connection {
     const connection = connect(url, {

@@ -1,6 +1,5 @@
-import { AppError, unavailable } from '@worktide/runtime';
 import type { Redis } from 'ioredis';
-import { connect } from '../connection.ts';
+import { callsOf, connect } from '../connection.ts';
 import type { KeyValueOptions } from '../types.ts';
 import type { StateChange, States } from './types.ts';
 
@@ -65,15 +64,7 @@ export function redisStates(
   const due = `${name}:due`;
   let closed = false;
 
-  async function call<T>(command: () => Promise<T>): Promise<T> {
-    if (closed) throw unavailable('key-value', new Error('it is closed'));
-    await firstAttempt;
-    try {
-      return await command();
-    } catch (error) {
-      throw error instanceof AppError ? error : unavailable('key-value', error);
-    }
-  }
+  const call = callsOf({ firstAttempt }, { isClosed: () => closed });
 
   async function writeSome(changes: readonly StateChange[]): Promise<boolean[]> {
     const keys = changes.map(({ id }) => prefix + id);
