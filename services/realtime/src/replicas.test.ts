@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { backend, type Engine, freePort, startEngine, startRedis } from '@worktide/backends';
 import { uuidv7 } from '@worktide/runtime';
-import { call, until } from '@worktide/testing';
+import { call, expectStatus, metricOf, until } from '@worktide/testing';
 import { io, type Socket } from 'socket.io-client';
 import { connected, createWorld, heardOf, hearing, newest, type Person, taskOf, usage, type World } from './testing.ts';
+import { startReceiver } from './webhooks/testing.ts';
 
 /** Two replicas as processes of their own, with a Redis of their own that is killed, behind something that balances. */
 let world: World;
@@ -17,6 +18,7 @@ let redis: Engine;
 let replicas: Engine[];
 let balancer: Balancer;
 const sockets: Socket[] = [];
+const metricsToken = 'metrics-token-of-tests-0123456789abcdef';
 
 interface Balancer {
   url: string;
@@ -77,6 +79,10 @@ beforeAll(async () => {
           WORKSPACE_URL: world.othersUrl,
           WRITER_URL: world.othersUrl,
           INTERNAL_TOKEN: 'internal-token-of-tests-0123456789abcdef',
+          METRICS_TOKEN: metricsToken,
+          WEBHOOK_ALLOWED_RANGES: '127.0.0.0/8',
+          WEBHOOK_ALLOW_HTTP: 'true',
+          WEBHOOK_SECRETS_KEY: 'seals-secrets-of-tests-0123456789abcdef',
         },
         dir: path.join(folder, `realtime-${i}`),
         ready: async () => (await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined))?.ok === true,
@@ -206,3 +212,71 @@ test('who lost the way goes on where they were, with what they missed, in order 
   await tell(5);
   await heardOf(heard, 'task:event', ({ version }) => version === 5);
 });
+
+test('a system is called for each event under one id and in order, and people are notified once, whichever replica dies', async () => {
+  const admin = world.person('admin');
+  const ada = world.person('employee', admin.organizationId);
+  const { organizationId } = admin;
+  await world.tell('people', organizationId, {
+    organizationId,
+    events: [admin, ada].map(({ organizationId: _, ...person }) => ({
+      type: 'person',
+      ...person,
+      version: 1,
+      deleted: false,
+    })),
+  });
+  const receiver = await startReceiver();
+  try {
+    const bearer = world.auth.tokenOf(admin);
+    await until('they are known', async () => (await presenceAt(replicas[0]!, admin)).length === 2);
+    const body = { url: receiver.url, events: ['task.created', 'task.updated'] };
+    const { id } = expectStatus(await call(replicas[0]!.url, 'POST', '/api/v1/webhooks', { bearer, body }), 201);
+    const task = uuidv7();
+    const tell = (version: number) =>
+      world.tell('workspace-events', organizationId, {
+        ...taskOf(organizationId, { id: task, version, assigneeId: ada.id }),
+        ...(version === 1 && {
+          happened: [{ type: 'task.assigned', id: task, version, assigneeId: ada.id, previousAssigneeId: null }],
+        }),
+      });
+    const versionOf = (body: string): number => JSON.parse(body).data.version;
+
+    // The third is held for ever: whichever replica has it dies with it.
+    receiver.behave(({ body }, res) => versionOf(body) !== 3 && res.writeHead(204).end());
+    for (const version of [1, 2, 3, 4, 5]) await tell(version);
+    await until('the third is under way', () => receiver.received.some(({ body }) => versionOf(body) === 3));
+    const runs = await Promise.all(
+      replicas.map(async ({ url }) => {
+        const { text } = await call(url, 'GET', '/metrics', { bearer: metricsToken });
+        return metricOf(text, 'worktide_webhooks_running');
+      }),
+    );
+    expect(runs.toSorted()).toEqual([0, 1]);
+    const holder = replicas[runs.indexOf(1)]!;
+    await holder.kill9();
+    receiver.behave((_, res) => res.writeHead(204).end());
+    // As if its lease had run out.
+    await world.database.admin.query('UPDATE realtime.webhooks SET due_at = now() WHERE id = $1', [id]);
+    await tell(1);
+    await tell(6);
+    await until('the sixth has come', () => receiver.received.some(({ body }) => versionOf(body) === 6));
+    await holder.restart();
+    await tell(7);
+    await until('the seventh has come', () => receiver.received.some(({ body }) => versionOf(body) === 7));
+
+    const ids = new Map<number, Set<unknown>>();
+    for (const { body, headers } of receiver.received) {
+      const version = versionOf(body);
+      ids.set(version, (ids.get(version) ?? new Set()).add(headers['x-worktide-delivery']));
+    }
+    // Each for the first time in the order of its versions, and under one id however often it was tried.
+    expect([...ids.keys()]).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect([...ids.values()].map(({ size }) => size)).toEqual([1, 1, 1, 1, 1, 1, 1]);
+
+    const listed = await call(holder.url, 'GET', '/api/v1/notifications', { bearer: world.auth.tokenOf(ada) });
+    expect(listed.body.items.map(({ type }: { type: string }) => type)).toEqual(['task.assigned']);
+  } finally {
+    receiver.close();
+  }
+}, 120_000);

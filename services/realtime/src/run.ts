@@ -108,6 +108,16 @@ export async function run(
   });
   wakePresence = lifecycle.every('presence', telling, presences.tell).wake;
   wakePushes = lifecycle.every('pushes', telling, pushes.tell).wake;
+  const due = metrics.gauge(
+    'worktide_telling_due',
+    'Objects that people are to be told of and were not, of all replicas',
+    ['kind'],
+  );
+  lifecycle.every('what is due', { everyMs: 15_000 }, async () => {
+    for (const [kind, states] of Object.entries({ presence: presenceStates, pushes: pushStates })) {
+      due.set({ kind }, (await states.waiting(Date.now())).due);
+    }
+  });
 
   const readers = {
     usage: createTopicReader(registry, ['usage']),
