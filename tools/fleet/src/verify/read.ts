@@ -1,5 +1,5 @@
 import type { Account } from '../accounts.ts';
-import type { HttpClient } from '../client.ts';
+import { type HttpClient, sendUntilAnswered } from '../client.ts';
 import type { Origins } from '../options.ts';
 
 /** As `GET /usage` answers. */
@@ -118,6 +118,8 @@ const pageSize = 500;
 const screenshotsPageSize = 10;
 const timesPageSize = 7;
 const pictureTimeoutMs = 30_000;
+/** Who is told to come later does, as a client should; but for so long it is a fault. */
+const patienceMs = 30_000;
 /** Past this many pages a list does not end. */
 const maxPages = 10_000;
 
@@ -126,7 +128,8 @@ export function createReader(client: HttpClient, origins: Origins): Reader {
     const target = `${path}?${new URLSearchParams(query)}`;
     for (;;) {
       const headers = { authorization: `Bearer ${account.bearer}` };
-      const answer = await client.send(origin, { method: 'GET', path: target, headers });
+      const deadline = Date.now() + patienceMs;
+      const answer = await sendUntilAnswered(client, origin, { method: 'GET', path: target, headers }, { deadline });
       if (answer.status === 200) return JSON.parse(answer.text);
       const agentKey = account.devices[0]?.agentKey;
       if (answer.status !== 401 || agentKey === undefined || account.bearer === agentKey) {
