@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isBelow } from '@worktide/deployment';
 import { AppError, createErrorReporter, type Lifecycle, type Logger, sendError, uuidv7 } from '@worktide/runtime';
 import { createProxyServer } from 'http-proxy-3';
 
@@ -26,7 +27,7 @@ export async function startIngress(
   const server = createServer((req, res) => {
     const path = (req.url ?? '/').split('?', 1)[0]!;
     const context = { path, requestId: uuidv7(), report };
-    const rule = rules.find(({ prefix }) => path.startsWith(prefix));
+    const rule = rules.find(({ prefix }) => isBelow(path, prefix));
     if (!rule) {
       return sendError(res, new AppError('NOT_FOUND', 'There is no such path.', { statusCode: 404 }), context);
     }
@@ -43,7 +44,7 @@ export async function startIngress(
   const upgraded = new Set<Duplex>();
   server.on('upgrade', (req, socket, head) => {
     socket.on('error', () => {});
-    const rule = rules.find(({ prefix }) => (req.url ?? '/').startsWith(prefix));
+    const rule = rules.find(({ prefix }) => isBelow((req.url ?? '/').split('?', 1)[0]!, prefix));
     if (!rule || lifecycle.signal.aborted)
       return void socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
     upgraded.add(socket);

@@ -15,6 +15,7 @@ import {
   startRegistry,
   startS3,
 } from '@worktide/backends';
+import { readTable } from '@worktide/deployment';
 import { openEventLog, replicationFrom } from '@worktide/event-log';
 import { prepareBucket, prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
 import { createMetrics, describeError, type Lifecycle, type Logger } from '@worktide/runtime';
@@ -169,28 +170,7 @@ export async function startCluster(
       host: '127.0.0.1',
       port: ingressPort,
       rules: [
-        { prefix: '/api/v1/pings', targets: targets('ingest-gateway') },
-        { prefix: '/api/v1/activity', targets: targets('ingest-gateway') },
-        { prefix: '/api/v1/sync/screenshots', targets: targets('ingest-gateway') },
-        { prefix: '/api/v1/sync/batches', targets: targets('session-writer') },
-        { prefix: '/api/v1/sync/batch', targets: targets('ingest-gateway') },
-        { prefix: '/api/v1/organization/storage', targets: targets('ingest-gateway') },
-        { prefix: '/api/v1/screenshots', targets: targets('screenshot-processor') },
-        { prefix: '/api/v1/usage', targets: targets('session-writer') },
-        { prefix: '/api/v1/time-entries', targets: targets('session-writer') },
-        { prefix: '/api/v1/alerts', targets: targets('session-writer') },
-        { prefix: '/api/v1/alerts', targets: targets('session-writer') },
-        ...['projects', 'teams', 'tasks'].map((name) => ({
-          prefix: `/api/v1/${name}`,
-          targets: targets('workspace'),
-        })),
-        { prefix: '/api/v1/reports', targets: targets('analytics') },
-        ...['/api/v1/presence', '/api/v1/notifications', '/api/v1/webhooks', '/socket.io'].map((prefix) => ({
-          prefix,
-          targets: targets('realtime'),
-        })),
-        { prefix: '/api/v1/', targets: targets('auth') },
-        { prefix: '/.well-known/', targets: targets('auth') },
+        ...readTable().routes.map(({ prefix, service }) => ({ prefix, targets: targets(service) })),
         ...['/health', '/api/health'].map((prefix) => ({ prefix, targets: targets('ingest-gateway') })),
       ],
     },

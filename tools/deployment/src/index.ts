@@ -1,0 +1,1 @@
+export { type DeploymentTable, deployFolder, isBelow, readTable, serviceOf } from './table.ts';
