@@ -39,7 +39,8 @@ beforeAll(async () => {
     WORKSPACE_POSTGRES_PASSWORD: 'secret',
     SCREENSHOT_PROCESSOR_POSTGRES_PASSWORD: 'secret',
     ANALYTICS_POSTGRES_PASSWORD: 'secret',
-    REALTIME_POSTGRES_PASSWORD: 'secret',
+    // As a secret has it that the service reads as well.
+    REALTIME_POSTGRES_URL: 'postgres://worktide_realtime:secret@elsewhere/worktide',
     ADMIN_CLICKHOUSE_URL: withPath(clickhouse!, name),
     ADMIN_EVENT_LOG_URL: `${kafka}?prefix=${name}-`,
     ADMIN_OBJECT_STORE_URL: bucket.href,
@@ -138,18 +139,24 @@ test('a part needs its own environment and no other; all problems are told at on
     ...env,
     ADMIN_POSTGRES_URL: 'mysql://admin:hunter2@host/x',
     AUTH_POSTGRES_PASSWORD: '',
+    REALTIME_POSTGRES_URL: 'postgres://somebody:secret@elsewhere/worktide',
     ADMIN_EVENT_LOG_URL: '',
     EVENT_LOG_REPLICATION: '0',
   });
   expect(bad).toMatchObject({ status: 78, out: [] });
   for (const variable of [
     'ADMIN_POSTGRES_URL',
-    'AUTH_POSTGRES_PASSWORD',
+    'REALTIME_POSTGRES_URL',
     'ADMIN_EVENT_LOG_URL',
     'EVENT_LOG_REPLICATION',
   ])
     expect(bad.err).toContain(`${variable}:`);
   expect(bad.err).not.toContain('hunter2');
+  const { REALTIME_POSTGRES_URL: _, ...without } = env;
+  const none = await run(['postgres'], { ...without, AUTH_POSTGRES_PASSWORD: '' });
+  expect(none.status).toBe(78);
+  for (const variable of ['AUTH_POSTGRES_PASSWORD', 'REALTIME_POSTGRES_PASSWORD'])
+    expect(none.err).toContain(`${variable}: neither it nor`);
 });
 
 test('what is away is said, with status 1 and without the password', async () => {

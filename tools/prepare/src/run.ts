@@ -1,6 +1,6 @@
 import { openEventLog, replicationFrom } from '@worktide/event-log';
 import { AppError, createMetrics, describeError, type Logger, loadConfig } from '@worktide/runtime';
-import { environmentOf, type Part, partNames, passwordVariable } from './config.ts';
+import { checkedEnvironmentOf, type Part, partNames, passwordFrom } from './config.ts';
 import { prepareBucket, prepareClickHouse, preparePostgres, prepareTopics } from './engines.ts';
 
 export interface Output {
@@ -16,7 +16,7 @@ type Environment = Record<string, string | undefined>;
 
 const prepare: Record<Part, (env: Environment, log: Logger) => Promise<void>> = {
   async postgres(env, log) {
-    const passwordOf = (service: Parameters<typeof passwordVariable>[0]): string => env[passwordVariable(service)]!;
+    const passwordOf = (service: Parameters<typeof passwordFrom>[1]): string => passwordFrom(env, service)!;
     await preparePostgres({ adminUrl: env.ADMIN_POSTGRES_URL!, passwordOf, log });
   },
   async clickhouse(env, log) {
@@ -44,7 +44,7 @@ export async function runPrepare(argv: string[], env: Environment, log: Logger, 
   }
   try {
     // All that is asked for, so that every problem is told before anything is done.
-    loadConfig(environmentOf(wanted), env);
+    loadConfig(checkedEnvironmentOf(wanted), env);
     for (const part of wanted) {
       await prepare[part](env, log);
       output.out(`${part}: prepared`);
