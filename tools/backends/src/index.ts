@@ -1,6 +1,6 @@
 export { type Authority, type Certificate, makeAuthority } from './certificates.ts';
 export { backend } from './client.ts';
-export { aptInstall, onPath } from './command.ts';
+export { aptInstall, onPath, run } from './command.ts';
 export { freshClickHouseDatabase, freshDatabase } from './databases.ts';
 export { type Engine, type EngineSpec, startEngine } from './engine.ts';
 export { type ClickHouseOptions, startClickHouse } from './engines/clickhouse.ts';
