@@ -14,6 +14,7 @@ import * as sessionWriter from '@worktide/session-writer';
 import * as workspace from '@worktide/workspace';
 import { composeIngress } from './compose-ingress.ts';
 import { deployFolder, readTable, serviceOf } from './table.ts';
+import { unexplained, valuesSchema } from './values-schema.ts';
 
 const runnable: RunnableService[] = [
   analytics,
@@ -104,4 +105,10 @@ test('the ingress of compose is made from the table', async () => {
     written: composeIngress(table),
     remedy: 'npm run deployment',
   });
+});
+
+test('every value has a line that explains it, and the schema is made from them', async () => {
+  expect(unexplained()).toEqual([]);
+  const written = await readFile(new URL('helm/worktide/values.schema.json', deployFolder), 'utf8');
+  expect({ written, remedy: 'npm run deployment' }).toEqual({ written: valuesSchema(), remedy: 'npm run deployment' });
 });
