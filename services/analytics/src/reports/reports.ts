@@ -121,6 +121,20 @@ const longest = <K>(map: Map<K, number>): [K, number][] =>
   [...map].sort((a, b) => b[1] - a[1] || (String(a[0]) < String(b[0]) ? -1 : 1)).slice(0, maxItems);
 
 /**
+ * What is read from sums is little, and waits for the server more than for its work: side by side. Live, each has all the
+ * memory that a report may take, so they go one after the other.
+ */
+async function sideBySide<T extends unknown[]>(
+  stale: ReadonlySet<string> | undefined,
+  works: { [i in keyof T]: () => Promise<T[i]> },
+): Promise<T> {
+  if (!stale || stale.size === 0) return Promise.all(works.map((work) => work())) as Promise<T>;
+  const results: unknown[] = [];
+  for (const work of works) results.push(await work());
+  return results as T;
+}
+
+/**
  * Reports from `days`, or live from `usage` and `input_minutes` where a day's sums are not there yet; and `time_entries`.
  * @param options.settings of each query; those of reports unless said.
  */
@@ -253,24 +267,17 @@ export function createReports({
     }));
   }
 
-  /** Their zones, in no order. */
-  async function zonesOf({ organizationId, which }: People, signal?: AbortSignal): Promise<string[]> {
-    const rows = await query<{ timezone: string }>(
+  /** Scopes that are everybody's days: one of the zone asked for, else one for each zone that somebody is in. */
+  async function scopesOf(organizationId: string, range: Range, timezone: string | undefined, signal?: AbortSignal) {
+    if (timezone !== undefined) return [scopeOf({ organizationId }, range, timezone)];
+    const zones = await query<{ timezone: string }>(
       {
-        sql: `SELECT DISTINCT timezone FROM (SELECT id AS user_id, timezone FROM people FINAL
-          WHERE organization_id = {organization:UUID}) WHERE ${which?.sql ?? '1'}`,
-        params: { organization: organizationId, ...which?.params },
+        sql: 'SELECT DISTINCT timezone FROM people FINAL WHERE organization_id = {organization:UUID}',
+        params: { organization: organizationId },
       },
       signal,
     );
-    return rows.map(({ timezone }) => timezone);
-  }
-
-  /** Scopes that are all of the people's days: one of the zone asked for, else one for each zone that somebody is in. */
-  async function scopesOf(people: People, range: Range, timezone: string | undefined, signal?: AbortSignal) {
-    if (timezone !== undefined) return [scopeOf(people, range, timezone)];
-    const zones = await zonesOf(people, signal);
-    return zones.map((zone) => scopeOf(inZone(people, zone), range, zone));
+    return zones.map(({ timezone: zone }) => scopeOf(inZone({ organizationId }, zone), range, zone));
   }
 
   async function team(asked: TeamQuery, signal?: AbortSignal) {
@@ -279,8 +286,7 @@ export function createReports({
     const page = found.slice(0, limit);
     const sums = new Map<string, Sums>();
     const tracked = new Map<string, number>();
-    const people: People = { organizationId, which: named(page.map(({ id }) => id)) };
-    for (const scope of page.length > 0 ? await scopesOf(people, asked, timezone, signal) : []) {
+    const addTime = async (scope: DaysScope): Promise<void> => {
       const days = await daysOf(scope, signal, []);
       const worked = await fromDays<Sums & { userId: string }>(
         days,
@@ -288,6 +294,8 @@ export function createReports({
         signal,
       );
       for (const { userId, ...more } of worked) addSums(sums, userId, more);
+    };
+    const addTracked = async (scope: DaysScope): Promise<void> => {
       const ofTimers = await fromTracked<{ userId: string; projectId: string | null; seconds: number }>(
         scope,
         (from) =>
@@ -297,6 +305,11 @@ export function createReports({
       for (const row of ofTimers) {
         if (projectId === undefined || row.projectId === projectId) addSeconds(tracked, row.userId, row.seconds);
       }
+    };
+    const byZone = Map.groupBy(page, (member) => timezone ?? member.timezone);
+    for (const [zone, members] of byZone) {
+      const scope = scopeOf({ organizationId, which: named(members.map(({ id }) => id)) }, asked, zone);
+      await Promise.all([addTime(scope), addTracked(scope)]);
     }
     const items = page.map(({ id, name }) => {
       const { productivityScore, ...time } = shownTime(sums.get(id) ?? nothing);
@@ -322,9 +335,7 @@ export function createReports({
     const byUser = new Map<string, Sums>();
     const byApp = new Map<string, number>();
     const byProject = new Map<string | null, number>();
-    for (const scope of await scopesOf({ organizationId }, periods.range, timezone, signal)) {
-      const stale = await staleDaysOf(scope, signal);
-      if (!stale) continue;
+    const addSumsOf = async (scope: DaysScope, stale: ReadonlySet<string>): Promise<void> => {
       const rows = await fromDays<Sums & { date: string; userId: string; ofUser: number }>(
         daysSql(scope, stale, { parts: [] }),
         (from) => `SELECT toString(date) AS date, user_id AS userId, grouping(date) AS ofUser, ${sumColumns}
@@ -335,6 +346,8 @@ export function createReports({
         if (ofUser) addSums(byUser, userId, more);
         else addSums(byDate, date, more);
       }
+    };
+    const addApps = async (scope: DaysScope, stale: ReadonlySet<string>): Promise<void> => {
       const apps = await fromDays<{ app: string; seconds: number }>(
         daysSql(scope, stale, { sums: false, parts: ['app'] }),
         (from) => `SELECT app, sum(part) AS seconds FROM ${from} ARRAY JOIN apps AS app, app_seconds AS part
@@ -342,19 +355,25 @@ export function createReports({
         signal,
       );
       for (const { app, seconds } of apps) addSeconds(byApp, app, seconds);
-      for (const [projectId, seconds] of await trackedByProject(scope, signal)) {
-        addSeconds(byProject, projectId, seconds);
-      }
+    };
+    for (const scope of await scopesOf(organizationId, periods.range, timezone, signal)) {
+      const [stale, ofProjects] = await Promise.all([staleDaysOf(scope, signal), trackedByProject(scope, signal)]);
+      for (const [projectId, seconds] of ofProjects) addSeconds(byProject, projectId, seconds);
+      if (!stale) continue;
+      await sideBySide(stale, [() => addSumsOf(scope, stale), () => addApps(scope, stale)]);
     }
     const people = longest(new Map([...byUser].map(([id, { workSeconds }]) => [id, workSeconds]))).filter(
       ([, worked]) => worked > 0,
     );
-    const names = await namesOf(
-      'people',
-      organizationId,
-      people.map(([id]) => id),
-      signal,
-    );
+    const [names, projects] = await Promise.all([
+      namesOf(
+        'people',
+        organizationId,
+        people.map(([id]) => id),
+        signal,
+      ),
+      projectsOf(organizationId, byProject, signal),
+    ]);
     return {
       ...periods.range,
       totals: shown(totalOf(byDate.values())),
@@ -365,7 +384,7 @@ export function createReports({
         ...shownTime(byUser.get(userId)!),
       })),
       apps: longest(byApp).map(([app, seconds]) => ({ app, seconds })),
-      projects: await projectsOf(organizationId, byProject, signal),
+      projects,
     };
   }
 
@@ -373,14 +392,17 @@ export function createReports({
     const { organizationId, userId, timezone } = subject;
     const periods = periodsOf(asked);
     const scope = scopeOf({ organizationId, which: named([userId]) }, periods.range, timezone);
+    const [stale, byProject] = await Promise.all([staleDaysOf(scope, signal), trackedByProject(scope, signal)]);
     // Each query has the parts that it reads: live, each part is as much work again.
-    const stale = await staleDaysOf(scope, signal);
     const daysWith = (options: DayOptions) => stale && daysSql(scope, stale, options);
-    const rows = await fromDays<Sums & { date: string }>(
-      daysWith({ parts: [] }),
-      (from) => `SELECT toString(date) AS date, ${sumColumns} FROM ${from} GROUP BY date`,
-      signal,
-    );
+    const byDate = async () => {
+      const rows = await fromDays<Sums & { date: string }>(
+        daysWith({ parts: [] }),
+        (from) => `SELECT toString(date) AS date, ${sumColumns} FROM ${from} GROUP BY date`,
+        signal,
+      );
+      return new Map(rows.map(({ date, ...sums }) => [date, sums]));
+    };
     const parts = <K extends 'app' | 'host'>(column: K) =>
       fromDays<{ [k in K]: string } & { seconds: number }>(
         daysWith({ sums: false, parts: [column] }),
@@ -389,15 +411,15 @@ export function createReports({
           GROUP BY ${column} ORDER BY seconds DESC, ${column} LIMIT ${maxItems}`,
         signal,
       );
-    const byDate = new Map(rows.map(({ date, ...sums }) => [date, sums]));
+    const [sums, apps, hosts] = await sideBySide(stale, [byDate, () => parts('app'), () => parts('host')]);
     return {
       ...periods.range,
       timezone,
-      totals: shown(totalOf(byDate.values())),
-      days: byPeriod(periods, byDate),
-      apps: await parts('app'),
-      hosts: await parts('host'),
-      projects: await projectsOf(organizationId, await trackedByProject(scope, signal), signal),
+      totals: shown(totalOf(sums.values())),
+      days: byPeriod(periods, sums),
+      apps,
+      hosts,
+      projects: await projectsOf(organizationId, byProject, signal),
     };
   }
 
