@@ -47,6 +47,14 @@ ${routes
     # Signed links to pictures and files: the store's own to judge, by the very host and path that were signed.
     location /objects/ { set $service http://s3:8333; proxy_pass $service; }
     location = /ingress-health { access_log off; return 204; }
+    # What is between two replicas is over in a moment.
+    error_page 502 504 = @away;
+    location @away {
+      add_header Retry-After 1 always;
+      return 503 '{"statusCode":503,"code":"DEPENDENCY_UNAVAILABLE","message":"The service cannot answer at the moment."}';
+    }
+    error_page 413 = @large;
+    location @large { return 413 '{"statusCode":413,"code":"BODY_TOO_LARGE","message":"The body is larger than this operation takes."}'; }
     location / { return 404 '{"statusCode":404,"code":"NOT_FOUND","message":"There is no such path."}'; }
   }
 }
