@@ -14,7 +14,7 @@ COPY tools/fleet tools/fleet
 # The workspaces that run here: what embeds engines (chdb, PostgreSQL) belongs to `npm start` and stays out. lmdb is one of event-log's.
 RUN npm ci --omit=dev --no-audit --no-fund --include-workspace-root=false \
       -w services/auth -w services/workspace -w services/ingest-gateway -w services/session-writer -w services/screenshot-processor \
-      -w services/analytics -w services/realtime -w tools/prepare -w tools/dead-letters -w tools/fleet \
+      -w services/analytics -w services/realtime -w services/agent-protocols -w tools/prepare -w tools/dead-letters -w tools/fleet \
  && find libs services tools -name '*.test.ts' -delete \
  && find node_modules -name '*.map' -delete
 

@@ -53,6 +53,7 @@ WORKSPACE_POSTGRES_URL=postgres://worktide_workspace:$(random)@$place
 SCREENSHOT_PROCESSOR_POSTGRES_URL=postgres://worktide_screenshot_processor:$(random)@$place
 ANALYTICS_POSTGRES_URL=postgres://worktide_analytics:$(random)@$place
 REALTIME_POSTGRES_URL=postgres://worktide_realtime:$(random)@$place
+AGENT_PROTOCOLS_POSTGRES_URL=postgres://worktide_agent_protocols:$(random)@$place
 CLICKHOUSE_URL=$CLICKHOUSE
 EVENT_LOG_URL=$EVENT_LOG
 KEY_VALUE_URL=$KEY_VALUE

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as agentProtocols from '@worktide/agent-protocols';
 import * as analytics from '@worktide/analytics';
 import * as auth from '@worktide/auth';
 import * as ingestGateway from '@worktide/ingest-gateway';
@@ -17,6 +18,7 @@ import { deployFolder, readTable, serviceOf } from './table.ts';
 import { unexplained, valuesSchema } from './values-schema.ts';
 
 const runnable: RunnableService[] = [
+  agentProtocols,
   analytics,
   auth,
   ingestGateway,

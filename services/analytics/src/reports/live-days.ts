@@ -44,12 +44,12 @@ function secondsOfParts(ms: string): string {
   return `arrayMap((m, rank) -> toUInt32(intDiv(m, 1000) + (rank <= ${missing})), ${ms}, ${ranks})`;
 }
 
-/** The union of each app's or host's own active entries. */
+/** The union of each app's or host's own active entries. A watcher of input is no application that anybody works with. */
 const partsOf = (entries: string, column: 'app' | 'host'): string => `(
     SELECT user_id, day, groupArray((name, ms)) AS parts
     FROM (
       SELECT user_id, day, ${column} AS name, toUInt64(intervalLengthSum(s, e)) AS ms FROM (${entries})
-      WHERE state = 'active' AND ${column} != ''
+      WHERE state = 'active' AND ${column} != '' AND source != 'afk'
       GROUP BY user_id, day, ${column}
     )
     GROUP BY user_id, day)`;
@@ -61,7 +61,7 @@ const partsOf = (entries: string, column: 'app' | 'host'): string => `(
 export function liveDays(scope: IntervalScope, options: DayOptions = {}): Sql {
   const { sums = true, parts = allParts, also } = options;
   const people = ofPeople(scope);
-  const entries = clippedEntries(people, 'user_id, state, app, host');
+  const entries = clippedEntries(people, 'user_id, state, source, app, host');
   // What is not asked for costs nothing, not even to be understood: the texts of parts are most of the query.
   const zeros: Record<string, string> = {
     ...(sums

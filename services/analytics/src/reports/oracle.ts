@@ -107,11 +107,13 @@ export function keyedOracle<K extends 'app' | 'host'>(
 ) {
   const entries = active(latest(states)).filter((e) => e[key] !== null);
   const range = [firstMinute(date, zone), firstMinute(nextDate(date), zone)] as const;
-  const items = [...new Set(entries.map((e) => e[key]))]
+  // A watcher of input is no application.
+  const named = entries.filter((e) => e.source !== 'afk');
+  const items = [...new Set(named.map((e) => e[key]))]
     .map((value) => ({
       value: value!,
       ms: covered(
-        entries.filter((e) => e[key] === value),
+        named.filter((e) => e[key] === value),
         ...range,
       ),
     }))

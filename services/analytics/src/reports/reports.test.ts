@@ -288,7 +288,7 @@ describe('random entries, zones and days', () => {
     length: fc.oneof(fc.constantFrom(1, hour, 30 * hour), fc.integer({ min: 1, max: 60 * hour })),
     more: fc.record({
       deviceId: fc.constantFrom('laptop', 'desktop'),
-      source: fc.constantFrom('window', 'web'),
+      source: fc.constantFrom('window', 'web', 'afk'),
       app: fc.constantFrom('editor', 'browser', 'ünï'),
       host: fc.constantFrom(null, 'github.com', 'example.org'),
       state: fc.constantFrom<UsageEntryState['state']>('active', 'idle'),

@@ -7,11 +7,13 @@ import type { PersonSeen, Presences } from './presences.ts';
 /** What a record says was seen of its person; undefined where it only takes back. */
 export function seenInUsage({ organizationId, userId, entries }: UsageRecord): PersonSeen | undefined {
   let seen: PersonSeen | undefined;
-  for (const { state, endedAt, deviceId, app, deleted } of entries) {
+  for (const { state, endedAt, deviceId, source, deleted, ...entry } of entries) {
     if (deleted) continue;
+    // A watcher of input tells that somebody is there, and not what is in front of them.
+    const app = source === 'afk' ? null : entry.app;
     seen ??= { organizationId, userId, activeAt: 0, seenAt: 0, deviceId, app };
     if (state === 'active') seen.activeAt = Math.max(seen.activeAt, endedAt);
-    if (endedAt > seen.seenAt) Object.assign(seen, { seenAt: endedAt, deviceId, app });
+    if (endedAt > seen.seenAt) Object.assign(seen, { seenAt: endedAt, deviceId, app: app ?? seen.app });
   }
   return seen;
 }

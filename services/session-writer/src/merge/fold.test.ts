@@ -1,77 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { fold, type KeySpan, type MonthChanges, type MonthState } from './fold.ts';
+import { fold, type KeySpan } from './fold.ts';
 import { compareKeys, type UsageKey } from './key.ts';
 import { paintedEntries } from './oracle.ts';
 import type { Span } from './paint.ts';
-import { windowsAround } from './windows.ts';
-
-type State = { entries: KeySpan[]; gaps: Span[]; erased: Span[] };
-const empty = (): State => ({ entries: [], gaps: [], erased: [] });
-
-const key = (app: string, host: string | null = null, state: UsageKey['state'] = 'active'): UsageKey => ({
-  state,
-  app,
-  host,
-});
-const ping = (start: number, end: number, k: UsageKey): KeySpan => ({ start, end: Math.max(end, start + 1), key: k });
-
-/** Applies changes as a store would, and refuses what a store would refuse. */
-function apply(state: State, changes: MonthChanges<KeySpan>): State {
-  const entries = new Map(state.entries.map((entry) => [entry.start, entry]));
-  for (const entry of changes.removed) expect(entries.delete(entry.start)).toBe(true);
-  for (const { was, now } of changes.changed) {
-    expect(entries.get(was.start)).toBe(was);
-    entries.set(now.start, now);
-  }
-  for (const entry of changes.added) {
-    expect(entries.has(entry.start)).toBe(false);
-    entries.set(entry.start, entry);
-  }
-  const gaps = new Map(state.gaps.map((gap) => [gap.start, gap]));
-  for (const gap of changes.gapsRemoved) expect(gaps.delete(gap.start)).toBe(true);
-  for (const gap of changes.gapsAdded) {
-    expect(gaps.has(gap.start)).toBe(false);
-    gaps.set(gap.start, gap);
-  }
-  const byStart = (a: Span, b: Span): number => a.start - b.start;
-  return { entries: [...entries.values()].sort(byStart), gaps: [...gaps.values()].sort(byStart), erased: state.erased };
-}
-
-/** Reads only what touches the changes of a window and, within it, the nearest before and after, as the store does. */
-function neighbourhood(state: State, changed: readonly Span[], bridge: number): MonthState<KeySpan> {
-  const windows = windowsAround(
-    [...changed].sort((a, b) => a.start - b.start),
-    bridge,
-  );
-  const touching = <T extends Span>(list: T[]): T[] => {
-    const read = windows.flatMap((w) =>
-      [
-        ...list.filter(({ start }) => start < w.from).slice(-1),
-        ...list.filter(({ start }) => start >= w.from && start < w.to),
-        ...list.filter(({ start }) => start >= w.to && start < w.end).slice(0, 1),
-      ].filter(({ end }) => end > w.start),
-    );
-    return list.filter((span) => read.includes(span));
-  };
-  // Erased time is cut at the windows: reaching further, it would change what was not read.
-  const erased = state.erased.flatMap(({ start, end }) =>
-    windows
-      .filter((w) => start < w.end && end > w.start)
-      .map((w) => ({ start: Math.max(start, w.start), end: Math.min(end, w.end) })),
-  );
-  erased.sort((a, b) => a.start - b.start);
-  return { entries: touching(state.entries), gaps: touching(state.gaps), erased };
-}
-
-const step = (state: State, pings: KeySpan[], bridge: number): State =>
-  apply(state, fold(neighbourhood(state, pings, bridge), pings, bridge));
-
-function erase(state: State, range: Span, bridge: number): State {
-  const erased = [...state.erased, range].sort((a, b) => a.start - b.start);
-  const next = { ...state, erased };
-  return apply(next, fold(neighbourhood(next, [range], bridge), [], bridge));
-}
+import { apply, empty, erase, key, neighbourhood, ping, type State, step } from './testing.ts';
 
 const facts = ({ entries, gaps }: { entries: KeySpan[]; gaps: Span[] }) => ({
   entries: entries.map(({ start, end, key: k }) => [start, end, k.state, k.app, k.host]),

@@ -1,4 +1,5 @@
 import { compareKeys, sameKey, type UsageKey } from './key.ts';
+import { cutByMask, gapsInside, type Mask, maskOver } from './mask.ts';
 import { type Covered, paint, type Span } from './paint.ts';
 
 /** Time of one key: what a ping saw, or an entry. Never empty: an instant covers one millisecond. */
@@ -19,6 +20,8 @@ export interface MonthState<E extends KeySpan> {
   gaps: readonly Span[];
   /** Time that belongs to nobody for ever, by start; may overlap. */
   erased: readonly Span[];
+  /** Of a stream whose device has a watcher of input. */
+  mask?: Mask | undefined;
 }
 
 export interface MonthChanges<E extends KeySpan> {
@@ -44,9 +47,11 @@ export function fold<E extends KeySpan>(
   pings: readonly KeySpan[],
   bridge: number,
 ): MonthChanges<E> {
+  const { mask } = state;
   const { rankOf, keys } = rankKeys(state.entries, pings);
   const spans: Covered[] = [];
-  const gapsBefore = ownedSpans(state, rankOf, spans);
+  const known = mask ? { ...state, gaps: gapsInside(state.gaps, mask) } : state;
+  const gapsBefore = ownedSpans(known, rankOf, spans);
   for (const { start, end } of state.erased) spans.push({ start, end, rank: ERASED });
   for (const { start, end, key } of pings) spans.push({ start, end, rank: rankOf(key) });
   spans.sort((a, b) => a.start - b.start);
@@ -68,7 +73,8 @@ export function fold<E extends KeySpan>(
       entries.push(running);
     }
   }
-  return { ...compareEntries(state.entries, entries), ...compareGaps(gapsBefore, gaps) };
+  const shown = mask ? cutByMask(entries, gaps, maskOver(state.entries, mask)) : { entries, gaps };
+  return { ...compareEntries(state.entries, shown.entries), ...compareGaps(gapsBefore, shown.gaps) };
 }
 
 /** Every key that occurs, by its place in the fixed order. */
@@ -82,7 +88,9 @@ function rankKeys(entries: readonly KeySpan[], pings: readonly KeySpan[]) {
       if (last !== undefined && sameKey(last, key)) continue;
       last = key;
       const name = nameOf(key);
-      if (!known.has(name)) known.set(name, { key, rank: 0 });
+      if (known.has(name)) continue;
+      const { state, app, host } = key;
+      known.set(name, { key: key.masked ? { state, app, host } : key, rank: 0 });
     }
   }
   const ordered = [...known.values()].sort((a, b) => compareKeys(a.key, b.key));
@@ -125,10 +133,11 @@ function ownedSpans(
     for (; next < gaps.length && gaps[next]!.start < end; next++) {
       const gap = gaps[next]!;
       inside.push(gap);
-      into.push({ start: at, end: gap.start, rank });
+      // A piece that was cut by a mask may begin or end with a gap.
+      if (at < gap.start) into.push({ start: at, end: gap.start, rank });
       at = gap.end;
     }
-    into.push({ start: at, end, rank });
+    if (at < end) into.push({ start: at, end, rank });
   }
   return inside;
 }
@@ -144,7 +153,8 @@ function compareEntries<E extends KeySpan>(before: readonly E[], after: readonly
     if (was?.start !== now.start) added.push(now);
     else {
       b++;
-      if (was.end !== now.end || !sameKey(was.key, now.key)) changed.push({ was, now });
+      if (was.end !== now.end || !sameKey(was.key, now.key) || was.key.masked !== now.key.masked)
+        changed.push({ was, now });
     }
   }
   while (b < before.length) removed.push(before[b++]!);

@@ -5,6 +5,8 @@ export interface UsageKey {
   state: PingState;
   app: string;
   host: string | null;
+  /** Set of an entry alone: active by its pings, shown as idle, for nobody was at the device (`mask.ts`). */
+  masked?: true;
 }
 
 /**
@@ -20,6 +22,7 @@ export function compareKeys(a: UsageKey, b: UsageKey): number {
   return compareCodePoints(a.host, b.host);
 }
 
+/** Whether pings of the one are pings of the other; of entries, whether they are of the same pings, masked or not. */
 export const sameKey = (a: UsageKey, b: UsageKey): boolean =>
   a.state === b.state && a.app === b.app && a.host === b.host;
 

@@ -40,3 +40,35 @@ export function paintedEntries(
   }
   return { entries, gaps };
 }
+
+/**
+ * For tests: what of these entries is shown where somebody at the device was not, as plainly as it can be said: each
+ * millisecond by itself.
+ */
+export function shownEntries(
+  { entries, gaps }: { entries: KeySpan[]; gaps: Span[] },
+  mask: readonly Span[],
+): { entries: KeySpan[]; gaps: Span[] } {
+  const isMasked = (t: number): boolean => mask.some(({ start, end }) => t >= start && t < end);
+  const pieces: KeySpan[] = [];
+  const gapPieces: Span[] = [];
+  for (const entry of entries) {
+    const own = gaps.filter(({ start }) => start >= entry.start && start < entry.end);
+    let gap: Span | undefined;
+    for (let t = entry.start; t < entry.end; t++) {
+      const masked = entry.key.state === 'active' && isMasked(t);
+      const last = pieces.at(-1);
+      const goesOn = t > entry.start && (last!.key.masked === true) === masked;
+      if (goesOn) last!.end = t + 1;
+      else pieces.push({ start: t, end: t + 1, key: masked ? { ...entry.key, masked: true } : entry.key });
+      const inGap = own.some(({ start, end }) => t >= start && t < end);
+      if (!inGap) gap = undefined;
+      else if (gap && goesOn) gap.end = t + 1;
+      else {
+        gap = { start: t, end: t + 1 };
+        gapPieces.push(gap);
+      }
+    }
+  }
+  return { entries: pieces, gaps: gapPieces };
+}

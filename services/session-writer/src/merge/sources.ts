@@ -11,5 +11,8 @@ const bridges: ReadonlyMap<string, number> = new Map([
   ['afk', 0],
 ]);
 
+/** The source of watchers of input, whose idle time masks the other streams of its device. */
+export const inputSource = 'afk';
+
 /** A source this table does not know bridges as much as a window watcher. */
 export const bridgeOf = (source: string): number => bridges.get(source) ?? 30_000;

@@ -1,6 +1,6 @@
 import type { Queryable } from '@worktide/postgres';
 import { AppError } from '@worktide/runtime';
-import type { KeySpan, Month, Span } from '../merge/index.ts';
+import { type KeySpan, type Month, type Span, shownState } from '../merge/index.ts';
 import { plainArray } from './arrays.ts';
 import { partitionOf } from './partitions.ts';
 
@@ -48,32 +48,36 @@ export async function writeMonth(client: Queryable, month: Month, writes: MonthW
   await run(removed, `DELETE FROM ${entries} WHERE month = $1 AND id = ANY($2::uuid[])`, [plainArray(removed)]);
   await run(
     changed,
-    `UPDATE ${entries} e SET ended_at = u.ended_at, version = u.version, state = u.state, app = u.app, host = u.host
-     FROM ${monthAndRows('$2::uuid[], $3::int8[], $4::int8[], $5::text[], $6::text[], $7::text[]')}
-       AS u(month, id, ended_at, version, state, app, host)
+    `UPDATE ${entries} e SET ended_at = u.ended_at, version = u.version, state = u.state, app = u.app, host = u.host,
+       masked = u.masked
+     FROM ${monthAndRows('$2::uuid[], $3::int8[], $4::int8[], $5::text[], $6::text[], $7::text[], $8::bool[]')}
+       AS u(month, id, ended_at, version, state, app, host, masked)
      WHERE e.month = u.month AND e.id = u.id`,
     [
       plainArray(changed.map((e) => e.id)),
       plainArray(changed.map((e) => e.end)),
       plainArray(changed.map((e) => e.version)),
-      changed.map((e) => e.key.state),
+      changed.map((e) => shownState(e.key)),
       changed.map((e) => e.key.app),
       changed.map((e) => e.key.host),
+      plainArray(changed.map((e) => (e.key.masked ? 'true' : 'false'))),
     ],
   );
   await run(
     added,
-    `INSERT INTO ${entries} (month, id, stream_id, started_at, ended_at, version, state, app, host)
-     SELECT $1, * FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::text[], $8::text[], $9::text[])`,
+    `INSERT INTO ${entries} (month, id, stream_id, started_at, ended_at, version, state, app, host, masked)
+     SELECT $1, * FROM unnest($2::uuid[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::text[], $8::text[], $9::text[],
+       $10::bool[])`,
     [
       plainArray(added.map((e) => e.id)),
       plainArray(added.map((e) => e.streamId)),
       plainArray(added.map((e) => e.start)),
       plainArray(added.map((e) => e.end)),
       plainArray(added.map((e) => e.version)),
-      added.map((e) => e.key.state),
+      added.map((e) => shownState(e.key)),
       added.map((e) => e.key.app),
       added.map((e) => e.key.host),
+      plainArray(added.map((e) => (e.key.masked ? 'true' : 'false'))),
     ],
   );
   await run(

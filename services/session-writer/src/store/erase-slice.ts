@@ -4,6 +4,7 @@ import { plainArray } from './arrays.ts';
 import type { MergeOptions, StreamWork } from './merge.ts';
 import { partitionOf } from './partitions.ts';
 import { byIndex, byOrderedIndex, lookUp } from './plans.ts';
+import { lockOrder } from './streams.ts';
 
 /** A range that is being worked off. */
 export interface RangeRow {
@@ -122,9 +123,10 @@ async function occupiedMonths(
   await transaction(pool, async (client) => {
     await byIndex(client);
     // In the order in which everybody locks them.
-    await client.query('SELECT FROM streams WHERE id = ANY($1::int8[]) ORDER BY id FOR NO KEY UPDATE', [
-      plainArray(streams.map(({ id }) => id)),
-    ]);
+    await client.query(
+      `SELECT FROM streams s WHERE id = ANY($1::int8[]) ORDER BY ${lockOrder('s')} FOR NO KEY UPDATE`,
+      [plainArray(streams.map(({ id }) => id))],
+    );
     await byOrderedIndex(client);
     for (const month of months) {
       // Gaps lie in entries. Entries of a stream are disjoint: the last that starts before the end tells.

@@ -1,20 +1,11 @@
 import { type Outbox, type Pool, type PoolClient, type Tell, transactionWithEvents } from '@worktide/postgres';
 import { derivedUuid } from '@worktide/runtime';
 import { type Codec, topics, type UsageEntryState, type UsageRecord } from '@worktide/schemas';
-import {
-  bridgeOf,
-  cutAtMonths,
-  fold,
-  type KeySpan,
-  type Month,
-  type MonthChanges,
-  type Span,
-  type Window,
-  windowsAround,
-} from '../merge/index.ts';
+import { cutAtMonths, type KeySpan, type Month, type MonthChanges, type Span, shownState } from '../merge/index.ts';
 import { type MonthWrites, noWrites, writeMonth } from './changes.ts';
+import { foldMonth, type Part } from './fold-month.ts';
 import { halvesOf } from './halves.ts';
-import { readNeighbourhoods, type StoredEntry } from './neighbours.ts';
+import type { StoredEntry } from './neighbours.ts';
 import type { Partitions } from './partitions.ts';
 import { byIndex, byOrderedIndex } from './plans.ts';
 import { createStreams, type LockedStream, lockStreams, type StreamIdentity, saveVersions } from './streams.ts';
@@ -51,14 +42,6 @@ export interface MergeOptions {
   onRead?: (stream: StreamIdentity, rows: number, pings: number) => void;
   /** Asked for each stream before each transaction; what it answers true for is left undone. */
   leavesOut?: (stream: StreamIdentity) => boolean;
-}
-
-/** The part of a stream's work that falls into one month. */
-interface Part {
-  work: StreamWork;
-  locked: LockedStream;
-  pings: readonly KeySpan[];
-  windows: Window[];
 }
 
 /** An entry of 2,048 + 253 + 128 + 64 characters, each escaped in JSON, is below 16 KB; a record may have 900 KB. */
@@ -138,21 +121,18 @@ async function mergePiece(
       await byIndex(client);
       const streams = work.map(({ stream }) => stream);
       const locked = await lockStreams(client, streams);
-      const missing = streams.filter((_, i) => locked[i] === undefined);
+      const missing = streams.filter((_, i) => locked.own[i] === undefined);
       if (missing.length > 0) return { missing };
       await byOrderedIndex(client);
-      const partsOf = (month: Month): Part[] => {
-        const parts = work.flatMap((item, i) => {
+      const partsOf = (month: Month): Part[] =>
+        work.flatMap(({ stream }, i) => {
           const pings = cuts[i]!.pings.get(month) ?? [];
-          const changed = [...pings, ...(cuts[i]!.erased.get(month) ?? [])].sort((a, b) => a.start - b.start);
-          if (changed.length === 0) return [];
-          const windows = windowsAround(changed, bridgeOf(item.stream.source));
-          return [{ work: item, locked: locked[i]!, pings, windows }];
+          const also = cuts[i]!.erased.get(month) ?? [];
+          if (pings.length + also.length === 0) return [];
+          return [{ stream, locked: locked.own[i]!, pings, also, input: locked.inputOf.get(i), asked: pings.length }];
         });
-        // As the indexes have them: neighbours share pages.
-        return parts.sort((a, b) => a.locked.id - b.locked.id);
-      };
-      return mergeLocked(client, tell, options, new Map(inOrder.map((month) => [month, partsOf(month)])), limit);
+      const masked = new Map([...locked.maskedBy].map(([i, under]) => [locked.own[i]!.id, under]));
+      return mergeLocked(client, tell, options, { months: inOrder, partsOf, masked }, limit);
     });
 
   try {
@@ -176,28 +156,28 @@ async function mergeLocked(
   client: PoolClient,
   tell: Tell,
   options: MergeOptions,
-  months: ReadonlyMap<Month, Part[]>,
+  todo: {
+    months: readonly Month[];
+    partsOf(month: Month): Part[];
+    /** Streams under the mask of a watcher of input that is among the work, by its id. */
+    masked: ReadonlyMap<number, readonly (LockedStream & { stream: StreamIdentity })[]>;
+  },
   limit: number,
 ) {
-  const { usageCodec, now = Date.now, onRead } = options;
+  const { usageCodec, now = Date.now } = options;
   const nowMicros = now() * 1000;
   const reached = new Map<number, number>();
   const events = new Map<string, { organizationId: string; userId: string; entries: UsageEntryState[] }>();
   const counts = { added: 0, changed: 0, removed: 0 };
   const writes = new Map<Month, MonthWrites>();
 
-  for (const [month, parts] of months) {
-    const wanted = parts.map(({ work, locked, windows }) => ({ stream: work.stream, streamId: locked.id, windows }));
-    const states = await readNeighbourhoods(client, month, wanted, limit);
-    const [only] = parts;
-    if (!states && only && parts.length === 1) onRead?.(only.work.stream, limit, only.pings.length);
-    if (!states) return undefined;
+  for (const month of todo.months) {
     const write = noWrites();
     writes.set(month, write);
-    for (const [i, { work, locked, pings }] of parts.entries()) {
-      const state = states[i]!;
-      onRead?.(work.stream, state.entries.length + state.gaps.length, pings.length);
-      const changes = fold(state, pings, bridgeOf(work.stream.source));
+    const folded = await foldMonth(client, month, { parts: todo.partsOf(month), masked: todo.masked }, options, limit);
+    if (!folded) return undefined;
+    for (const { part, changes } of folded) {
+      const { stream, locked } = part;
       collectGaps(write, changes, locked.id);
       if (changes.added.length + changes.changed.length + changes.removed.length === 0) continue;
       const version = Math.max(locked.lastVersion + 1, nowMicros);
@@ -205,10 +185,10 @@ async function mergeLocked(
       counts.added += changes.added.length;
       counts.changed += changes.changed.length;
       counts.removed += changes.removed.length;
-      const { organizationId, userId } = work.stream;
+      const { organizationId, userId } = stream;
       const user = `${organizationId}/${userId}`;
       if (!events.has(user)) events.set(user, { organizationId, userId, entries: [] });
-      collectEntries(write, changes, { stream: work.stream, streamId: locked.id, version }, events.get(user)!.entries);
+      collectEntries(write, changes, { stream, streamId: locked.id, version }, events.get(user)!.entries);
     }
   }
 
@@ -231,7 +211,8 @@ function collectEntries(
 ): void {
   const { deviceId, source } = stream;
   const announce = (id: string, { start, end, key }: KeySpan, deleted: boolean): void => {
-    const { app, host, state } = key;
+    const { app, host } = key;
+    const state = shownState(key);
     events.push({ id, deviceId, source, app, host, state, startedAt: start, endedAt: end, version, deleted });
   };
   for (const was of changes.removed) {

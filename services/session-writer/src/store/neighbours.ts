@@ -1,5 +1,5 @@
 import type { Queryable } from '@worktide/postgres';
-import type { KeySpan, Month, MonthState, Span, Window } from '../merge/index.ts';
+import type { KeySpan, Month, MonthState, Span, UsageKey, Window } from '../merge/index.ts';
 import { plainArray } from './arrays.ts';
 import { partitionOf } from './partitions.ts';
 import type { StreamIdentity } from './streams.ts';
@@ -14,6 +14,8 @@ export interface Neighbourhood {
   streamId: number;
   /** From `windowsAround`. */
   windows: readonly Window[];
+  /** Of a stream that is under a mask; then all that touches a window is read, for pieces of an entry may be short. */
+  underMask?: boolean;
 }
 
 interface EntryRow {
@@ -24,6 +26,7 @@ interface EntryRow {
   state: 'active' | 'idle';
   app: string;
   host: string | null;
+  masked: boolean;
 }
 
 interface SpanRow {
@@ -52,7 +55,7 @@ export const touching = (partition: string, columns: string): string => `
      ORDER BY started_at LIMIT 1)
   ) r WHERE r.ended_at > w.lo LIMIT $8`;
 
-export const entryColumns = 'id, started_at, ended_at, state, app, host';
+export const entryColumns = 'id, started_at, ended_at, state, app, host, masked';
 
 /**
  * Reads what a fold of these (locked) streams needs to know of one month; answers in their order.
@@ -66,7 +69,11 @@ export async function readNeighbourhoods(
   limit = Number.POSITIVE_INFINITY,
 ): Promise<MonthState<StoredEntry>[] | undefined> {
   const states = wanted.map(() => ({ entries: [] as StoredEntry[], gaps: [] as Span[], erased: [] as Span[] }));
-  const windows = wanted.flatMap((near, n) => near.windows.map((window) => ({ n, near, ...window })));
+  const windows = wanted.flatMap((near, n) =>
+    near.windows.map((window) =>
+      near.underMask ? { n, near, ...window, from: window.start, to: window.end } : { n, near, ...window },
+    ),
+  );
   const n = plainArray(windows.map((w) => w.n));
   const lo = plainArray(windows.map((w) => w.start));
   const hi = plainArray(windows.map((w) => w.end));
@@ -80,7 +87,8 @@ export async function readNeighbourhoods(
   if (entries.rows.length > limit) return undefined;
   for (const row of entries.rows) {
     const { state, app, host } = row;
-    states[row.n]!.entries.push({ id: row.id, start: row.started_at, end: row.ended_at, key: { state, app, host } });
+    const key: UsageKey = row.masked ? { state: 'active', app, host, masked: true } : { state, app, host };
+    states[row.n]!.entries.push({ id: row.id, start: row.started_at, end: row.ended_at, key });
   }
   // Gaps are inside entries: a new month, or a stream's first pings, have none to ask for.
   if (entries.rows.length > 0) {
@@ -119,4 +127,37 @@ export async function readNeighbourhoods(
 function distinct<T extends Span>(rows: T[]): T[] {
   rows.sort((a, b) => a.start - b.start);
   return rows.filter((row, i) => row.start !== rows[i - 1]?.start);
+}
+
+/**
+ * Reads when watchers of input (locked) say that nobody was there, as it is stored.
+ * @param wanted windows, by watcher.
+ * @param limit rows to read at most.
+ * @returns in the order asked: whole entries that touch the windows, by start; undefined where there are more.
+ */
+export async function readIdle(
+  client: Queryable,
+  month: Month,
+  wanted: readonly { inputId: number; windows: readonly Span[] }[],
+  limit = Number.POSITIVE_INFINITY,
+): Promise<Span[][] | undefined> {
+  const windows = wanted.flatMap(({ inputId, windows: all }, n) => all.map((window) => ({ n, inputId, ...window })));
+  const [lo, hi] = [plainArray(windows.map((w) => w.start)), plainArray(windows.map((w) => w.end))];
+  const { rows } = await client.query<SpanRow & { state: string }>(
+    touching(partitionOf('usage_entries', month), 'started_at, ended_at, state'),
+    [
+      month,
+      plainArray(windows.map((w) => w.n)),
+      plainArray(windows.map((w) => w.inputId)),
+      lo,
+      lo,
+      hi,
+      hi,
+      Number.isFinite(limit) ? limit + 1 : null,
+    ],
+  );
+  if (rows.length > limit) return undefined;
+  const idle = wanted.map(() => [] as Span[]);
+  for (const row of rows) if (row.state === 'idle') idle[row.n]!.push({ start: row.started_at, end: row.ended_at });
+  return idle.map(distinct);
 }

@@ -88,6 +88,15 @@ export function createWorker(options: WorkerOptions): Worker {
     return pings;
   }
 
+  /** What the watcher of input reports: now and then somebody is away while a window stays in front. */
+  function presence(from: number, to: number, state: State): WirePing[] {
+    const seen = (s: State): Seen => ({ app: 'afk', state: s, source: 'afk' });
+    if (state === 'idle' || to - from < 10_000 || !random.chance(0.2)) return [ping(from, to, seen(state))];
+    const gone = random.int(from, to - 5_000);
+    const back = random.int(gone + 1, to);
+    return [ping(from, gone, seen('active')), ping(gone, back, seen('idle')), ping(back, to, seen('active'))];
+  }
+
   function activityLength(): number {
     const heavyTailed = -Math.log(1 - random.next()) * 4 * minuteMs;
     return Math.round(Math.min(longestActivityMs, Math.max(1_000, heavyTailed)));
@@ -127,7 +136,7 @@ export function createWorker(options: WorkerOptions): Worker {
       } else {
         pings.push(...watch(from, to, { app: random.pick(apps), state, source: 'window' }, 30_000));
       }
-      if (watchers.afk) pings.push(ping(from, to, { app: 'afk', state, source: 'afk' }));
+      if (watchers.afk) pings.push(...presence(from, to, state));
       // A second watcher under the same name that sees something else.
       if (random.chance(0.03))
         pings.push(...watch(from + 500, to, { app: random.pick(apps), state: 'active' }, 30_000));

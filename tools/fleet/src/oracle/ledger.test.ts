@@ -3,6 +3,7 @@ import { hosts, urlOf } from '../agents/catalog.ts';
 import { createRandom } from '../random.ts';
 import { hostOf } from './host.ts';
 import { createLedger, type WirePing } from './ledger.ts';
+import { dayReport, daysTouched } from './reports.ts';
 
 const ping = (startedAt: string, endedAt: string, more: Partial<WirePing> = {}): WirePing => ({
   id: '019cd7a0-0000-7000-8000-000000000001',
@@ -53,6 +54,26 @@ describe('the ledger', () => {
     const count = (source: string) => ledger.entries('u').filter((e) => e.source === source).length;
     expect(sources.map(count)).toEqual([2, 2, 1, 3]);
     expect(ledger.entries('nobody')).toEqual([]);
+  });
+
+  test('shows as idle what a device was not worked on, and lists no watcher of input among applications', () => {
+    const ledger = createLedger();
+    ledger.acknowledge('u', 'd', ping('08:00:00', '09:00:00'));
+    ledger.acknowledge('u', 'd', ping('08:20:00', '08:50:00', { source: 'afk', app: 'afk', state: 'idle' }));
+    ledger.acknowledge('u', 'd', ping('08:50:00', '09:00:00', { source: 'afk', app: 'afk' }));
+    const entries = ledger.entries('u');
+    const minutes = (ms: number): number => (ms / 60_000) % 60;
+    expect(entries.map((e) => [e.source, minutes(e.startedAt), minutes(e.endedAt), e.key.state])).toEqual([
+      ['afk', 20, 50, 'idle'],
+      ['afk', 50, 0, 'active'],
+      ['window', 0, 20, 'active'],
+      ['window', 20, 50, 'idle'],
+      ['window', 50, 0, 'active'],
+    ]);
+    const [date] = daysTouched(entries, 'UTC');
+    const day = dayReport(entries, date!, 'UTC');
+    expect([day.workSeconds, day.activeSeconds, day.idleSeconds]).toEqual([3_600, 1_800, 1_800]);
+    expect([...day.apps.values()]).toEqual([1_800]);
   });
 
   test('follows new pings after entries were asked for', () => {

@@ -1,5 +1,5 @@
 import { hostOf } from './host.ts';
-import { type Entry, gapBySource, type Key, mergeSpans, type State } from './merge.ts';
+import { type Entry, gapBySource, type Key, maskEntries, mergeSpans, type State } from './merge.ts';
 
 /** A ping as an agent puts it on the wire. */
 export interface WirePing {
@@ -99,7 +99,18 @@ export function createLedger(): Ledger {
       if (known?.pings === count) return known.entries;
       const byName = (a: Stream, b: Stream): number =>
         a.deviceId === b.deviceId ? Number(a.source > b.source) - 0.5 : Number(a.deviceId > b.deviceId) - 0.5;
-      const entries = streams.sort(byName).flatMap(merge);
+      const idle = new Map<string, Entry[]>();
+      const byStream = streams.sort(byName).map((stream) => ({ stream, merged: merge(stream) }));
+      for (const { stream, merged: own } of byStream) {
+        if (stream.source === 'afk')
+          idle.set(
+            stream.deviceId,
+            own.filter(({ key }) => key.state === 'idle'),
+          );
+      }
+      const entries = byStream.flatMap(({ stream, merged: own }) =>
+        stream.source === 'afk' ? own : maskEntries(own, idle.get(stream.deviceId) ?? []),
+      );
       merged.set(userId, { pings: count, entries });
       return entries;
     },

@@ -136,3 +136,29 @@ export function mergeSpans(
       return entries;
     });
 }
+
+/**
+ * Entries under a mask: where the device's watcher of input says that nobody was there (its idle entries), what was active is
+ * shown as idle. Each entry is cut at the borders of the mask.
+ */
+export function maskEntries<E extends Entry>(entries: readonly E[], idle: readonly Entry[]): E[] {
+  if (idle.length === 0) return [...entries];
+  return entries.flatMap((entry) => {
+    if (entry.key.state === 'idle') return [entry];
+    const inside = (at: number): boolean => idle.some((one) => one.startedAt <= at && at < one.endedAt);
+    const borders = idle
+      .flatMap(({ startedAt, endedAt }) => [startedAt, endedAt])
+      .filter((at) => at > entry.startedAt && at < entry.endedAt);
+    const cuts = [entry.startedAt, ...[...new Set(borders)].sort((a, b) => a - b), entry.endedAt];
+    const pieces: E[] = [];
+    for (const [i, startedAt] of cuts.slice(0, -1).entries()) {
+      const endedAt = cuts[i + 1]!;
+      const key: Key = inside(startedAt) ? { ...entry.key, state: 'idle' } : entry.key;
+      const last = pieces.at(-1);
+      // Two idle entries that touch are one mask.
+      if (last && last.key.state === key.state) last.endedAt = endedAt;
+      else pieces.push({ ...entry, startedAt, endedAt, key });
+    }
+    return pieces;
+  });
+}

@@ -71,12 +71,14 @@ export function daysTouched(entries: readonly Entry[], zone: string): string[] {
  * One day of one user from all entries of all streams: clipped at the local day, union over devices and sources,
  * rounded once at the end, idle being work less active as they are shown (rule Time: shown).
  */
-export function dayReport(entries: readonly Entry[], date: string, zone: string): DayReport {
+export function dayReport(entries: readonly (Entry & { source?: string })[], date: string, zone: string): DayReport {
   const { from, to } = dayBounds(date, zone);
   const clipped = entries
     .map((e) => ({ ...e, startedAt: Math.max(e.startedAt, from), endedAt: Math.min(e.endedAt, to) }))
     .filter((e) => e.startedAt < e.endedAt);
   const active = clipped.filter((e) => e.key.state === 'active');
+  // A watcher of input is no application.
+  const named = active.filter((e) => e.source !== 'afk');
   const workMs = unionMs(clipped);
   const activeMs = unionMs(active);
   return {
@@ -85,8 +87,8 @@ export function dayReport(entries: readonly Entry[], date: string, zone: string)
     activeSeconds: seconds(activeMs),
     idleSeconds: seconds(workMs) - seconds(activeMs),
     productivityScore: seconds(workMs) === 0 ? null : Math.round((seconds(activeMs) * 1000) / seconds(workMs)) / 10,
-    apps: secondsBy(active, (e) => e.key.app),
-    hosts: secondsBy(active, (e) => e.key.host),
+    apps: secondsBy(named, (e) => e.key.app),
+    hosts: secondsBy(named, (e) => e.key.host),
     hostSeconds: seconds(unionMs(active.filter((e) => e.key.host !== null))),
   };
 }
