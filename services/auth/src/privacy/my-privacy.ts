@@ -77,7 +77,7 @@ export function myPrivacyOf(
           ...always,
         ],
         keptFor: `${settings.screenshotRetentionDays} days`,
-        seenBy: reads.slice(0, 2),
+        seenBy: reads,
       },
       {
         kind: 'time-entries',
