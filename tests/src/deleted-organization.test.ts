@@ -103,6 +103,7 @@ test('of an organisation whose deletion is due nothing is left, and of another o
   // What stays says that nothing is to come back, and for a while that its people are out, which pictures are gone, and that
   // nothing is counted of them.
   const expected = [
+    'agent_protocols.deleted_organizations',
     'auth.revocations',
     'realtime.deleted_organizations',
     'screenshots.deleted_organizations',

@@ -111,6 +111,7 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
       // Which gives reports without.
       analytics: 'postgres',
       realtime: 'postgres',
+      'agent-protocols': 'postgres',
     });
     expectStatus(await report(), 200);
     await until('a writer says that it tries again', async () => {

@@ -37,7 +37,7 @@ export const topics = {
     partitions: 12,
     retentionMs: days(7),
     schema: pingsRecord,
-    writer: 'ingest-gateway',
+    writer: 'ingest-gateway, agent-protocols',
   },
   /** Records of `pings` whose merging would keep everybody else waiting: merged by themselves. */
   'pings-slow': {

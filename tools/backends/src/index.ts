@@ -1,3 +1,4 @@
+export { cached } from './cache.ts';
 export { type Authority, type Certificate, makeAuthority } from './certificates.ts';
 export { backend } from './client.ts';
 export { aptInstall, onPath, run } from './command.ts';

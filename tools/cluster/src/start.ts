@@ -61,7 +61,7 @@ export interface Cluster {
 
 /** What engines and services make in the folder. */
 const ours =
-  /^(kafka|postgres|clickhouse|redis|registry|s3|mail|auth|(ingest-gateway|session-writer|workspace|screenshot-processor|analytics|realtime)-\d+)$/;
+  /^(kafka|postgres|clickhouse|redis|registry|s3|mail|auth|(ingest-gateway|session-writer|workspace|screenshot-processor|analytics|realtime|agent-protocols)-\d+)$/;
 
 /** Starts the real engines, applies migrations and topics, and starts every service as a process of its own. */
 export async function startCluster(
@@ -161,6 +161,7 @@ export async function startCluster(
     ...replicas('screenshot-processor', 2),
     ...replicas('analytics', options.analytics),
     ...replicas('realtime', options.realtimes ?? 2),
+    ...replicas('agent-protocols', 2),
   ]);
 
   const targets = (service: string): string[] =>

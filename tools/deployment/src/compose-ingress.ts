@@ -44,6 +44,8 @@ ${routes
       `    location ~ ^${prefix.replaceAll('.', '\\.')}(/|$) { set $service http://${service}:8080; proxy_pass $service; }`,
   )
   .join('\n')}
+    # Signed links to pictures and files: the store's own to judge, by the very host and path that were signed.
+    location /objects/ { set $service http://s3:8333; proxy_pass $service; }
     location = /ingress-health { access_log off; return 204; }
     location / { return 404 '{"statusCode":404,"code":"NOT_FOUND","message":"There is no such path."}'; }
   }

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as agentProtocols from '@worktide/agent-protocols';
 import * as analytics from '@worktide/analytics';
 import * as auth from '@worktide/auth';
 import * as ingestGateway from '@worktide/ingest-gateway';
@@ -14,8 +15,10 @@ import * as sessionWriter from '@worktide/session-writer';
 import * as workspace from '@worktide/workspace';
 import { composeIngress } from './compose-ingress.ts';
 import { deployFolder, readTable, serviceOf } from './table.ts';
+import { unexplained, valuesSchema } from './values-schema.ts';
 
 const runnable: RunnableService[] = [
+  agentProtocols,
   analytics,
   auth,
   ingestGateway,
@@ -104,4 +107,10 @@ test('the ingress of compose is made from the table', async () => {
     written: composeIngress(table),
     remedy: 'npm run deployment',
   });
+});
+
+test('every value has a line that explains it, and the schema is made from them', async () => {
+  expect(unexplained()).toEqual([]);
+  const written = await readFile(new URL('helm/worktide/values.schema.json', deployFolder), 'utf8');
+  expect({ written, remedy: 'npm run deployment' }).toEqual({ written: valuesSchema(), remedy: 'npm run deployment' });
 });

@@ -1,3 +1,4 @@
+import { database as agentProtocols } from '@worktide/agent-protocols';
 import { database as analytics, migrationsFolder } from '@worktide/analytics';
 import { database as auth } from '@worktide/auth';
 import { migrateClickHouse } from '@worktide/clickhouse';
@@ -22,6 +23,7 @@ export const databases = {
   'screenshot-processor': screenshotProcessor,
   analytics,
   realtime,
+  'agent-protocols': agentProtocols,
 } as const satisfies Record<string, ServiceDatabase>;
 
 /** A service with a schema in PostgreSQL. */

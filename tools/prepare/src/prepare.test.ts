@@ -39,6 +39,7 @@ beforeAll(async () => {
     WORKSPACE_POSTGRES_PASSWORD: 'secret',
     SCREENSHOT_PROCESSOR_POSTGRES_PASSWORD: 'secret',
     ANALYTICS_POSTGRES_PASSWORD: 'secret',
+    AGENT_PROTOCOLS_POSTGRES_PASSWORD: 'secret',
     // As a secret has it that the service reads as well.
     REALTIME_POSTGRES_URL: 'postgres://worktide_realtime:secret@elsewhere/worktide',
     ADMIN_CLICKHOUSE_URL: withPath(clickhouse!, name),

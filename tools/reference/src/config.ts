@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { configSchema as agentProtocols } from '@worktide/agent-protocols';
 import { configSchema as analytics } from '@worktide/analytics';
 import { configSchema as auth } from '@worktide/auth';
 import { configSchema as ingestGateway } from '@worktide/ingest-gateway';
@@ -32,6 +33,7 @@ const readers: Record<string, { shape: Readonly<Record<string, z.core.$ZodType>>
   'screenshot-processor': { shape: screenshotProcessor.shape, files: own('services/screenshot-processor') },
   analytics: { shape: analytics.shape, files: own('services/analytics') },
   realtime: { shape: realtime.shape, files: own('services/realtime') },
+  'agent-protocols': { shape: agentProtocols.shape, files: own('services/agent-protocols') },
   'npm start': { shape: standalone.shape, files: own('tools/standalone') },
   'prepare:engines': { shape: prepare.shape, files: own('tools/prepare') },
 };

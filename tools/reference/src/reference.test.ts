@@ -22,7 +22,8 @@ test('the page says what the code does', async () => {
 test('metrics that pages for people name are there', async () => {
   const names = metricsIn(await readSources()).map(({ name }) => name);
   // Roles of the database, a cookie, and the views of analysts begin alike.
-  const isElse = /^worktide_(auth|session_writer|workspace|screenshot_processor|analytics|realtime|refresh|v\d)/;
+  const isElse =
+    /^worktide_(auth|session_writer|workspace|screenshot_processor|analytics|realtime|agent_protocols|refresh|v\d)/;
   const missing: string[] = [];
   for await (const page of glob(['*.md', '{docs,libs,services,tools,bench,tests}/**/*.md'], { cwd: root })) {
     // A changelog names what was, too.

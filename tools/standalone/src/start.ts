@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import path from 'node:path';
+import * as agentProtocols from '@worktide/agent-protocols';
 import * as analytics from '@worktide/analytics';
 import * as auth from '@worktide/auth';
 import { type ClickHouseOptions, type Engine, freePort, startClickHouse, startPostgres } from '@worktide/backends';
@@ -145,7 +146,16 @@ export async function startStandalone(
     INTERNAL_TOKEN: data.secrets.internalToken,
   };
   const services: Service[] = [];
-  for (const service of [auth, workspace, gateway, sessionWriter, screenshotProcessor, analytics, realtime]) {
+  for (const service of [
+    auth,
+    workspace,
+    gateway,
+    sessionWriter,
+    screenshotProcessor,
+    analytics,
+    realtime,
+    agentProtocols,
+  ]) {
     const env = { ...environment, POSTGRES_URL: postgresUrls[service.serviceName] };
     step();
     const child = log.child({ part: service.serviceName });

@@ -14,6 +14,7 @@ import { createReadiness } from './health.ts';
 import { addressGroup, limitHeaderNames, plainAddress } from './limits.ts';
 import { type Face, mountDocs, mountHealth, noPath } from './operations.ts';
 import type { RawRoute, Service } from './route.ts';
+import { shownPath } from './shown-path.ts';
 
 export interface HttpAppOptions {
   services: readonly Service[];
@@ -153,7 +154,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
         if ((route.startsWith('/api/') && route !== '/api/health') || res.statusCode >= 500) {
           const ms = Math.round(performance.now() - startedAt);
           log.info(
-            { requestId, method: req.method, path: pathOf(req.originalUrl), status: res.statusCode, ms },
+            { requestId, method: req.method, path: shownPath(pathOf(req.originalUrl)), status: res.statusCode, ms },
             'request',
           );
         }
@@ -229,7 +230,9 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
         if (wildcard) rawPrefixes.push({ start: start.slice(0, wildcard.index), raw });
         else rawRoutes.set(start, raw);
       }
+      const takers = services.flatMap(({ takeCredential }) => takeCredential ?? []);
       return (req, res) => {
+        for (const take of takers) take(req);
         const path = pathOf(req.url);
         const asked = `${req.method} ${path}`;
         const raw = rawRoutes.get(asked) ?? rawPrefixes.find(({ start }) => asked.startsWith(start))?.raw;

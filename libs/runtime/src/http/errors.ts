@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { AppError, type ErrorDetail, toAppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { hasBody } from './bodies.ts';
+import { shownPath } from './shown-path.ts';
 
 export interface ErrorBody {
   statusCode: number;
@@ -93,7 +94,8 @@ export function sendError(
   context: { path: string; requestId: string; report: ErrorReporter },
 ): void {
   const error = fromHttpError(thrown);
-  const { path, requestId } = context;
+  const { requestId } = context;
+  const path = shownPath(context.path);
   context.report(error, { path, requestId });
   if (res.headersSent || res.destroyed) {
     res.destroy();

@@ -177,6 +177,11 @@ export interface Service {
   routes: AnyRoute[];
   rawRoutes?: RawRoute[];
   upgrades?: UpgradeRoute[];
+  /**
+   * Called with every request before anything looks at it: moves a credential that clients of another system put elsewhere
+   * into `Authorization`, and out of `url`, which is logged and shown. Never throws.
+   */
+  takeCredential?: (req: IncomingMessage) => void;
   /** Dependencies by the name shown in `/health/ready`. */
   checks: Record<string, ReadinessCheck>;
   /** Shown there as well, but the service is ready without them: what only some of its operations need. */

@@ -1,0 +1,16 @@
+import { eventLogConfig } from '@worktide/event-log';
+import { httpConfig } from '@worktide/runtime';
+import { z } from 'zod';
+
+/** The environment of this service; `loadConfig` reports every problem at once. */
+export const configSchema = z.object({
+  ...httpConfig(8088),
+  POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  ...eventLogConfig,
+  SCHEMA_REGISTRY_URL: z.string().default('local:'),
+  KEY_VALUE_URL: z.string().default('memory:'),
+  AUTH_URL: z.url({ protocol: /^https?$/ }),
+  INTERNAL_TOKEN: z.string().min(32),
+});
+
+export type Config = z.output<typeof configSchema>;

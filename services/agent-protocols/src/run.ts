@@ -1,0 +1,78 @@
+import { deletionsInPostgres, followDeletions } from '@worktide/people';
+import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
+import { createCodec, topics } from '@worktide/schemas';
+import { openIdentity, openShared } from '@worktide/service';
+import { infoRoute } from './activitywatch/info.ts';
+import type { Config } from './config.ts';
+import { takeCredential } from './credentials/take-credential.ts';
+import { eraseOrganization, erasePeople } from './store/erase.ts';
+import { followErasures } from './store/erasures.ts';
+
+export const serviceName = 'agent-protocols';
+
+/**
+ * Speaks what agents of other systems speak. What it keeps and the pings that follow from it are written in one transaction, and
+ * the pings leave through an outbox: while the log is away nothing is lost, and nobody waits.
+ *
+ * Starts while everything else is away, says so in `checks`, and goes on when it is back.
+ */
+export async function run(
+  config: Config,
+  deps: { lifecycle: Lifecycle; log: Logger; metrics: Metrics },
+): Promise<Service> {
+  const { lifecycle, log, metrics } = deps;
+  const shared = openShared(serviceName, config, deps);
+  const { eventLog, registry } = shared;
+
+  const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
+  lifecycle.onClose('agent-protocols postgres', () => pool.end());
+  const producer = eventLog.producer();
+  const outbox = createOutbox({
+    schema: 'agent_protocols',
+    pool,
+    producer,
+    log,
+    metrics,
+    lifecycle,
+    whenFull: 'leave',
+  });
+  const pings = createCodec(registry, topics.pings);
+  pings.prepare().catch(() => {});
+
+  const identity = openIdentity(config, shared, deps);
+
+  const people = await followDeletions({
+    service: serviceName,
+    eventLog,
+    registry,
+    deletions: deletionsInPostgres(pool, 'agent_protocols'),
+    store: (records) => erasePeople(pool, records),
+    erase: (organizationId, signal) => eraseOrganization(pool, organizationId, signal),
+    lifecycle,
+    log,
+  });
+  const erasures = await followErasures({ service: serviceName, eventLog, registry, pool });
+  lifecycle.onClose('agent-protocols erasures', () => erasures.close());
+
+  return {
+    name: serviceName,
+    takeCredential,
+    routes: [infoRoute()],
+    checks: {
+      postgres: checkPostgres(pool),
+      'schema registry': () => pings.prepare(),
+      auth: identity.check,
+    },
+    // It takes what agents send while the log is away: out of rotation it would take nothing.
+    sideChecks: {
+      ...shared.sideChecks,
+      'event log': () => eventLog.check(),
+      'people consumer': () => people.check(),
+      'erasures consumer': () => erasures.check(),
+      outbox: outbox.check,
+    },
+    authenticate: identity.authenticate,
+    ipLimit: shared.ipLimit,
+  };
+}
