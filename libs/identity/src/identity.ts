@@ -87,7 +87,7 @@ export function createIdentity(options: IdentityOptions): Identity {
   const remembered = metrics.gauge('worktide_identity_remembered', 'Credentials in the cache', ['kind']);
 
   function callerOf(claims: AccessTokenClaims): Caller | undefined {
-    const { refused, role, timezone, unverified } = revocations.judge(claims);
+    const { refused, role, timezone, unverified, pause } = revocations.judge(claims);
     if (refused) return undefined;
     return {
       organizationId: claims.org,
@@ -97,6 +97,7 @@ export function createIdentity(options: IdentityOptions): Identity {
       sessionId: claims.sid,
       ...(claims.dev === undefined ? {} : { deviceId: claims.dev }),
       ...(unverified ? { unverified } : {}),
+      ...(pause ? { pause } : {}),
     };
   }
 

@@ -1,4 +1,4 @@
-import type { AccessTokenClaims } from '@worktide/schemas';
+import type { AccessTokenClaims, Pause } from '@worktide/schemas';
 import type { Revocation } from './auth-client.ts';
 
 type UserState = Extract<Revocation, { kind: 'user' }>;
@@ -13,6 +13,7 @@ export interface RevocationList {
     role: AccessTokenClaims['role'];
     timezone: string;
     unverified: boolean;
+    pause: Pause | undefined;
   };
   isRefusedKey(agentKeyId: string): boolean;
   /** Forgets what nothing believed any more could depend on. */
@@ -61,6 +62,7 @@ export function createRevocationList(): RevocationList {
         role: older?.role ?? claims.role,
         timezone: older?.timezone ?? claims.tz,
         unverified: (older ? older.unverified : claims.unv) === true,
+        pause: older ? older.pause : claims.pse,
       };
     },
     isRefusedKey: (agentKeyId) => agentKeys.has(agentKeyId),

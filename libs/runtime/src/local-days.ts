@@ -50,6 +50,42 @@ export function localDays(from: string, to: string, zone: string, known: KnownDa
   return days;
 }
 
+/** A time over which the clocks of a zone run straight: epoch ms, `end` exclusive, and how far ahead of UTC they are. */
+export interface ZoneSegment {
+  start: number;
+  end: number;
+  offset: number;
+}
+
+/** Offsets of zones that were asked for before; see `formats`. */
+const offsets = new Map<string, (instant: number) => number>();
+
+/**
+ * [start, end) in the pieces over which the clocks of the zone run straight: one, unless they are changed within.
+ * @throws RangeError for a zone that this runtime does not know.
+ */
+export function zoneSegments(start: number, end: number, zone: string): ZoneSegment[] {
+  let offset = offsets.get(zone);
+  if (!offset) {
+    offset = zoneOffset(zone);
+    if (offsets.size >= maxFormats) offsets.clear();
+    offsets.set(zone, offset);
+  }
+  const segments: ZoneSegment[] = [];
+  for (let from = start; from < end; ) {
+    const ahead = offset(from);
+    // No zone changes its clocks and changes them back within a day.
+    const straight = end - from <= day && ahead === offset(end);
+    // Clocks are changed at whole seconds, and looked for there.
+    const to = straight ? end : Math.min(end, nextChange(wholeSecond(from), wholeSecond(end + 999), offset));
+    segments.push({ start: from, end: to, offset: ahead });
+    from = to;
+  }
+  return segments;
+}
+
+const wholeSecond = (instant: number): number => Math.floor(instant / 1000) * 1000;
+
 /** Milliseconds that the zone's clocks are ahead of UTC at an instant. */
 function zoneOffset(zone: string): (instant: number) => number {
   const format = new Intl.DateTimeFormat('en-US', {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { organizationSettings, role, subscriptionStatus, userStatus } from './auth.ts';
 import { eventDeviceId, id, instantMs } from './common.ts';
+import { pause, privacyRules } from './privacy.ts';
 
 /** What auth tells the other services, and what an access token says. Not part of the public interface. */
 
@@ -19,6 +20,8 @@ export const accessTokenClaims = z.object({
   dev: eventDeviceId.optional(),
   /** Set where the address was not proven when it was made. */
   unv: z.literal(true).optional(),
+  /** The last pause that the user set, as it was when this was made. */
+  pse: pause.optional(),
   /** Seconds, with a fraction: a token made just after a revocation must be told from one made just before. */
   iat: z.number().positive(),
   exp: z.number().positive(),
@@ -46,6 +49,7 @@ export const resolvedAgentKey = z.object({
   deviceId: eventDeviceId,
   /** Epoch milliseconds; null for never. */
   expiresAt: z.number().nullable().default(null),
+  pause: pause.optional(),
 });
 /** In the order asked. `null`: no such key, revoked, expired, or its user is not active. */
 export const resolvedCredentials = z.object({ credentials: z.array(resolvedAgentKey.nullable()) });
@@ -68,6 +72,8 @@ export const knownOrganization = z.object({
   timezone: z.string(),
   subscriptionStatus,
   settings: organizationSettings,
+  /** An auth from before there were any knows of none. */
+  privacy: privacyRules.optional(),
 });
 export type KnownOrganization = z.output<typeof knownOrganization>;
 export const foundOrganization = z.object({ organization: knownOrganization.nullable() });
@@ -92,6 +98,8 @@ export const revocation = z.discriminatedUnion('kind', [
     status: userStatus,
     /** Absent where the address is proven. */
     unverified: z.literal(true).optional(),
+    /** Absent where they never paused. */
+    pause: pause.optional(),
   }),
 ]);
 export type Revocation = z.output<typeof revocation>;

@@ -15,6 +15,7 @@ export * from './people.ts';
 export * from './pictures.ts';
 export * from './ping-events.ts';
 export * from './pings.ts';
+export * from './privacy.ts';
 export * from './realtime.ts';
 export * from './reports.ts';
 export * from './screenshots.ts';

@@ -49,6 +49,10 @@ export const ping = z
     }),
     projectId: optional(id),
     timeEntryId: optional(id),
+    incognito: z
+      .union([z.boolean(), z.null()])
+      .optional()
+      .meta({ description: 'Of a private browser window: it is accepted, and kept nowhere.' }),
   })
   .meta({ id: 'Ping', description: 'null and "" of what is optional are as if it were absent.' });
 
@@ -109,7 +113,8 @@ function formProblem(value: unknown): PingProblem {
   if (field === '') return problem('NOT_A_PING', 'A ping is a JSON object.');
   const given = (value as Record<string, unknown>)[field];
   if (given === undefined) return problem('MISSING_FIELD', `${field} is missing.`);
-  if (typeof given !== 'string') return problem('WRONG_TYPE', `${field} must be text.`);
+  if (typeof given !== 'string')
+    return problem('WRONG_TYPE', `${field} must be ${field === 'incognito' ? 'true or false' : 'text'}.`);
   return problem(formCodes[field] ?? 'INVALID_FIELD', `${field}: ${message}.`);
 }
 

@@ -11,6 +11,8 @@ export const configSchema = z.object({
   KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url({ protocol: /^https?$/ }),
   INTERNAL_TOKEN: z.string().min(32),
+  /** Requests of one user to what WakaTime's plugins call, all replicas together. */
+  WAKATIME_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(600),
 });
 
 export type Config = z.output<typeof configSchema>;

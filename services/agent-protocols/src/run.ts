@@ -1,6 +1,7 @@
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
 import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
-import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
+import { createPrivacyGuard } from '@worktide/privacy';
+import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
 import { infoRoute } from './activitywatch/info.ts';
@@ -8,6 +9,12 @@ import type { Config } from './config.ts';
 import { takeCredential } from './credentials/take-credential.ts';
 import { eraseOrganization, erasePeople } from './store/erase.ts';
 import { followErasures } from './store/erasures.ts';
+import { heartbeatRoutes } from './wakatime/post-heartbeats.ts';
+import { currentUser, wakatimeReads } from './wakatime/read-routes.ts';
+import { pruneHeartbeats } from './wakatime/store.ts';
+
+/** Bytes that requests with heartbeats hold, all together. */
+const maxHeldBytes = 64 * 1024 * 1024;
 
 export const serviceName = 'agent-protocols';
 
@@ -55,10 +62,31 @@ export async function run(
   const erasures = await followErasures({ service: serviceName, eventLog, registry, pool });
   lifecycle.onClose('agent-protocols erasures', () => erasures.close());
 
+  const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
+  const wakatime = {
+    pool,
+    outbox,
+    pings,
+    privacy,
+    metrics,
+    authenticate: identity.authenticate,
+    findUser: identity.findUser,
+    limit: shared.limits.window({ name: 'wakatime', points: config.WAKATIME_LIMIT_PER_MINUTE, seconds: 60 }),
+    budget: createBudget({
+      name: 'heartbeats',
+      total: maxHeldBytes,
+      metrics,
+      code: 'QUEUE_FULL',
+      message: 'More is arriving than can be stored; try again.',
+    }),
+  };
+  lifecycle.every('old heartbeats', { everyMs: 3_600_000, retryMs: 60_000 }, () => pruneHeartbeats(pool));
+
   return {
     name: serviceName,
     takeCredential,
-    routes: [infoRoute()],
+    routes: [infoRoute(), ...wakatimeReads(wakatime)],
+    rawRoutes: [...heartbeatRoutes(wakatime), currentUser(wakatime)],
     checks: {
       postgres: checkPostgres(pool),
       'schema registry': () => pings.prepare(),

@@ -12,6 +12,7 @@ import type { Stored } from './ingest/changes.ts';
 import { startConsumers } from './ingest/consumers.ts';
 import { deletionsInClickHouse, eraseOrganization } from './ingest/erase-organization.ts';
 import { addPeople, type Rows, storeStates } from './ingest/states.ts';
+import { privacyRoutes } from './privacy/routes.ts';
 import { createReportCache } from './reports/cache.ts';
 import { openReports } from './reports/open.ts';
 import { reportRoutes } from './reports/routes.ts';
@@ -99,6 +100,7 @@ export async function run(
         organization: identity.organization,
       }),
       ...auditRoutes({ ...reports, looks }),
+      ...privacyRoutes({ ...reports, looks, organization: identity.organization }),
       ...analystRoutes({ analysts, accounts, audit }),
       ...exports.routes({
         audit,

@@ -25,6 +25,7 @@ import { organizationRoutes } from './organization/routes.ts';
 import { passwordRoutes } from './password-change/routes.ts';
 import { createPasswords } from './passwords/passwords.ts';
 import { createPeopleTeller } from './people/tell.ts';
+import { privacyRoutes } from './privacy/routes.ts';
 import { pruneRevocations } from './revocations/revocations.ts';
 import { sessionRoutes } from './sessions/routes.ts';
 import { pruneSessions } from './sessions/sessions.ts';
@@ -110,6 +111,7 @@ export async function run(
       ...invitationRoutes(context),
       ...userRoutes(context),
       ...organizationRoutes(context),
+      ...privacyRoutes(context),
       ...internalRoutes(context),
     ],
     rawRoutes: [billingWebhook(context)],

@@ -1,4 +1,5 @@
 import { openObjectStore } from '@worktide/object-store';
+import { createPrivacyGuard } from '@worktide/privacy';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
@@ -42,6 +43,8 @@ export async function run(
 
   const identity = openIdentity(config, shared, deps);
 
+  const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
+
   const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
   const quotas = { free, trial, pro, enterprise };
   const quota = createPingQuota({ limits, quotas, planOf: identity.planOf, metrics });
@@ -64,7 +67,17 @@ export async function run(
   });
 
   const { authenticate } = identity;
-  const postItems = createPostItems({ config, producer, authenticate, quota, stored, streams, budget, metrics });
+  const postItems = createPostItems({
+    config,
+    producer,
+    authenticate,
+    privacy,
+    quota,
+    stored,
+    streams,
+    budget,
+    metrics,
+  });
   const syncLimit = limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 });
   const batches = postBatch({
     producer,
@@ -99,6 +112,7 @@ export async function run(
     config,
     store,
     announcer: createAnnouncer({ producer, codec: screenshotCodec }),
+    privacy,
     limit: syncLimit,
     uploads: createUploadMetrics(metrics),
     stored,

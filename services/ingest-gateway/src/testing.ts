@@ -1,4 +1,5 @@
-import type { Caller } from '@worktide/runtime';
+import { type Caller, unavailable } from '@worktide/runtime';
+import { type KnownOrganization, organizationSettings, type Pause, type PrivacyRules } from '@worktide/schemas';
 
 /** Who calls in this service's tests. */
 
@@ -21,3 +22,20 @@ export function numberedCaller(authorization = ''): Caller | undefined {
   if (!organization || !user) return undefined;
   return { ...caller, organizationId: idOf(organization), userId: idOf(`${organization}${user.padStart(6, '0')}`) };
 }
+
+/** What auth says of everybody in a test, which may change it. */
+export interface PrivacyOfAll {
+  rules?: PrivacyRules | undefined;
+  pause?: Pause | undefined;
+  /** Auth tells of no organisation. */
+  away?: boolean;
+}
+
+export const organizationUnder =
+  (given: PrivacyOfAll) =>
+  async (id: string): Promise<KnownOrganization> => {
+    if (given.away) throw unavailable('auth');
+    const settings = organizationSettings.parse({});
+    const { rules: privacy } = given;
+    return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings, ...(privacy ? { privacy } : {}) };
+  };

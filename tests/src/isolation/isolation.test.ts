@@ -344,6 +344,8 @@ describe('roles within an organisation', () => {
       : {}),
     // An export is its maker's alone.
     ...(role === 'admin' ? {} : { '/api/v1/sync/batches/{id}': 404, '/api/v1/reports/exports/{id}': 404 }),
+    // A range of days that there is not.
+    '/api/v1/users/current/stats/{range}': 404,
   });
 
   test('an employee reads no colleague', async () => {
@@ -431,7 +433,7 @@ describe('roles within an organisation', () => {
     await until('403', async () => (await call(url, 'get', path, { bearer: lead.accessToken })).status === 403);
   });
 
-  const ingest = ['/api/v1/pings', '/api/v1/activity', '/api/v1/sync/'];
+  const ingest = ['/api/v1/pings', '/api/v1/activity', '/api/v1/sync/', '/api/v1/users/current/'];
   /** What agents do besides ingest: they run the timer of their own person. */
   const timer = [
     'post /api/v1/time-entries',

@@ -223,6 +223,8 @@ export function hers(world: World, operation: Operation): Ids {
   const lines: [prefix: string, ids: Ids][] = [
     ['/api/v1/auth/agent-keys/{id}', { id: key.id }],
     ['/api/v1/auth/sessions/{id}', { id: session }],
+    // No such range: what is one is everybody's own.
+    ['/api/v1/users/current/stats/{range}', { range: ada.organizationId }],
     ['/api/v1/users/{id}', { id: employee.userId, keyId: keys.employee.id }],
     ['/api/v1/reports/user/{id}', { id: employee.userId }],
     ['/api/v1/reports/exports/{id}', { id: ids.export }],
@@ -272,8 +274,14 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/invitations/accept': { token: ids.invitation, name: 'B', password: 'x'.repeat(12) },
     'patch /api/v1/users/{id}': { role: 'manager', status: 'suspended' },
     'patch /api/v1/organization': { id: ada.organizationId, name: 'B', settings: { minimumBlurLevel: 1 } },
+    'put /api/v1/organization/privacy': { version: 0, rules: [{ id: 'B', kind: 'drop', apps: ['No such app'] }] },
+    'post /api/v1/privacy/preview': { privacy: {} },
+    'put /api/v1/users/me/pause': { until: new Date(Date.now() + 60_000).toISOString() },
     'post /api/v1/billing/webhook': { id: 'x', type: 'subscription.updated', status: 'free' },
     'post /api/v1/pings': ping('B', { ...ofAda, deviceId: device, seconds: 3_600 }),
+    'post /api/v1/users/current/heartbeats': { entity: 'B', time: yesterdayNoon() / 1_000, machine: device },
+    'post /api/v1/users/current/heartbeats.bulk': { entity: 'B', time: yesterdayNoon() / 1_000, machine: device },
+    'post /api/v1/users/current/file_experts': { entity: `Title ${marker}` },
     'post /api/v1/activity': { minute: '2026-01-01T00:00:30.000Z', keyboardClicks: 1, mouseMovements: 1 },
     'post /api/v1/sync/batch': { entries: [{ ...ofAda, ...offlineEntry('b') }] },
     'post /api/v1/time-entries': { projectId: ids.project },

@@ -23,6 +23,8 @@ export interface Caller {
   deviceId?: string;
   /** Set where the address of the account is not proven: it reads, and neither makes nor sends anything. */
   unverified?: true;
+  /** When the user paused what is recorded of them, the last time: epoch ms, `until` not included. */
+  pause?: { from: number; until: number } | undefined;
 }
 
 /** For all that makes or sends something (rule Identity: an address is nobody's until proven). @throws 403. */

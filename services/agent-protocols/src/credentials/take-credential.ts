@@ -2,7 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import { isAgentKey } from '@worktide/identity';
 
 /** What paths of foreign protocols begin with; a credential elsewhere than in a Bearer header is looked for there alone. */
-const foreign = ['/api/0/', '/agent/'];
+const foreign = [
+  '/api/0/',
+  '/agent/',
+  '/api/v1/users/current',
+  '/api/heartbeat',
+  '/api/users/',
+  '/api/compat/wakatime/',
+];
 /** Keys have 41 characters; what is longer is not decoded. */
 const maxLength = 1_024;
 
@@ -33,11 +40,21 @@ export function takeCredential(req: IncomingMessage): void {
     }
     address = address.slice(0, query) + (parameters.size > 0 ? `?${parameters}` : '');
   }
-  req.url = address;
+  req.url = ours(address);
   // Who sends both means the header; one that is no Bearer of ours is not looked at.
   if (key !== undefined && isAgentKey(key) && !/^bearer /i.test(req.headers.authorization ?? '')) {
     req.headers.authorization = `Bearer ${key}`;
   }
+}
+
+/** Paths under which WakaTime's plugins know what is one protocol: Wakapi has names of its own for it. */
+function ours(address: string): string {
+  const query = address.indexOf('?');
+  const path = query < 0 ? address : address.slice(0, query);
+  const rest = query < 0 ? '' : address.slice(query);
+  const [, below] = /^\/api\/(?:compat\/wakatime\/v1\/)?users\/[^/]+(\/.*)?$/.exec(path) ?? [];
+  if (/^\/api\/(compat\/wakatime\/v1\/)?users\/[^/]+/.test(path)) return `/api/v1/users/current${below ?? ''}${rest}`;
+  return /^\/api\/heartbeats?\/?$/.test(path) ? `/api/v1/users/current/heartbeats${rest}` : address;
 }
 
 /** Of `agent:<key>`, `<key>:` and `<key>`; undefined for anything else. */

@@ -30,7 +30,7 @@ async function eraseBuckets(pool: Pool, where: string, parameters: string[], sig
 /** Erases all that is stored of an organisation. Rejects 503. */
 export async function eraseOrganization(pool: Pool, organizationId: string, signal: AbortSignal): Promise<void> {
   await eraseBuckets(pool, 'organization_id = $1', [organizationId], signal);
-  for (const table of ['settings', 'erased_ranges']) {
+  for (const table of ['settings', 'erased_ranges', 'heartbeats']) {
     signal.throwIfAborted();
     await pool.query(`DELETE FROM agent_protocols.${table} WHERE organization_id = $1`, [organizationId]);
   }
@@ -43,7 +43,9 @@ export async function erasePeople(pool: Pool, records: readonly PeopleRecord[]):
       if (event.type !== 'person' || !event.deleted) continue;
       const whose = [organizationId, event.id];
       await eraseBuckets(pool, 'organization_id = $1 AND user_id = $2', whose);
-      await pool.query('DELETE FROM agent_protocols.settings WHERE organization_id = $1 AND user_id = $2', whose);
+      for (const table of ['settings', 'heartbeats']) {
+        await pool.query(`DELETE FROM agent_protocols.${table} WHERE organization_id = $1 AND user_id = $2`, whose);
+      }
     }
   }
 }

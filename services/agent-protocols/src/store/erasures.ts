@@ -41,6 +41,16 @@ export async function eraseTime(pool: Pool, { organizationId, userId, ranges }: 
        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
       [organizationId, userId, deviceId ?? '', from, to],
     );
+    // Heartbeats are written under their person's lock, which whoever knew nothing of the range holds until they are stored.
+    await transaction(pool, async (client) => {
+      const lock = `heartbeats ${organizationId} ${userId}`;
+      await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lock]);
+      await client.query(
+        `DELETE FROM agent_protocols.heartbeats
+         WHERE organization_id = $1 AND user_id = $2 AND ($3::text IS NULL OR device_id = $3) AND at_ms >= $4 AND at_ms < $5`,
+        [organizationId, userId, deviceId, from, to],
+      );
+    });
     const { rows } = await pool.query<{ number: number }>(
       `SELECT number FROM agent_protocols.buckets
        WHERE organization_id = $1 AND user_id = $2 AND ($3::text IS NULL OR device_id = $3) ORDER BY number`,

@@ -1,17 +1,24 @@
 import type { Queryable } from '@worktide/postgres';
-import { type Account, organizationSettings, type SubscriptionStatus, type User } from '@worktide/schemas';
+import {
+  type Account,
+  organizationSettings,
+  type Pause,
+  type Revocation,
+  type SubscriptionStatus,
+  type User,
+} from '@worktide/schemas';
 
 /** Columns of `users u JOIN organizations o` that make an account, and the database's time of reading them. */
 export const accountColumns = `
   u.organization_id, u.id AS user_id, u.email, u.name, u.role, u.status, u.timezone, u.profile,
-  u.verified_at IS NOT NULL AS verified, u.last_seen_at, u.created_at,
+  u.verified_at IS NOT NULL AS verified, u.last_seen_at, u.created_at, u.paused_from, u.paused_until,
   o.name AS organization_name, o.timezone AS organization_timezone, o.subscription_status, o.settings,
   o.deletion_at, o.created_at AS organization_created_at,
   floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS read_at_ms`;
 
 /** Columns of `users` that make a user. */
 export const userColumns = `organization_id, id, email, name, role, status, timezone, profile,
-  verified_at IS NOT NULL AS verified, last_seen_at, created_at`;
+  verified_at IS NOT NULL AS verified, last_seen_at, created_at, paused_from, paused_until`;
 
 export interface UserRow {
   organization_id: string;
@@ -26,6 +33,8 @@ export interface UserRow {
   verified: boolean;
   last_seen_at: Date | null;
   created_at: Date;
+  paused_from: Date | null;
+  paused_until: Date | null;
 }
 
 export interface AccountRow extends Omit<UserRow, 'id'> {
@@ -53,6 +62,23 @@ export const toUser = (row: UserRow): User => ({
   lastSeenAt: row.last_seen_at?.toISOString() ?? null,
   createdAt: row.created_at.toISOString(),
 });
+
+/** The user's last pause. */
+export const pauseOf = (row: Pick<UserRow, 'paused_from' | 'paused_until'>): Pause | undefined =>
+  row.paused_from && row.paused_until
+    ? { from: row.paused_from.getTime(), until: row.paused_until.getTime() }
+    : undefined;
+
+type UserState = Omit<Extract<Revocation, { kind: 'user' }>, 'kind' | 'id' | 'organizationId' | 'at'>;
+
+/** What the feed tells of a user: all of it each time, for the newest counts alone. */
+export function userState(
+  row: Pick<UserRow, 'role' | 'timezone' | 'status' | 'verified' | 'paused_from' | 'paused_until'>,
+): UserState {
+  const { role, timezone, status, verified } = row;
+  const pause = pauseOf(row);
+  return { role, timezone, status, ...(verified ? {} : { unverified: true as const }), ...(pause ? { pause } : {}) };
+}
 
 /** As the public interface shows it. */
 export function toAccount(row: AccountRow): Account {

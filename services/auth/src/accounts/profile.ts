@@ -2,7 +2,7 @@ import { type AuditSource, auditChange } from '@worktide/audit';
 import { type Caller, unauthorized } from '@worktide/runtime';
 import type { ProfileChange } from '@worktide/schemas';
 import type { AuthContext } from '../context.ts';
-import { type AccountRow, findAccount } from './accounts.ts';
+import { type AccountRow, findAccount, userState } from './accounts.ts';
 
 /**
  * Changes the caller's own name, timezone or profile. A new timezone goes out with the revocation feed, so that tokens and keys
@@ -27,10 +27,8 @@ export function changeProfile(
       [organizationId, userId, change.name ?? null, change.timezone ?? null, JSON.stringify(change.profile ?? {})],
     );
     const account = (await findAccount(client, organizationId, userId))!;
-    const { role, timezone, status, verified } = account;
-    if (timezone !== before.timezone) {
-      const state = { role, timezone, status, ...(verified ? {} : { unverified: true as const }) };
-      revoke([{ kind: 'user', id: userId, organizationId, at: rows[0]!.at, ...state }]);
+    if (account.timezone !== before.timezone) {
+      revoke([{ kind: 'user', id: userId, organizationId, at: rows[0]!.at, ...userState(account) }]);
     }
     const changed = auditChange(shown(before), shown(account));
     if (Object.keys(changed.after).length > 0) {

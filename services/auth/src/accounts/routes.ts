@@ -9,7 +9,7 @@ import { accountSubject } from '../limits.ts';
 import { refreshCookie, refreshTokenOf } from '../sessions/cookie.ts';
 import type { DeviceInfo } from '../sessions/sessions.ts';
 import { accessTokenSeconds, signAccessToken } from '../tokens/access-token.ts';
-import { type AccountRow, findAccount, toAccount } from './accounts.ts';
+import { type AccountRow, findAccount, pauseOf, toAccount } from './accounts.ts';
 import { type LoggedIn, login, type RefusedLogin } from './login.ts';
 import { changeProfile } from './profile.ts';
 import { register } from './register.ts';
@@ -41,6 +41,7 @@ export async function signedInReply(
     sessionId,
     deviceName,
     verified: account.verified,
+    pause: pauseOf(account),
     issuedAtMs: account.read_at_ms,
   });
   const inBody = refreshTokenIn === 'body';

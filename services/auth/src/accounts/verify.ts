@@ -6,7 +6,7 @@ import type { Applicant } from '../applicant.ts';
 import type { AuthContext } from '../context.ts';
 import { queueMail } from '../mail/queue.ts';
 import { dropTokens, findToken, invalidToken, spendToken } from '../mail/tokens.ts';
-import { findAccount } from './accounts.ts';
+import { findAccount, userState } from './accounts.ts';
 import { removeOtherClaims } from './unverified.ts';
 
 /**
@@ -32,8 +32,8 @@ export async function proveAddress(
     throw conflict('EMAIL_TAKEN', 'There is an account with this address already.');
   }
   await dropTokens(client, 'verification', { organizationId, subjectId: userId });
-  const { role, timezone, status, read_at_ms: at } = (await findAccount(client, organizationId, userId))!;
-  action.revoke([{ kind: 'user', id: userId, organizationId, at, role, timezone, status }]);
+  const account = (await findAccount(client, organizationId, userId))!;
+  action.revoke([{ kind: 'user', id: userId, organizationId, at: account.read_at_ms, ...userState(account) }]);
 }
 
 /**

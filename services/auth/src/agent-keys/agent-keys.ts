@@ -4,7 +4,7 @@ import { type Pool, tenantTransaction } from '@worktide/postgres';
 import { type Caller, conflict, decodeCursor, notFound, pageOf, unauthorized, uuidv7 } from '@worktide/runtime';
 import type * as schemas from '@worktide/schemas';
 import type { z } from 'zod';
-import { findAccount } from '../accounts/accounts.ts';
+import { findAccount, pauseOf } from '../accounts/accounts.ts';
 import type { Act, Action } from '../action.ts';
 
 /** Live keys of one user: enough for every device and editor of a person, and a bound on a runaway script. */
@@ -160,13 +160,20 @@ export async function resolveAgentKeys(
   keyHashes: readonly string[],
 ): Promise<(z.output<typeof schemas.resolvedAgentKey> | null)[]> {
   // Begins without a tenant: the key is all that there is, and it is unique in the system.
-  const { rows } = await pool.query<z.output<typeof schemas.resolvedAgentKey> & { keyHash: string }>(
+  type Row = Omit<z.output<typeof schemas.resolvedAgentKey>, 'pause'> &
+    Parameters<typeof pauseOf>[0] & { keyHash: string };
+  const { rows } = await pool.query<Row>(
     `SELECT encode(k.key_hash, 'hex') AS "keyHash", k.id AS "agentKeyId", k.organization_id AS "organizationId", k.user_id AS "userId", u.role,
-            u.timezone, k.device_id AS "deviceId", floor(extract(epoch FROM k.expires_at) * 1000)::float8 AS "expiresAt"
+            u.timezone, u.paused_from, u.paused_until, k.device_id AS "deviceId", floor(extract(epoch FROM k.expires_at) * 1000)::float8 AS "expiresAt"
      FROM auth.agent_keys k JOIN auth.users u ON u.organization_id = k.organization_id AND u.id = k.user_id
      WHERE k.key_hash = ANY($1) AND k.revoked_at IS NULL AND ${notExpired} AND u.status = 'active' AND u.verified_at IS NOT NULL`,
     [keyHashes.map((hash) => Buffer.from(hash, 'hex'))],
   );
-  const found = new Map(rows.map(({ keyHash, ...credential }) => [keyHash, credential]));
+  const found = new Map(
+    rows.map(({ keyHash, paused_from, paused_until, ...credential }) => {
+      const pause = pauseOf({ paused_from, paused_until });
+      return [keyHash, { ...credential, ...(pause ? { pause } : {}) }];
+    }),
+  );
   return keyHashes.map((hash) => found.get(hash) ?? null);
 }

@@ -138,6 +138,7 @@ describe('what other services ask of an organisation', () => {
         timezone,
         subscriptionStatus,
         settings: { ...settings, idleAfterSeconds: 900 },
+        privacy: { rules: [], titles: 'keep', urls: 'keep', trackingHours: null },
       },
     });
     expect((await internal(uuidv7())).body).toEqual({ organization: null });

@@ -6,6 +6,7 @@ import {
   type Organization,
   type OrganizationChange,
   organizationSettings,
+  privacyRules,
   type SubscriptionStatus,
 } from '@worktide/schemas';
 import { findAccount } from '../accounts/accounts.ts';
@@ -18,11 +19,13 @@ export interface OrganizationRow {
   timezone: string;
   subscription_status: SubscriptionStatus;
   settings: unknown;
+  privacy: unknown;
   deletion_at: Date | null;
   created_at: Date;
 }
 
-export const organizationColumns = 'id, name, timezone, subscription_status, settings, deletion_at, created_at';
+export const organizationColumns =
+  'id, name, timezone, subscription_status, settings, privacy, deletion_at, created_at';
 const columns = organizationColumns;
 
 export const toOrganization = (row: OrganizationRow): Organization => ({
@@ -35,11 +38,16 @@ export const toOrganization = (row: OrganizationRow): Organization => ({
   createdAt: row.created_at.toISOString(),
 });
 
-async function find(client: Queryable, organizationId: string): Promise<Organization | undefined> {
+async function findRow(client: Queryable, organizationId: string): Promise<OrganizationRow | undefined> {
   const { rows } = await client.query<OrganizationRow>(`SELECT ${columns} FROM auth.organizations WHERE id = $1`, [
     organizationId,
   ]);
-  return rows[0] && toOrganization(rows[0]);
+  return rows[0];
+}
+
+async function find(client: Queryable, organizationId: string): Promise<Organization | undefined> {
+  const row = await findRow(client, organizationId);
+  return row && toOrganization(row);
 }
 
 /** The caller's organisation. Rejects 503. */
@@ -52,10 +60,10 @@ export async function getOrganization(pool: Pool, caller: Caller): Promise<Organ
 
 /** For other services: undefined where there is none. Rejects 503. */
 export async function findOrganization(pool: Pool, organizationId: string): Promise<KnownOrganization | undefined> {
-  const found = await tenantTransaction(pool, organizationId, (client) => find(client, organizationId));
+  const found = await tenantTransaction(pool, organizationId, (client) => findRow(client, organizationId));
   if (!found) return undefined;
-  const { id, timezone, subscriptionStatus, settings } = found;
-  return { id, timezone, subscriptionStatus, settings };
+  const { id, timezone, subscriptionStatus, settings } = toOrganization(found);
+  return { id, timezone, subscriptionStatus, settings, privacy: privacyRules.parse(found.privacy) };
 }
 
 /**
@@ -76,10 +84,19 @@ export function changeOrganization(
     const before = (await find(client, organizationId))!;
     const { rows } = await client.query<OrganizationRow & { at: number }>(
       `UPDATE auth.organizations
-       SET name = coalesce($2, name), timezone = coalesce($3, timezone), settings = settings || $4, updated_at = now()
+       SET name = coalesce($2, name), timezone = coalesce($3, timezone), settings = settings || $4,
+         privacy_version = privacy_version + ($5::int <> $6::int)::int, updated_at = now()
        WHERE id = $1
        RETURNING ${columns}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS at`,
-      [organizationId, change.name ?? null, change.timezone ?? null, JSON.stringify(change.settings ?? {})],
+      [
+        organizationId,
+        change.name ?? null,
+        change.timezone ?? null,
+        JSON.stringify(change.settings ?? {}),
+        // The blur is shown among the rules of privacy: who read these before is told so.
+        before.settings.minimumBlurLevel,
+        change.settings?.minimumBlurLevel ?? before.settings.minimumBlurLevel,
+      ],
     );
     const { at } = rows[0]!;
     const after = toOrganization(rows[0]!);

@@ -21,7 +21,13 @@ export async function recordRevocations(client: Queryable, items: readonly Revoc
   if (items.length === 0) return;
   const states = items.map((item) =>
     item.kind === 'user'
-      ? { role: item.role, timezone: item.timezone, status: item.status, unverified: item.unverified }
+      ? {
+          role: item.role,
+          timezone: item.timezone,
+          status: item.status,
+          unverified: item.unverified,
+          pause: item.pause,
+        }
       : null,
   );
   await client.query(

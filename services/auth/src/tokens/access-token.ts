@@ -1,5 +1,5 @@
 import type { Role } from '@worktide/runtime';
-import { type AccessTokenClaims, tokenIssuer } from '@worktide/schemas';
+import { type AccessTokenClaims, type Pause, tokenIssuer } from '@worktide/schemas';
 import { SignJWT } from 'jose';
 import type { SigningKeys } from './signing-keys.ts';
 
@@ -15,8 +15,10 @@ export interface TokenSubject {
   deviceName: string | null;
   /** Whether the address is proven. */
   verified: boolean;
+  /** The last pause that they set. */
+  pause: Pause | undefined;
   /**
-   * When role and zone were read, by the database's clock, under a lock on the user: a change of the user is either
+   * When role, zone and pause were read, by the database's clock, under a lock on the user: a change of the user is either
    * in them or has a later time in the revocation feed.
    */
   issuedAtMs: number;
@@ -36,6 +38,7 @@ export async function signAccessToken(keys: SigningKeys, subject: TokenSubject):
     // A named device keeps its name over log-ins; an unnamed one is its session.
     dev: subject.deviceName ?? subject.sessionId,
     ...(subject.verified ? {} : { unv: true as const }),
+    ...(subject.pause ? { pse: subject.pause } : {}),
     iat: issuedAt,
     exp: Math.floor(issuedAt) + accessTokenSeconds,
   };

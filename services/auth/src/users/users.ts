@@ -5,7 +5,7 @@ import { type Caller, conflict, decodeCursor, forbidden, notFound, pageOf } from
 import type * as schemas from '@worktide/schemas';
 import type { User, UserChange, UserStatus } from '@worktide/schemas';
 import type { z } from 'zod';
-import { toUser, type UserRow, userColumns } from '../accounts/accounts.ts';
+import { toUser, type UserRow, userColumns, userState } from '../accounts/accounts.ts';
 import { revokeAgentKeys } from '../agent-keys/agent-keys.ts';
 import type { AuthContext } from '../context.ts';
 import { dropTokens } from '../mail/tokens.ts';
@@ -104,8 +104,7 @@ export function changeUser(
       [organizationId, id, now.role, now.status],
     );
     const after = rows[0]!;
-    const { at, timezone } = after;
-    action.revoke([{ kind: 'user', id, organizationId, at, timezone, ...now }]);
+    action.revoke([{ kind: 'user', id, organizationId, at: after.at, ...userState(after) }]);
     if (now.status !== 'active') await endSessions(action, { organizationId, userId: id }, 'all', 'not-active');
     action.audit(organizationId, source, ...auditActions(before, after));
     return toUser(after);

@@ -1,3 +1,4 @@
+import { takenAt } from '@worktide/privacy';
 import { AppError, invalid, type Metrics, type RawRoute } from '@worktide/runtime';
 import {
   activityAnswer,
@@ -66,6 +67,11 @@ export function activityItems(deps: { config: Config; codec: Codec; metrics: Met
     checker({ nowMs, deviceId }) {
       const context = { nowMs, deviceId, maxAgeMs, maxFutureMs };
       return (value) => checkInputMinute(value, context);
+    },
+    keep(counts, _, { privacy, caller, nowMs }) {
+      const span = { start: counts.minute, end: counts.minute + 60_000 };
+      const why = takenAt(privacy, span, caller, nowMs);
+      return why ? { kept: [], taken: [why] } : { kept: [counts], taken: [] };
     },
     streamOf: ({ deviceId }) => ({ deviceId, source }),
     recordOf: (envelope, minutes) => ({ ...envelope, minutes }),

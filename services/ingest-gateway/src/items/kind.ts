@@ -1,4 +1,5 @@
-import { AppError, type Counter, type ErrorDetail, type RawRoute } from '@worktide/runtime';
+import type { CompiledPrivacy, PrivacyKind } from '@worktide/privacy';
+import { AppError, type Caller, type Counter, type ErrorDetail, type RawRoute } from '@worktide/runtime';
 import type { Codec, Rejection } from '@worktide/schemas';
 
 /** What is wrong with one item, or was changed about it. */
@@ -11,6 +12,19 @@ export interface ItemContext {
   nowMs: number;
   /** Used where the item names no device. */
   deviceId: string;
+}
+
+/** By what it is decided which of the good items are kept. */
+export interface Terms {
+  privacy: CompiledPrivacy;
+  caller: Pick<Caller, 'timezone' | 'pause'>;
+  nowMs: number;
+}
+
+/** What is kept of a good item: nothing, itself, or pieces of it; and why it is not all of it. */
+export interface KeptItem<T> {
+  kept: T[];
+  taken: readonly PrivacyKind[];
 }
 
 /** What bounds the number of a user's devices: a watcher on one of them. */
@@ -47,6 +61,8 @@ export interface ItemKind<T extends object> {
   limits: ItemLimits;
   /** What judges the items of one request; it never throws. What was changed about a good item goes to `warnings`. */
   checker(context: ItemContext): (value: unknown, warnings: Problem[]) => T | Problem;
+  /** What privacy leaves of a good item; `given` is what it was made from. */
+  keep(item: T, given: unknown, terms: Terms): KeptItem<T>;
   streamOf(item: T): Stream;
   /** The record of topic `topic`. */
   recordOf(envelope: Envelope, items: T[]): unknown;

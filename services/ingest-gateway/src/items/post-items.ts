@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import type { Producer } from '@worktide/event-log';
+import type { CompiledPrivacy, PrivacyGuard } from '@worktide/privacy';
 import {
   AppError,
   type Authenticate,
@@ -40,6 +41,7 @@ export interface ItemDependencies {
   config: Config;
   producer: Producer;
   authenticate: Authenticate;
+  privacy: PrivacyGuard;
   quota: PingQuota;
   stored: Pick<Stored, 'requirePings' | 'addPings'>;
   streams: Streams;
@@ -109,7 +111,8 @@ export function createPostItems(deps: ItemDependencies): PostItems {
         holding = budget.take(caller.organizationId, requestBytes, (error) => reading.giveUp(error));
         const { values, bytes, accepted, bad, warnings } = await prepare(req, res, caller, { holding, reading });
         const records = values.map((value) => ({ key: caller.userId, value }));
-        await deps.producer.send(kind.topic, records, caller.organizationId);
+        // Nothing, where none of it may be kept.
+        if (records.length > 0) await deps.producer.send(kind.topic, records, caller.organizationId);
         kind.metrics.accepted.inc(accepted);
         deps.stored.addPings(caller.organizationId, bytes);
         sendJson(res, 202, { accepted, rejected: bad, ...(warnings.length > 0 ? { warnings } : {}) });
@@ -135,7 +138,7 @@ export function createPostItems(deps: ItemDependencies): PostItems {
 
 /** All but the sending. A function of its own, so that nothing of body and items is kept while the log is waited for. */
 function preparing<T extends object>(deps: ItemDependencies, kind: ItemKind<T>, turns: Turns) {
-  const { config, quota, streams } = deps;
+  const { config, privacy, quota, streams } = deps;
   const { codec, limits, maxBodyBytes, streamOf } = kind;
 
   /** Reads a body, judges what is in it and counts it. */
@@ -158,21 +161,22 @@ function preparing<T extends object>(deps: ItemDependencies, kind: ItemKind<T>, 
       const items = readSmall(await open(), format, limits);
       // Before they are judged, and bad ones too: a thousand of them fit into a few bytes, and each costs a look.
       await quota.take(res, organizationId, Math.max(pingsIn(bytes), items.length));
-      return judgeSmall(items, caller);
+      return judgeSmall(items, caller, await privacy.of(caller));
     }
     await quota.expect(organizationId, pingsIn(bytes));
-    const work = async (): Promise<Judged<T>> => judgeLarge(await open(), format, caller);
+    // As they are when its turn comes.
+    const work = async (): Promise<Judged<T>> => judgeLarge(await open(), format, caller, await privacy.of(caller));
     const judged = await turns.run(organizationId, work, { cost: bytes }).catch(async (error: unknown) => {
       // Refused for what is in it: it was looked at all the same.
       if (error instanceof AppError && error.statusCode < 500) await quota.take(res, organizationId, pingsIn(bytes));
       throw error;
     });
-    await quota.take(res, organizationId, Math.max(pingsIn(bytes), judged.good.length + judged.bad.length));
+    await quota.take(res, organizationId, Math.max(pingsIn(bytes), judged.accepted + judged.bad.length));
     return judged;
   }
 
-  async function judgeSmall(items: Item[], caller: Caller): Promise<Judged<T>> {
-    const { take, judged } = createJudge(caller, kind);
+  async function judgeSmall(items: Item[], caller: Caller, rules: CompiledPrivacy): Promise<Judged<T>> {
+    const { take, judged } = createJudge(caller, kind, rules);
     for (const [i, item] of items.entries()) {
       if (i > 0 && i % itemsAtOnce === 0) await turnOfTheLoop();
       take(item);
@@ -180,8 +184,13 @@ function preparing<T extends object>(deps: ItemDependencies, kind: ItemKind<T>, 
     return judged;
   }
 
-  async function judgeLarge(body: Buffer, format: BodyKind['format'], caller: Caller): Promise<Judged<T>> {
-    const { take, judged } = createJudge(caller, kind);
+  async function judgeLarge(
+    body: Buffer,
+    format: BodyKind['format'],
+    caller: Caller,
+    rules: CompiledPrivacy,
+  ): Promise<Judged<T>> {
+    const { take, judged } = createJudge(caller, kind, rules);
     let left = sliceBytes;
     for (const item of readLarge(body, format, limits)) {
       take(item, item.bytes);
@@ -205,10 +214,14 @@ function preparing<T extends object>(deps: ItemDependencies, kind: ItemKind<T>, 
   }
 
   return async (req: IncomingMessage, res: ServerResponse, caller: Caller, held: Held): Promise<Prepared> => {
-    const { good, goodBytes, bad, warnings } = await refuseStrangers(caller, await judge(req, res, caller, held));
+    const { good, goodBytes, accepted, taken, bad, warnings } = await refuseStrangers(
+      caller,
+      await judge(req, res, caller, held),
+    );
     for (const { code } of bad) kind.metrics.rejected.inc({ code });
     for (const { code } of warnings) kind.metrics.warned?.inc({ code });
-    if (good.length === 0) throw kind.allBad(bad);
+    if (accepted === 0) throw kind.allBad(bad);
+    privacy.taken(taken);
     // Nothing to wait for but at the first request, or when the registry was away until now.
     await codec.prepare();
     const envelope = { organizationId: caller.organizationId, userId: caller.userId, receivedAt: Date.now() };
@@ -221,6 +234,6 @@ function preparing<T extends object>(deps: ItemDependencies, kind: ItemKind<T>, 
     }
     const bytes = values.reduce((sum, value) => sum + value.length, 0);
     held.holding.set(requestBytes + bytes);
-    return { values, bytes, accepted: good.length, bad, warnings };
+    return { values, bytes, accepted, bad, warnings };
   };
 }

@@ -1,3 +1,4 @@
+import { applyPrivacy } from '@worktide/privacy';
 import { AppError, invalid, type Metrics, type RawRoute } from '@worktide/runtime';
 import {
   type Codec,
@@ -18,7 +19,7 @@ const spec: RawRoute['spec'] = {
   summary: 'Take pings',
   description:
     'One ping, an array, or NDJSON (`application/x-ndjson`), gzip allowed. Answered once the log has the good pings durably; ' +
-    'each bad one is named by its index with a code and does not touch the others. A title that is cut and a URL that is left ' +
+    'each bad one is named by its index with a code and does not touch the others. What privacy takes away is accepted, and kept nowhere. A title that is cut and a URL that is left ' +
     'out cost no ping: `warnings` names them. Sending a ping again is harmless.',
   tag: 'ingest',
   access: 'user',
@@ -65,6 +66,11 @@ export function pingItems(deps: { config: Config; codec: Codec; metrics: Metrics
     checker({ nowMs, deviceId }) {
       const context = { nowMs, deviceId, limits };
       return (value, warnings) => checkPing(value, context, warnings);
+    },
+    keep(ping, given, { privacy, caller, nowMs }) {
+      const privateWindow = (given as { incognito?: unknown } | undefined)?.incognito === true;
+      const { pings: kept, taken } = applyPrivacy(privacy, ping, caller, nowMs, { privateWindow });
+      return { kept, taken };
     },
     streamOf: (ping) => ping,
     recordOf: (envelope, pings) => ({ ...envelope, pings }),

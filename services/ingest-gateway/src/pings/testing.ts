@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openEventLog, type Producer, type StoredRecord } from '@worktide/event-log';
 import { openKeyValue, openLimits } from '@worktide/key-value';
+import { createPrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
   createBudget,
@@ -35,7 +36,7 @@ import { createPostItems } from '../items/post-items.ts';
 import { createStored } from '../storage/stored.ts';
 import { createOutcomes } from '../sync/outcomes.ts';
 import { postBatch } from '../sync/post-batch.ts';
-import { caller, numberedCaller } from '../testing.ts';
+import { caller, numberedCaller, organizationUnder, type PrivacyOfAll } from '../testing.ts';
 import { pingItems } from './post-pings.ts';
 import { createPingQuota } from './quota.ts';
 import { createStreams } from './streams.ts';
@@ -78,7 +79,7 @@ export type Gateway = Awaited<ReturnType<typeof startGateway>>;
 /** @param given.send takes the place of the log. */
 export async function startGateway(
   env: Record<string, string> = {},
-  given: { send?: Producer['send']; plan?: () => SubscriptionStatus | undefined } = {},
+  given: { send?: Producer['send']; plan?: () => SubscriptionStatus | undefined; privacy?: PrivacyOfAll } = {},
 ) {
   const folder = await mkdtemp(path.join(tmpdir(), 'worktide-gateway-'));
   const lifecycle = createLifecycle({ log: silentLogger() });
@@ -113,7 +114,22 @@ export async function startGateway(
   const stored = createStored({ keyValue, quotas: storageQuotas(config), planOf, lifecycle, ...quiet });
   const streams = createStreams({ keyValue, max: config.PINGS_MAX_STREAMS });
   const budget = createBudget({ name: 'requests', total: config.QUEUE_MAX_BYTES, metrics, code: 'QUEUE_FULL' });
-  const postItems = createPostItems({ config, producer, authenticate, quota, stored, streams, budget, metrics });
+  const privacy = createPrivacyGuard({ organization: organizationUnder(given.privacy ?? {}), metrics });
+  const authenticatePaused: typeof authenticate = async (authorization) => {
+    const pause = given.privacy?.pause;
+    return { ...(await authenticate(authorization)), ...(pause ? { pause } : {}) };
+  };
+  const postItems = createPostItems({
+    config,
+    producer,
+    authenticate: authenticatePaused,
+    privacy,
+    quota,
+    stored,
+    streams,
+    budget,
+    metrics,
+  });
   const batchBudget = createBudget({
     name: 'batches',
     total: config.SYNC_QUEUE_MAX_BYTES,

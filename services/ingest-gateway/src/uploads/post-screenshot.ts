@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ObjectStore } from '@worktide/object-store';
+import { isPaused, type PrivacyGuard, takenAt } from '@worktide/privacy';
 import {
   AppError,
   type Authenticate,
@@ -24,6 +25,7 @@ export interface UploadDependencies {
   config: Config;
   store: ObjectStore;
   announcer: Announcer;
+  privacy: PrivacyGuard;
   /** Requests of one user to `/sync/*`. */
   limit: RequestLimit;
   uploads: UploadMetrics;
@@ -40,7 +42,7 @@ export const minUploadRate = 8 * 1024;
  * 202. A raw route because it reads its body as it comes.
  */
 export function postScreenshot(deps: UploadDependencies & { authenticate: Authenticate; slots: Slots }): RawRoute {
-  const { config, store, announcer, limit, uploads, stored, authenticate, slots } = deps;
+  const { config, store, announcer, privacy, limit, uploads, stored, authenticate, slots } = deps;
   const spec: RawRoute['spec'] = {
     method: 'post',
     path: '/api/v1/sync/screenshots',
@@ -49,7 +51,7 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
     description:
       'JPEG, PNG, WebP or AVIF; the first bytes decide, not the declared type. Answered once the picture and the word of it are durable. ' +
       'Sending it again with the same `screenshotId` is harmless: the first counts. Fields may stand before or behind the file; ' +
-      'a `screenshotId` before it saves a copy.',
+      'a `screenshotId` before it saves a copy. What privacy takes away is answered alike, and kept nowhere.',
     tag: 'ingest',
     access: 'user',
     agents: true,
@@ -74,9 +76,26 @@ export function postScreenshot(deps: UploadDependencies & { authenticate: Authen
     const slot = slots.enter(caller);
     try {
       await announcer.prepare();
-      const picture = await receive(req, caller, { config, store, log, begin: slot.hold });
-      await announcer.announce(caller, picture);
-      uploads.accepted('form', picture.size);
+      // Before anything is read: where the rules are not known nothing is taken.
+      await privacy.of(caller);
+      let why: ReturnType<typeof takenAt> = isPaused(caller, Date.now()) ? 'pause' : undefined;
+      const { kept, ...picture } = await receive(req, caller, {
+        config,
+        store,
+        log,
+        begin: slot.hold,
+        nowhere: why !== undefined,
+        async taken(capturedAt = Date.now()) {
+          // As it is now: an upload takes its time, and a pause does not wait for it.
+          const now = await authenticate(req.headers.authorization, sender);
+          why = takenAt(await privacy.of(now), { start: capturedAt, end: capturedAt + 1 }, now, Date.now());
+          return why !== undefined;
+        },
+      });
+      if (kept) {
+        await announcer.announce(caller, picture);
+        uploads.accepted('form', picture.size);
+      } else if (why) privacy.taken([why]);
       sendJson(res, 202, { screenshotId: picture.screenshotId });
     } finally {
       slot.leave();

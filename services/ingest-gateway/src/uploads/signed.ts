@@ -1,3 +1,4 @@
+import { takenAt } from '@worktide/privacy';
 import { type AnyRoute, AppError, conflict, notFound, route, uuidv7 } from '@worktide/runtime';
 import { confirmBody, presignBody, presignedUpload, takenScreenshot, uploadKey } from '@worktide/schemas';
 import { type Claim, createClaims } from './claims.ts';
@@ -10,7 +11,8 @@ import type { UploadDependencies } from './post-screenshot.ts';
 const expiresSeconds = 15 * 60;
 
 /** Uploads past the gateway: a signed URL for the store, then the word that it is there. */
-export function signedUploads({ config, store, announcer, limit, uploads, stored }: UploadDependencies): AnyRoute[] {
+export function signedUploads(deps: UploadDependencies): AnyRoute[] {
+  const { config, store, announcer, privacy, limit, uploads, stored } = deps;
   const claims = createClaims(store);
   const common = { method: 'post', tag: 'ingest', access: 'user', agents: true, userLimit: limit } as const;
 
@@ -65,6 +67,15 @@ export function signedUploads({ config, store, announcer, limit, uploads, stored
           // Gone because it was processed.
           if (claim.confirmedAt !== undefined) return answer;
           throw conflict('UPLOAD_MISSING', 'Nothing was uploaded to the signed URL.');
+        }
+        const at = capturedAt ?? Date.now();
+        const why = takenAt(await privacy.of(caller), { start: at, end: at + 1 }, caller, Date.now());
+        if (why) {
+          await store.delete(uploadKey(caller.organizationId, caller.userId, screenshotId));
+          // Confirmed again it is answered alike.
+          await claims.write(caller, screenshotId, { ...claim, confirmedAt: Date.now() });
+          privacy.taken([why]);
+          return answer;
         }
         const { contentType, size, timeEntryId } = claim;
         await announcer.announce(caller, {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { openEventLog, type Producer } from '@worktide/event-log';
 import { type KeyValue, openKeyValue, openLimits } from '@worktide/key-value';
 import { type ObjectStore, openObjectStore } from '@worktide/object-store';
+import { createPrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
   createLifecycle,
@@ -19,7 +20,7 @@ import { createCodec, openSchemaRegistry, type ScreenshotRecord, screenshotRecor
 import { metricOf } from '@worktide/testing';
 import { configSchema, storageQuotas } from '../config.ts';
 import { createStored } from '../storage/stored.ts';
-import { caller, numberedCaller } from '../testing.ts';
+import { caller, numberedCaller, organizationUnder, type PrivacyOfAll } from '../testing.ts';
 import { createAnnouncer, createUploadMetrics } from './announce.ts';
 import { postScreenshot } from './post-screenshot.ts';
 import { signedUploads } from './signed.ts';
@@ -30,11 +31,13 @@ import { createSlots } from './slots.ts';
 export const other: Caller = { ...caller, userId: '019cd7a0-0000-7000-8000-00000000000c' };
 const callers: Record<string, Caller> = { 'Bearer agent': caller, 'Bearer other': other };
 
-async function authenticate(authorization = ''): Promise<Caller> {
-  const found = numberedCaller(authorization) ?? callers[authorization];
-  if (!found) throw unauthorized();
-  return found;
-}
+const authenticateUnder =
+  (privacy: PrivacyOfAll) =>
+  async (authorization = ''): Promise<Caller> => {
+    const found = numberedCaller(authorization) ?? callers[authorization];
+    if (!found) throw unauthorized();
+    return { ...found, pause: privacy.pause };
+  };
 
 /** First bytes of each kind, as the formats have them. */
 export const heads = {
@@ -79,6 +82,7 @@ export interface Gateway {
   folder: string;
   /** While true the log takes nothing. */
   log: { away: boolean };
+  privacy: PrivacyOfAll;
   post(body: Buffer | string, headers?: Record<string, string>): Promise<Answer>;
   json(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
   /** Sends the beginning of an upload and leaves it there. */
@@ -112,6 +116,8 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
   const real = eventLog.producer();
   lifecycle.onClose('producer', () => real.close());
   const log = { away: false };
+  const privacy: PrivacyOfAll = {};
+  const authenticate = authenticateUnder(privacy);
   const producer: Producer = {
     ...real,
     queuedBytes: 0,
@@ -133,6 +139,7 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
     config,
     store,
     announcer: createAnnouncer({ producer, codec }),
+    privacy: createPrivacyGuard({ organization: organizationUnder(privacy), metrics }),
     limit: limits.window({ name: 'sync', points: config.SYNC_LIMIT_PER_MINUTE, seconds: 60 }),
     uploads: createUploadMetrics(metrics),
     stored: createStored({
@@ -178,6 +185,7 @@ export async function startGateway(env: Record<string, string> = {}, s3?: string
     keyValue,
     folder: path.join(folder, 'objects'),
     log,
+    privacy,
     post: (body, headers = {}) => send('/api/v1/sync/screenshots', body, { 'content-type': contentType, ...headers }),
     json: (target, body, headers = {}) =>
       send(`/api/v1/sync/screenshots/${target}`, JSON.stringify(body), {
