@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, type Logger } from '@worktide/runtime';
 import { type ClickHouse, createClickHouse, parseClickHouseUrl } from './client.ts';
+import { refuseCluster } from './cluster.ts';
 import { mapClickHouseError } from './errors.ts';
 import { splitStatements } from './sql.ts';
 import { viewsOf } from './views.ts';
@@ -37,7 +38,7 @@ async function readMigrations(folder: string, database: string): Promise<Migrati
  * runs at once may both apply it. `${database}` in a file is the name of the database, `${views}` that of its views.
  * @returns names of the files applied now.
  * @throws AppError `MIGRATION_EDITED` (an applied file has changed), `MIGRATION_OUT_OF_ORDER` (a new file sorts before
- *   an applied one), `MIGRATION_FAILED` (file and statement in the cause), 503 when the server is away.
+ *   an applied one), `BAD_CONFIGURATION` for a cluster (`refuseCluster`), `MIGRATION_FAILED` (file and statement in the cause), 503 when the server is away.
  */
 export async function migrateClickHouse(url: string, folder: string, options: { log: Logger }): Promise<string[]> {
   const { log } = options;
@@ -48,7 +49,10 @@ export async function migrateClickHouse(url: string, folder: string, options: { 
 
   const server = new URL(target);
   server.pathname = '/default';
-  await withClient(server.href, log, (admin) => admin.command(`CREATE DATABASE IF NOT EXISTS ${database}`));
+  await withClient(server.href, log, async (admin) => {
+    await refuseCluster(admin);
+    await admin.command(`CREATE DATABASE IF NOT EXISTS ${database}`);
+  });
   return withClient(url, log, async (clickhouse) => {
     await clickhouse.command(
       `CREATE TABLE IF NOT EXISTS migrations
