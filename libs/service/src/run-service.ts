@@ -7,11 +7,13 @@ import {
   type Logger,
   loadConfig,
   type Metrics,
+  openLogSink,
   runProcess,
   type Service,
   serve,
 } from '@worktide/runtime';
 import type { ZodObject } from 'zod';
+import { reportErrors } from './sentry.ts';
 import { validate } from './validate.ts';
 
 /** What a service's `index.ts` exports. */
@@ -38,12 +40,23 @@ export async function runService({ serviceName, configSchema, run }: RunnableSer
     process[isHelp ? 'stdout' : 'stderr'].write(usage(serviceName));
     process.exit(isHelp ? 0 : 2);
   }
-  const log = createLogger({ service: serviceName, level: process.env.LOG_LEVEL || 'info' });
+  const { SENTRY_DSN: dsn, SENTRY_ENVIRONMENT: environment, SENTRY_RELEASE: release } = process.env;
+  // Asked of the environment itself: what is wrong with the configuration is to be reported too.
+  const errors =
+    dsn && URL.canParse(dsn)
+      ? await reportErrors(openLogSink(1), { dsn, service: serviceName, environment, release })
+      : undefined;
+  const log = createLogger({
+    service: serviceName,
+    level: process.env.LOG_LEVEL || 'info',
+    ...(errors && { destination: errors }),
+  });
   if (given.length > 0) {
     const say = (line: string): void => void process.stdout.write(`${line}\n`);
     process.exit(await validate(() => loadConfig(configSchema, process.env), { serviceName, say }));
   }
   return runProcess(log, async (lifecycle) => {
+    if (errors) lifecycle.onClose('sentry', () => errors.flush(2_000));
     const config = loadConfig(configSchema, process.env);
     const metrics = createMetrics({ processMetrics: true });
     const service = await run(config, { lifecycle, log, metrics });

@@ -38,6 +38,12 @@ export const httpConfig = (port: number) => ({
     .transform((text) => text.split(',').map((part) => part.trim()))
     .transform((parts) => parts.filter((part) => part !== ''))
     .pipe(z.array(origin)),
+  /** `https://key@host/project`: faults of ours are reported to Sentry, as the log has them. Without it nothing of Sentry is loaded. */
+  SENTRY_DSN: z.url({ protocol: /^https?$/ }).optional(),
+  /** `production` unless said. */
+  SENTRY_ENVIRONMENT: z.string().optional(),
+  /** The version that is reported as running. */
+  SENTRY_RELEASE: z.string().optional(),
   /** Requests a minute for each address, over all services and replicas, on what people use. */
   IP_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(1_000),
 });
@@ -46,7 +52,7 @@ export type HttpConfig = z.output<z.ZodObject<ReturnType<typeof httpConfig>>>;
 
 /** What `serve` needs of it. */
 export const httpOptions = (
-  config: Omit<HttpConfig, 'LOG_LEVEL' | 'IP_LIMIT_PER_MINUTE'>,
+  config: Omit<HttpConfig, 'LOG_LEVEL' | 'IP_LIMIT_PER_MINUTE' | `SENTRY_${string}`>,
 ): Required<
   Pick<ServeOptions, 'host' | 'port' | 'metricsPort' | 'metricsToken' | 'drainMs' | 'trustedProxies' | 'corsOrigins'>
 > => ({
