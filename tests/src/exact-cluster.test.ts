@@ -94,6 +94,8 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
         'screenshot-processor': 'screenshots consumer',
         analytics: 'event log',
         realtime: 'event log',
+        // Said, but for all that it goes on taking what agents send.
+        'agent-protocols': 'event log',
       });
       const refused = await pings();
       expect(refused.status).toBe(503);
