@@ -26,6 +26,7 @@ test('starts without its dependencies, says which are missing, and closes', asyn
     '/api/v1/analytics/query',
     '/api/v1/analytics/schema',
     '/api/v1/audit',
+    '/api/v1/privacy/preview',
     '/api/v1/reports/apps',
     '/api/v1/reports/daily',
     '/api/v1/reports/domains',
