@@ -10,6 +10,7 @@ import { topics } from '@worktide/schemas';
 import { type Context, until } from './context.ts';
 import { createTokens, type Tokens } from './load/tokens.ts';
 import { announceProfile, profileArgs } from './profile.ts';
+import { organizationId } from './workload.ts';
 
 export type ServiceName = 'auth' | 'workspace' | 'ingest-gateway' | 'session-writer' | 'analytics' | 'realtime';
 
@@ -156,8 +157,15 @@ export async function openArea(
     postgres,
     start,
     internalToken: env.INTERNAL_TOKEN!,
-    async tokens(users, organizationOf) {
+    async tokens(users, organizationOf = () => organizationId) {
       const auth = await start('auth');
+      const organizations = new Set(Array.from({ length: users }, (_, user) => organizationOf(user)));
+      // Whose privacy rules the gateway asks for before it takes anything.
+      await postgres.query(
+        `INSERT INTO auth.organizations (id, name, timezone) SELECT id, 'Bench', 'UTC' FROM unnest($1::uuid[]) AS id
+         ON CONFLICT DO NOTHING`,
+        [[...organizations]],
+      );
       return tokens!.sign(auth.url, users, organizationOf);
     },
     async lag(group, topics) {
