@@ -27,6 +27,8 @@ export interface CompiledPrivacy {
   titles: PrivacyRules['titles'];
   urls: PrivacyRules['urls'];
   hours: { week: Week; timezone: string } | undefined;
+  /** Whether there is no rule at all, as with most organisations: nothing has to be looked at then. */
+  keepsAll: boolean;
 }
 
 /** Of whom it is told. */
@@ -65,6 +67,7 @@ export function compilePrivacy({ rules, titles, urls, trackingHours }: PrivacyRu
     titles,
     urls,
     hours: trackingHours ? { week: compileHours(trackingHours), timezone: trackingHours.timezone } : undefined,
+    keepsAll: rules.length === 0 && titles === 'keep' && urls === 'keep' && !trackingHours,
   };
 }
 
@@ -89,6 +92,7 @@ export function applyPrivacy(
   given: { privateWindow?: boolean } = {},
 ): Kept {
   if (given.privateWindow) return { pings: [], taken: ['private-window'] };
+  if (privacy.keepsAll && !observed.pause) return { pings: [ping], taken: [] };
   if (isPaused(observed, nowMs)) return { pings: [], taken: ['pause'] };
   const met = rulesMet(privacy, ping);
   if (met.some(({ kind }) => kind === 'drop')) return { pings: [], taken: ['drop'] };
