@@ -34,7 +34,9 @@ export async function startNative(name: BackendName, root: string): Promise<Engi
     try {
       return await starters[name]({ dir: path.join(root, `${name}-${attempt}`) });
     } catch (error) {
-      const portTaken = /address already in use|Failed to bind|EADDRINUSE/i.test(String(error));
+      const portTaken = /address already in use|Failed to bind|EADDRINUSE|Port \d+ seems to be in use/i.test(
+        String(error),
+      );
       if (!portTaken || attempt === 3) throw error;
     }
   }
