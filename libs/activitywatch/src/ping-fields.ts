@@ -2,8 +2,10 @@
 export interface Bucket {
   /** `currentwindow`, `afkstatus`, `web.tab.current`, `app.editor.activity`; any other is nobody's time. */
   type: string;
-  /** The watcher, e.g. `aw-watcher-web-firefox`. */
+  /** The watcher, e.g. `aw-watcher-window`. */
   client: string;
+  /** `<watcher>_<hostname>`; what runs in a browser says only here in which, e.g. `aw-watcher-web-firefox_laptop`. */
+  id?: string;
 }
 
 /** What an event is as a ping, besides when it was. */
@@ -33,12 +35,9 @@ const names: Record<string, string> = {
   sublime: 'Sublime Text',
 };
 
-/** By the last word of a watcher's name that is known, as `aw-watcher-web-firefox`. */
-function productOf(client: string, otherwise: string): string {
-  const words = client
-    .toLowerCase()
-    .slice(0, 256)
-    .split(/[^a-z]+/);
+/** By the last word of a watcher's names that is known, as `aw-watcher-web-firefox`. */
+function productOf({ client, id = '' }: Bucket, otherwise: string): string {
+  const words = `${client.slice(0, 256)} ${id.slice(0, 256).split('_')[0]}`.toLowerCase().split(/[^a-z]+/);
   const known = words.findLast((word) => Object.hasOwn(names, word));
   return known === undefined ? otherwise : names[known]!;
 }
@@ -57,10 +56,10 @@ const appOf = (value: unknown): string | undefined =>
 export const isPrivate = ({ incognito }: Record<string, unknown>): boolean => incognito === true;
 
 /** @returns undefined for what is no time of a person: another type of bucket, or an event that does not say what it should. */
-export function pingFieldsOf({ type, client }: Bucket, data: Record<string, unknown>): PingFields | undefined {
+export function pingFieldsOf(bucket: Bucket, data: Record<string, unknown>): PingFields | undefined {
   const title = text(data.title);
   const titled = title === undefined ? {} : { title };
-  switch (type) {
+  switch (bucket.type) {
     case 'currentwindow': {
       const app = appOf(data.app);
       return app === undefined ? undefined : { app, source: 'window', state: 'active', ...titled };
@@ -68,12 +67,12 @@ export function pingFieldsOf({ type, client }: Bucket, data: Record<string, unkn
     case 'web.tab.current': {
       const url = text(data.url);
       if (url === undefined) return undefined;
-      return { app: productOf(client, 'Browser'), source: 'web', state: 'active', url, ...titled };
+      return { app: productOf(bucket, 'Browser'), source: 'web', state: 'active', url, ...titled };
     }
     case 'app.editor.activity': {
       const file = text(data.file);
       if (file === undefined) return undefined;
-      return { app: productOf(client, 'Editor'), source: 'editor', state: 'active', title: file };
+      return { app: productOf(bucket, 'Editor'), source: 'editor', state: 'active', title: file };
     }
     case 'afkstatus':
       if (data.status !== 'afk' && data.status !== 'not-afk') return undefined;
@@ -92,7 +91,7 @@ const typesByName: [RegExp, string][] = [
 ];
 
 /** A bucket of which nobody has said what it is, by its id: `<client>_<hostname>`. */
-export function bucketNamed(id: string): Bucket & { hostname: string } {
+export function bucketNamed(id: string): Omit<Bucket, 'id'> & { hostname: string } {
   const [, client, hostname] = /^(.+?)_(.+)$/.exec(id) ?? [];
   const type = typesByName.find(([name]) => name.test(id))?.[1] ?? 'unknown';
   return { type, client: client ?? id, hostname: hostname ?? 'unknown' };

@@ -6,7 +6,7 @@ import { canonicalJson, type GivenEvent, type StoredEvent } from './event.ts';
 import { perMs } from './times.ts';
 
 /** A bucket as far as it says what its events are, and whose they are. */
-export interface OwnedBucket extends Bucket {
+export interface OwnedBucket extends Omit<Bucket, 'id'> {
   bucketId: string;
   deviceId: string;
 }
@@ -33,6 +33,9 @@ function likeness(data: Record<string, unknown>): PingFields {
   };
 }
 
+const fieldsOf = ({ type, client, bucketId }: OwnedBucket, data: Record<string, unknown>) =>
+  pingFieldsOf({ type, client, id: bucketId }, data);
+
 /** The ping of a span of an event; undefined for what is no time of a person, or no longer to be told. */
 export function pingOf(
   bucket: OwnedBucket,
@@ -40,7 +43,7 @@ export function pingOf(
   { startedAt, endedAt }: { startedAt: number; endedAt: number },
   nowMs: number,
 ): PingEvent | undefined {
-  const fields = pingFieldsOf(bucket, data);
+  const fields = fieldsOf(bucket, data);
   return fields && eventOf(fields, bucket, { startedAt, endedAt }, nowMs);
 }
 
@@ -78,7 +81,7 @@ export function keptOf(
   if (!privateWindow && privacy.keepsAll && !observed.pause) {
     return { pieces: [{ startedAt, endedAt, data: canonicalJson(given.data) }], taken: [] };
   }
-  const fields = pingFieldsOf(bucket, given.data) ?? likeness(given.data);
+  const fields = fieldsOf(bucket, given.data) ?? likeness(given.data);
   const ping = eventOf(fields, bucket, given, nowMs);
   // Of what cannot be judged nothing is kept.
   if (!ping) return { pieces: [], taken: [] };
