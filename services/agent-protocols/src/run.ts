@@ -7,6 +7,9 @@ import { openIdentity, openShared } from '@worktide/service';
 import { infoRoute } from './activitywatch/info.ts';
 import type { Config } from './config.ts';
 import { takeCredential } from './credentials/take-credential.ts';
+import { createApi } from './hubnity/api.ts';
+import { pruneHubnity } from './hubnity/requests.ts';
+import { hubnityRoutes } from './hubnity/routes.ts';
 import { eraseOrganization, erasePeople } from './store/erase.ts';
 import { followErasures } from './store/erasures.ts';
 import { heartbeatRoutes } from './wakatime/post-heartbeats.ts';
@@ -15,6 +18,8 @@ import { pruneHeartbeats } from './wakatime/store.ts';
 
 /** Bytes that requests with heartbeats hold, all together. */
 const maxHeldBytes = 64 * 1024 * 1024;
+/** Bytes that requests with screenshots hold, all together. */
+const maxHeldPictures = 128 * 1024 * 1024;
 
 export const serviceName = 'agent-protocols';
 
@@ -80,13 +85,32 @@ export async function run(
       message: 'More is arriving than can be stored; try again.',
     }),
   };
+  const hubnity = hubnityRoutes({
+    pool,
+    outbox,
+    pings,
+    privacy,
+    metrics,
+    authenticate: identity.authenticate,
+    api: createApi(config.API_URL),
+    limit: shared.limits.window({ name: 'hubnity', points: config.HUBNITY_LIMIT_PER_MINUTE, seconds: 60 }),
+    ipLimit: shared.ipLimit,
+    budget: createBudget({
+      name: 'hubnity-screenshots',
+      total: maxHeldPictures,
+      metrics,
+      code: 'QUEUE_FULL',
+      message: 'More is arriving than can be stored; try again.',
+    }),
+  });
+  lifecycle.every('what Hubnity asked for', { everyMs: 3_600_000, retryMs: 60_000 }, () => pruneHubnity(pool));
   lifecycle.every('old heartbeats', { everyMs: 3_600_000, retryMs: 60_000 }, () => pruneHeartbeats(pool));
 
   return {
     name: serviceName,
     takeCredential,
-    routes: [infoRoute(), ...wakatimeReads(wakatime)],
-    rawRoutes: [...heartbeatRoutes(wakatime), currentUser(wakatime)],
+    routes: [infoRoute(), ...wakatimeReads(wakatime), ...hubnity.routes],
+    rawRoutes: [...heartbeatRoutes(wakatime), currentUser(wakatime), ...hubnity.rawRoutes],
     checks: {
       postgres: checkPostgres(pool),
       'schema registry': () => pings.prepare(),
