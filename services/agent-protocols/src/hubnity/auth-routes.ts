@@ -15,6 +15,7 @@ import {
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
 import { type Api, type OnBehalf, onBehalfOf, passedOn } from './api.ts';
+import { read } from './projects.ts';
 import { refused } from './refusals.ts';
 import {
   type DesktopToken,
@@ -39,6 +40,13 @@ export interface AuthDependencies {
 }
 
 const tag = 'hubnity';
+/** What is read of a log-in of ours. */
+const signedIn = z.object({
+  user: schemas.user.pick({ id: true, name: true, email: true, role: true, status: true }),
+  organization: schemas.organization.pick({ id: true, name: true }),
+  accessToken: z.string(),
+  refreshToken: z.string(),
+});
 const tokenText = z.string().min(1).max(256);
 const message = z.object({ message: z.string() });
 /**
@@ -73,8 +81,8 @@ export function authRoutes({ pool, api, metrics, limit, ipLimit }: AuthDependenc
       { ...unhurried, authorization: undefined },
     );
     if (answer.ok) {
-      const { accessToken, refreshToken: next } = schemas.signedIn.parse(answer.body);
-      await replaceSealed(pool, token, sealed, next!);
+      const { accessToken, refreshToken: next } = read(signedIn, answer.body, 'auth');
+      await replaceSealed(pool, token, sealed, next);
       return accessToken;
     }
     if (answer.status !== 401) throw refused(answer, 'look');
@@ -120,9 +128,9 @@ export function authRoutes({ pool, api, metrics, limit, ipLimit }: AuthDependenc
         const given = { email, password, deviceName: 'Hubnity', refreshTokenIn: 'body' };
         const answer = await api.call('auth', { method: 'POST', path: '/auth/login', body: given }, as);
         if (!answer.ok) throw passedOn(answer.code, answer.message, { statusCode: answer.status });
-        const { user, organization, accessToken, refreshToken } = schemas.signedIn.parse(answer.body);
+        const { user, organization, accessToken, refreshToken } = read(signedIn, answer.body, 'auth');
         const { text, token } = makeToken(organization.id);
-        await keepSession(pool, token, user.id, refreshToken!, signal);
+        await keepSession(pool, token, user.id, refreshToken, signal);
         return {
           status: 200,
           body: { user: showUser(user, organization), access_token: accessToken, refresh_token: text },

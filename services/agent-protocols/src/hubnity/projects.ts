@@ -15,7 +15,7 @@ export async function activeProjects(api: Api, as: OnBehalf): Promise<schemas.Pr
     const query = new URLSearchParams({ limit: String(pageSize), ...(cursor === null ? {} : { cursor }) });
     const answer = await api.call('workspace', { method: 'GET', path: `/projects/active?${query}` }, as);
     if (!answer.ok) throw refused(answer, 'look');
-    const page: schemas.ProjectPage = schemas.projectPage.parse(answer.body);
+    const page: schemas.ProjectPage = read(schemas.projectPage, answer.body, 'workspace');
     projects.push(...page.items);
     cursor = page.nextCursor;
   } while (cursor !== null && projects.length < maxProjects);

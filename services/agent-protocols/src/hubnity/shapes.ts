@@ -71,7 +71,10 @@ const usualColor = '#3b82f6';
 const maxDescription = 500;
 
 /** Managers see what Hubnity's administrators see. */
-export const showUser = (user: User, organization: { id: string; name: string }): z.output<typeof hubnityUser> => ({
+export const showUser = (
+  user: Pick<User, 'id' | 'name' | 'email' | 'role' | 'status'>,
+  organization: { id: string; name: string },
+): z.output<typeof hubnityUser> => ({
   id: user.id,
   name: user.name,
   email: user.email,
