@@ -11,7 +11,8 @@ CREATE TABLE hubnity_sessions (
   used_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organization_id, token_hash)
 );
-CREATE INDEX hubnity_sessions_user ON hubnity_sessions (organization_id, user_id);
+-- What one person has of it is bounded.
+CREATE INDEX hubnity_sessions_user ON hubnity_sessions (organization_id, user_id, used_at);
 CREATE INDEX hubnity_sessions_age ON hubnity_sessions (used_at);
 
 -- Under which id of ours something that the desktop may send twice was asked for.
@@ -24,6 +25,7 @@ CREATE TABLE hubnity_requests (
   made_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organization_id, user_id, key)
 );
+CREATE INDEX hubnity_requests_user ON hubnity_requests (organization_id, user_id, made_at);
 CREATE INDEX hubnity_requests_age ON hubnity_requests (made_at);
 
 -- The last heartbeat of a person: the next one says what was between.

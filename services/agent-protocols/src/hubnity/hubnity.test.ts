@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { openEventLog } from '@worktide/event-log';
 import { openLimits } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool, tablesWithoutTenantPolicy } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool, tablesWithoutTenantPolicy, transaction } from '@worktide/postgres';
 import { createPrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
@@ -40,7 +40,7 @@ import { eraseOrganization, erasePeople } from '../store/erase.ts';
 import { eraseTime } from '../store/erasures.ts';
 import { between, heartbeatGapMs, placed } from './activity.ts';
 import { createApi } from './api.ts';
-import { pruneHubnity } from './requests.ts';
+import { keepNewest, pruneHubnity, requestId } from './requests.ts';
 import { hubnityRoutes } from './routes.ts';
 import { makeToken, readToken, seal, unseal } from './sessions.ts';
 
@@ -651,6 +651,13 @@ test('what is remembered goes: with age, with erased time, with people and with 
     return who;
   };
   const [old, erased, gone, other] = [await fill('9 days'), await fill('0'), await fill('0'), await fill('6 days')];
+  // Of what comes one after the other the newest stay.
+  const busy = person();
+  for (let i = 0; i < 5; i++) await requestId(pool, busy, ['start', String(i)]);
+  await transaction(pool, (client) =>
+    keepNewest(client, busy, { table: 'hubnity_requests', column: 'made_at', most: 3 }),
+  );
+  expect(await rowsOf(busy.organizationId)).toEqual([0, 3, 0]);
   await pruneHubnity(pool);
   expect(await rowsOf(old.organizationId)).toEqual([0, 0, 1]);
   const { organizationId, userId } = erased;

@@ -1,11 +1,28 @@
 import { hash } from 'node:crypto';
-import { type Pool, tenantTransaction } from '@worktide/postgres';
+import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
 import { type Caller, uuidv7 } from '@worktide/runtime';
 
 type Who = Pick<Caller, 'organizationId' | 'userId'>;
 
 const keyOf = (parts: readonly (string | Uint8Array)[]): Buffer =>
   hash('sha256', parts.map((part) => hash('sha256', part)).join(), 'buffer');
+
+/** Starts of so many projects, and what was sent in the last minutes: more is a script. */
+const maxRequests = 1_000;
+
+/** Deletes what a person has beyond so many rows, the oldest first. */
+export async function keepNewest(
+  client: Queryable,
+  { organizationId, userId }: Who,
+  { table, column, most }: { table: string; column: string; most: number },
+): Promise<void> {
+  await client.query(
+    `DELETE FROM agent_protocols.${table} WHERE organization_id = $1 AND user_id = $2 AND ${column} < (
+       SELECT ${column} FROM agent_protocols.${table} WHERE organization_id = $1 AND user_id = $2
+       ORDER BY ${column} DESC OFFSET $3 LIMIT 1)`,
+    [organizationId, userId, most - 1],
+  );
+}
 
 /**
  * The id of ours under which something is asked for, the same for whatever is known by the same parts.
@@ -28,6 +45,11 @@ export function requestId(
            made_at = CASE WHEN r.made_at < now() - make_interval(secs => $5) THEN excluded.made_at ELSE r.made_at END
          RETURNING request_id AS id`,
         [organizationId, userId, keyOf(parts), uuidv7(), seconds ?? keptDays * 86_400],
+      );
+      await keepNewest(
+        client,
+        { organizationId, userId },
+        { table: 'hubnity_requests', column: 'made_at', most: maxRequests },
       );
       return rows[0]!.id;
     },

@@ -1,6 +1,9 @@
 import { createCipheriv, createDecipheriv, hash, hkdfSync, randomBytes } from 'node:crypto';
 import { type Pool, tenantTransaction } from '@worktide/postgres';
+import { keepNewest } from './requests.ts';
 
+/** Desktops that a person is logged in on: the one that was used longest ago is forgotten beyond these. */
+const maxSessions = 50;
 const secretBytes = 32;
 const ivBytes = 12;
 const tagBytes = 16;
@@ -61,11 +64,15 @@ export async function keepSession(
   await tenantTransaction(
     pool,
     token.organizationId,
-    (client) =>
-      client.query(
-        `INSERT INTO agent_protocols.hubnity_sessions (organization_id, user_id, token_hash, sealed) VALUES ($1, $2, $3, $4)`,
-        [token.organizationId, userId, token.hash, seal(token, refreshToken)],
-      ),
+    async (client) => {
+      const { organizationId } = token;
+      await client.query(
+        'INSERT INTO agent_protocols.hubnity_sessions (organization_id, user_id, token_hash, sealed) VALUES ($1, $2, $3, $4)',
+        [organizationId, userId, token.hash, seal(token, refreshToken)],
+      );
+      const bounds = { table: 'hubnity_sessions', column: 'used_at', most: maxSessions };
+      await keepNewest(client, { organizationId, userId }, bounds);
+    },
     { signal },
   );
 }
