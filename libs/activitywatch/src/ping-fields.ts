@@ -43,7 +43,15 @@ function productOf(client: string, otherwise: string): string {
   return known === undefined ? otherwise : names[known]!;
 }
 
+/** Characters of an app that are kept, as a ping may have them. */
+const maxApp = 256;
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+
+/** A name as a ping takes it: time is worth more than the end of a long name. */
+const appOf = (value: unknown): string | undefined =>
+  text(value) &&
+  [...text(value)!.slice(0, 2 * maxApp)].slice(0, maxApp).join('').toWellFormed().replaceAll('\u0000', '\ufffd');
 
 /** Whether an event is of a private window of a browser, which is kept nowhere. */
 export const isPrivate = ({ incognito }: Record<string, unknown>): boolean => incognito === true;
@@ -54,7 +62,7 @@ export function pingFieldsOf({ type, client }: Bucket, data: Record<string, unkn
   const titled = title === undefined ? {} : { title };
   switch (type) {
     case 'currentwindow': {
-      const app = text(data.app);
+      const app = appOf(data.app);
       return app === undefined ? undefined : { app, source: 'window', state: 'active', ...titled };
     }
     case 'web.tab.current': {
@@ -73,4 +81,19 @@ export function pingFieldsOf({ type, client }: Bucket, data: Record<string, unkn
     default:
       return undefined;
   }
+}
+
+/** What buckets of ActivityWatch's own watchers are, by their names. */
+const typesByName: [RegExp, string][] = [
+  [/^aw-watcher-window/, 'currentwindow'],
+  [/^aw-watcher-afk/, 'afkstatus'],
+  [/^aw-watcher-web/, 'web.tab.current'],
+  [/^aw-watcher-(vscode|vim|emacs|jetbrains|sublime)/, 'app.editor.activity'],
+];
+
+/** A bucket of which nobody has said what it is, by its id: `<client>_<hostname>`. */
+export function bucketNamed(id: string): Bucket & { hostname: string } {
+  const [, client, hostname] = /^(.+?)_(.+)$/.exec(id) ?? [];
+  const type = typesByName.find(([name]) => name.test(id))?.[1] ?? 'unknown';
+  return { type, client: client ?? id, hostname: hostname ?? 'unknown' };
 }

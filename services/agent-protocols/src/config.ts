@@ -21,6 +21,8 @@ export const configSchema = z.object({
     }),
   /** Requests of one user to what Hubnity's desktop calls, all replicas together. */
   HUBNITY_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(600),
+  /** Requests of one user to what ActivityWatch's watchers call; they call it every second, and lose what is refused. */
+  ACTIVITYWATCH_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(6_000),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -4,7 +4,8 @@ import { createPrivacyGuard } from '@worktide/privacy';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
-import { infoRoute } from './activitywatch/info.ts';
+import { pruneEvents } from './activitywatch/prune.ts';
+import { activityWatch } from './activitywatch/routes.ts';
 import type { Config } from './config.ts';
 import { takeCredential } from './credentials/take-credential.ts';
 import { createApi } from './hubnity/api.ts';
@@ -68,7 +69,7 @@ export async function run(
   lifecycle.onClose('agent-protocols erasures', () => erasures.close());
 
   const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
-  const wakatime = {
+  const common = {
     pool,
     outbox,
     pings,
@@ -76,7 +77,6 @@ export async function run(
     metrics,
     authenticate: identity.authenticate,
     findUser: identity.findUser,
-    limit: shared.limits.window({ name: 'wakatime', points: config.WAKATIME_LIMIT_PER_MINUTE, seconds: 60 }),
     budget: createBudget({
       name: 'heartbeats',
       total: maxHeldBytes,
@@ -85,15 +85,16 @@ export async function run(
       message: 'More is arriving than can be stored; try again.',
     }),
   };
+  const perMinute = (name: string, points: number) => shared.limits.window({ name, points, seconds: 60 });
+  const wakatime = { ...common, limit: perMinute('wakatime', config.WAKATIME_LIMIT_PER_MINUTE) };
+  const watchers = activityWatch({
+    ...common,
+    limit: perMinute('activitywatch', config.ACTIVITYWATCH_LIMIT_PER_MINUTE),
+  });
   const hubnity = hubnityRoutes({
-    pool,
-    outbox,
-    pings,
-    privacy,
-    metrics,
-    authenticate: identity.authenticate,
+    ...common,
     api: createApi(config.API_URL),
-    limit: shared.limits.window({ name: 'hubnity', points: config.HUBNITY_LIMIT_PER_MINUTE, seconds: 60 }),
+    limit: perMinute('hubnity', config.HUBNITY_LIMIT_PER_MINUTE),
     ipLimit: shared.ipLimit,
     budget: createBudget({
       name: 'hubnity-screenshots',
@@ -104,13 +105,14 @@ export async function run(
     }),
   });
   lifecycle.every('what Hubnity asked for', { everyMs: 3_600_000, retryMs: 60_000 }, () => pruneHubnity(pool));
+  lifecycle.every('old events', { everyMs: 3_600_000, retryMs: 60_000 }, () => pruneEvents(pool));
   lifecycle.every('old heartbeats', { everyMs: 3_600_000, retryMs: 60_000 }, () => pruneHeartbeats(pool));
 
   return {
     name: serviceName,
     takeCredential,
-    routes: [infoRoute(), ...wakatimeReads(wakatime), ...hubnity.routes],
-    rawRoutes: [...heartbeatRoutes(wakatime), currentUser(wakatime), ...hubnity.rawRoutes],
+    routes: [...watchers.routes, ...wakatimeReads(wakatime), ...hubnity.routes],
+    rawRoutes: [...watchers.rawRoutes, ...heartbeatRoutes(wakatime), currentUser(wakatime), ...hubnity.rawRoutes],
     checks: {
       postgres: checkPostgres(pool),
       'schema registry': () => pings.prepare(),

@@ -36,6 +36,15 @@ export interface HttpAppOptions {
   metricsToken?: string | undefined;
 }
 
+/** Of a raw route whose path has `:name` for one segment, or ends in `/*name` for all that follows. */
+function patternOf(asked: string): RegExp {
+  const parts = asked.split(/(:\w+|\*\w+$)/);
+  const source = parts.map((part) =>
+    part.startsWith(':') ? '[^/]+' : part.startsWith('*') ? '.*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
+  );
+  return new RegExp(`^${source.join('')}${asked.includes('*') ? '' : '/?'}$`, 's');
+}
+
 export type RequestListener = (req: IncomingMessage, res: ServerResponse) => void;
 
 export interface HttpApp {
@@ -223,19 +232,18 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
       const services = routesFor(face, options.services);
       const app = createApp(face, services);
       const rawRoutes = new Map<string, RawRoute>();
-      const rawPrefixes: { start: string; raw: RawRoute }[] = [];
+      const rawPatterns: { pattern: RegExp; raw: RawRoute }[] = [];
       for (const raw of services.flatMap((service) => service.rawRoutes ?? [])) {
-        const start = `${raw.spec.method.toUpperCase()} ${raw.spec.path}`;
-        const wildcard = /\*\w+$/.exec(start);
-        if (wildcard) rawPrefixes.push({ start: start.slice(0, wildcard.index), raw });
-        else rawRoutes.set(start, raw);
+        const asked = `${raw.spec.method.toUpperCase()} ${raw.spec.path}`;
+        if (/[:*]/.test(asked)) rawPatterns.push({ pattern: patternOf(asked), raw });
+        else rawRoutes.set(asked, raw);
       }
       const takers = services.flatMap(({ takeCredential }) => takeCredential ?? []);
       return (req, res) => {
         for (const take of takers) take(req);
         const path = pathOf(req.url);
         const asked = `${req.method} ${path}`;
-        const raw = rawRoutes.get(asked) ?? rawPrefixes.find(({ start }) => asked.startsWith(start))?.raw;
+        const raw = rawRoutes.get(asked) ?? rawPatterns.find(({ pattern }) => pattern.test(asked))?.raw;
         if (raw) handleRaw(raw, path, req, res);
         else app(req, res);
       };

@@ -129,8 +129,8 @@ export interface RawContext {
 }
 
 /**
- * A hot route that is matched by exact method and path before Express and reads its own body. A path that ends in
- * `/*name` takes all that begins with what is before the asterisk.
+ * A hot route that is matched by method and path before Express and reads its own body. `:name` in a path is any one segment,
+ * and a path that ends in `/*name` takes all that begins with what is before the asterisk.
  * It is documented like any other (`spec`), but owns its whole request, limits
  * included (`takeLimit`); those by address do not apply.
  */

@@ -1,43 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
-import { openEventLog } from '@worktide/event-log';
-import { openLimits } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool, tablesWithoutTenantPolicy, transaction } from '@worktide/postgres';
-import { createPrivacyGuard } from '@worktide/privacy';
-import {
-  type Caller,
-  createBudget,
-  createLifecycle,
-  createMetrics,
-  type Lifecycle,
-  serve,
-  silentLogger,
-  unauthorized,
-  unavailable,
-  uuidv7,
-} from '@worktide/runtime';
-import {
-  allTopics,
-  createCodec,
-  type KnownOrganization,
-  openSchemaRegistry,
-  organizationSettings,
-  type PingsRecord,
-  type PrivacyRules,
-  pingsRecord,
-  privacyRules,
-  topics,
-} from '@worktide/schemas';
+import { tablesWithoutTenantPolicy, transaction } from '@worktide/postgres';
+import { type Caller, uuidv7 } from '@worktide/runtime';
+import { privacyRules } from '@worktide/schemas';
 import { call, expectStatus, until } from '@worktide/testing';
 import fc from 'fast-check';
-import { database as serviceDatabase } from '../database.ts';
 import { eraseOrganization, erasePeople } from '../store/erase.ts';
 import { eraseTime } from '../store/erasures.ts';
+import { person as keyed, startTestServer, type TestServer } from '../testing.ts';
 import { between, heartbeatGapMs, placed } from './activity.ts';
 import { createApi } from './api.ts';
 import { keepNewest, pruneHubnity, requestId } from './requests.ts';
@@ -46,145 +17,59 @@ import { makeToken, readToken, seal, unseal } from './sessions.ts';
 
 /** Hubnity's desktop where what it depends on is away, late, or of another mind: our own interface is played here, PostgreSQL is real. */
 
-const log = silentLogger();
-let database: TestDatabase;
-let pool: Pool;
-let lifecycle: Lifecycle;
-let origin: string;
-let records: () => Promise<PingsRecord[]>;
-const away = { log: false };
-const people = new Map<string, Caller>();
-const rules = new Map<string, PrivacyRules>();
+let server: TestServer;
 
-/** Our own interface, as a test wants it: answers `[status, body]`, or cuts the connection. */
-type Played = (asked: {
+/** Our own interface, as a test wants it: answers status, body and headers, or cuts the connection. */
+type Answered = readonly [number, object, Record<string, string>?] | 'cut';
+interface Asked {
   method: string;
   path: string;
   headers: Record<string, unknown>;
   body: string;
-}) => [number, object, Record<string, string>?] | 'cut' | Promise<[number, object, Record<string, string>?] | 'cut'>;
-let play: Played;
-let asked: Parameters<Played>[0][] = [];
-let interfaceServer: Server;
+}
+let play: (asked: Asked) => Answered;
+let asked: Asked[] = [];
+const ours = createServer(async (req, res) => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of req) chunks.push(chunk as Buffer);
+  const body = Buffer.concat(chunks).toString('latin1');
+  const one = { method: req.method!, path: req.url!, headers: req.headers, body };
+  asked.push(one);
+  const answer = play(one);
+  if (answer === 'cut') return void req.socket.destroy();
+  res.writeHead(answer[0], { 'content-type': 'application/json', ...answer[2] }).end(JSON.stringify(answer[1]));
+});
 
 beforeAll(async () => {
-  database = await freshServiceDatabase(serviceDatabase);
-  lifecycle = createLifecycle({ log });
-  const metrics = createMetrics();
-  const folder = await mkdtemp(join(tmpdir(), 'hubnity-'));
-  lifecycle.onClose('folder', () => rm(folder, { recursive: true, force: true }));
-  pool = createPool(database.url, { applicationName: 'hubnity-test', log });
-  lifecycle.onClose('postgres', () => pool.end());
-  const eventLog = openEventLog(`lmdb:${folder}`, { clientId: 'test', log, metrics });
-  lifecycle.onClose('log', () => eventLog.close());
-  await eventLog.admin.ensureTopics(allTopics());
-  const real = eventLog.producer();
-  lifecycle.onClose('producer', () => real.close());
-  const producer: Pick<typeof real, 'send'> = {
-    send: async (...sent) => {
-      if (away.log) throw unavailable('event log');
-      await real.send(...sent);
-    },
-  };
-  const codec = createCodec(openSchemaRegistry('local:'), topics.pings);
-  const outbox = createOutbox({
-    schema: 'agent_protocols',
-    pool,
-    producer,
-    log,
-    metrics,
-    lifecycle,
-    graceMs: 200,
-    whenFull: 'leave',
-  });
-  const limits = openLimits('memory:', { log, metrics });
-  lifecycle.onClose('limits', () => limits.close());
-  const authenticate = async (authorization = ''): Promise<Caller> => {
-    const caller = people.get(authorization);
-    if (!caller) throw unauthorized();
-    return caller;
-  };
-  const organization = async (id: string): Promise<KnownOrganization> => {
-    const privacy = rules.get(id);
-    const settings = organizationSettings.parse({});
-    return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings, ...(privacy ? { privacy } : {}) };
-  };
-  interfaceServer = createServer(async (req, res) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of req) chunks.push(chunk as Buffer);
-    const one = {
-      method: req.method!,
-      path: req.url!,
-      headers: req.headers,
-      body: Buffer.concat(chunks).toString('latin1'),
-    };
-    asked.push(one);
-    const answer = await play(one);
-    if (answer === 'cut') return void req.socket.destroy();
-    const [status, body, headers = {}] = answer;
-    res.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
-  });
-  await new Promise<void>((resolve) => interfaceServer.listen(0, '127.0.0.1', resolve));
-  lifecycle.onClose('interface', () => {
-    interfaceServer.closeAllConnections();
-    interfaceServer.close();
-  });
-  const { port } = interfaceServer.address() as AddressInfo;
-  const { routes, rawRoutes } = hubnityRoutes({
-    pool,
-    outbox,
-    pings: codec,
-    metrics,
-    authenticate,
-    privacy: createPrivacyGuard({ organization, metrics }),
-    api: createApi(`http://127.0.0.1:${port}/of/{service}`),
-    limit: limits.window({ name: 'hubnity', points: 10_000, seconds: 60 }),
-    ipLimit: undefined,
-    budget: createBudget({ name: 'pictures', total: 64 * 1024 * 1024, metrics, code: 'QUEUE_FULL' }),
-  });
-  const { url } = await serve({
-    services: [{ name: 'agent-protocols', routes, rawRoutes, checks: {}, authenticate }],
-    lifecycle,
-    log,
-    metrics,
-    host: '127.0.0.1',
-    port: 0,
-    trustedProxies: 1,
-  });
-  origin = url;
-  records = async () => {
-    const all = [];
-    for (let partition = 0; partition < topics.pings.partitions; partition++) {
-      all.push(...(await eventLog.admin.read('pings', { partition, fromOffset: 0, limit: 1_000 })));
-    }
-    return all.map(({ value }) => pingsRecord.parse(codec.decode(value)));
-  };
+  await new Promise<void>((resolve) => ours.listen(0, '127.0.0.1', resolve));
+  const { port } = ours.address() as AddressInfo;
+  const api = createApi(`http://127.0.0.1:${port}/of/{service}`);
+  server = await startTestServer((deps) => hubnityRoutes({ ...deps, api, ipLimit: undefined }));
 });
 afterAll(async () => {
-  await lifecycle?.close();
-  await database?.drop();
+  await server?.close();
+  ours.closeAllConnections();
+  ours.close();
 });
 beforeEach(() => {
   asked = [];
-  away.log = false;
+  server.away.log = false;
   play = () => [404, refusalOf(404, 'NOT_FOUND', 'There is no such thing here.')];
 });
 
 const refusalOf = (statusCode: number, code: string, message = code) => ({ statusCode, code, message });
 
-function person(more: Partial<Caller> = {}) {
-  const bearer = crypto.randomUUID();
-  const ids = { organizationId: uuidv7(), userId: uuidv7() };
-  const caller: Caller = { ...ids, role: 'employee', timezone: 'UTC', sessionId: uuidv7(), ...more };
-  people.set(`Bearer ${bearer}`, caller);
+function person(more: Partial<Caller> = { agentKeyId: undefined, sessionId: uuidv7() } as object) {
+  const who = keyed(more);
   const send = (method: 'get' | 'post' | 'put', path: string, body?: unknown, headers: Record<string, string> = {}) =>
-    call(origin, method, `/api${path}`, { bearer, headers, ...(body === undefined ? {} : { body }) });
-  return { ...caller, send };
+    call(server.origin, method, `/api${path}`, { bearer: who.key, headers, ...(body === undefined ? {} : { body }) });
+  return { ...who, send };
 }
 type Somebody = ReturnType<typeof person>;
 
-const pingsOf = async ({ userId }: Somebody) =>
-  (await records()).filter((one) => one.userId === userId).flatMap(({ pings }) => pings);
+/** Of an entry, and heartbeats: one test alone has these. */
+const pingsOf = async (timeEntryId: string) =>
+  (await server.pings()).filter((one) => one.timeEntryId === timeEntryId || one.source === 'afk');
 
 const entryFor = ({ userId }: Somebody, more: object = {}) => {
   const at = new Date().toISOString();
@@ -215,7 +100,7 @@ const entryFor = ({ userId }: Somebody, more: object = {}) => {
 };
 
 test('the database keeps organisations apart', async () => {
-  expect(await tablesWithoutTenantPolicy(database.admin, 'agent_protocols')).toEqual([]);
+  expect(await tablesWithoutTenantPolicy(server.database.admin, 'agent_protocols')).toEqual([]);
 });
 
 describe('sessions', () => {
@@ -278,10 +163,11 @@ describe('sessions', () => {
       company: { name: 'Org' },
     });
     const [{ headers, body }] = asked as [(typeof asked)[0]];
-    expect(headers).toMatchObject({ 'x-forwarded-for': '192.0.2.7', 'user-agent': 'Tauri' });
+    // No proxy is trusted here, so none is believed.
+    expect(headers).toMatchObject({ 'x-forwarded-for': '127.0.0.1', 'user-agent': 'Tauri' });
     expect(headers.authorization).toBeUndefined();
     expect(JSON.parse(body)).toMatchObject({ deviceName: 'Hubnity', refreshTokenIn: 'body' });
-    const { rows } = await database.admin.query(
+    const { rows } = await server.database.admin.query(
       `SELECT encode(sealed, 'escape') || encode(token_hash, 'base64') AS text FROM agent_protocols.hubnity_sessions WHERE user_id = $1`,
       [me.userId],
     );
@@ -422,7 +308,7 @@ describe('timers', () => {
     ['something else in its place', [404, { error: 'no such page' }], 503, '1'],
     ['a limit', [429, refusalOf(429, 'RATE_LIMITED'), { 'retry-after': '9', 'ratelimit-remaining': '0' }], 429, '9'],
   ] as const)('%s is said as it is, and is no answer about the timer', async (_, played, status, retryAfter) => {
-    play = () => played as Awaited<ReturnType<Played>>;
+    play = () => played;
     const me = person();
     for (const answer of [
       await me.send('get', '/projects'),
@@ -463,7 +349,7 @@ describe('screenshots', () => {
     expect(body).toContain('\r\n\r\none\r\n');
     expect(expectStatus(await send(picture('one')), 201).id).toBe(one.id);
     expect(expectStatus(await send(picture('two')), 201).id).not.toBe(one.id);
-    await database.admin.query(
+    await server.database.admin.query(
       `UPDATE agent_protocols.hubnity_requests SET made_at = now() - interval '5 minutes' WHERE user_id = $1`,
       [me.userId],
     );
@@ -496,18 +382,18 @@ describe('what is seen of people', () => {
 
   test('heartbeats and pages are durable with the log away, and pings once it is back', async () => {
     const me = person();
-    away.log = true;
+    server.away.log = true;
     const beat = async (isActive: boolean | undefined) =>
       expectStatus(await me.send('post', '/idle/heartbeat', { isActive }), 200);
     const before = Date.now();
     const { timestamp } = await beat(undefined);
     expect(Date.parse(timestamp)).toBeGreaterThanOrEqual(before);
-    await database.admin.query(
+    await server.database.admin.query(
       'UPDATE agent_protocols.hubnity_heartbeats SET at_ms = at_ms - 60000 WHERE user_id = $1',
       [me.userId],
     );
     await beat(false);
-    await database.admin.query(
+    await server.database.admin.query(
       'UPDATE agent_protocols.hubnity_heartbeats SET at_ms = at_ms - 60000 WHERE user_id = $1',
       [me.userId],
     );
@@ -534,10 +420,10 @@ describe('what is seen of people', () => {
       3,
       ['example.com', 'b.example'],
     ]);
-    expect(await pingsOf(me)).toEqual([]);
-    away.log = false;
+    expect(await pingsOf(visit.timeEntryId)).toEqual([]);
+    server.away.log = false;
     const pings = await until('the pings', async () => {
-      const all = await pingsOf(me);
+      const all = await pingsOf(visit.timeEntryId);
       return all.length === 5 && all.sort((a, b) => a.startedAt - b.startedAt);
     });
     expect(new Set(pings.map(({ deviceId }) => deviceId))).toEqual(new Set(['hubnity']));
@@ -559,7 +445,10 @@ describe('what is seen of people', () => {
 
   test('what privacy takes is answered as taken, and is nowhere', async () => {
     const me = person();
-    rules.set(me.organizationId, privacyRules.parse({ rules: [{ id: 'r', kind: 'drop', hosts: ['secret.example'] }] }));
+    server.rules.set(
+      me.organizationId,
+      privacyRules.parse({ rules: [{ id: 'r', kind: 'drop', hosts: ['secret.example'] }] }),
+    );
     const visit = { timeEntryId: uuidv7(), title: 'T', timeSpent: 10 };
     const activities = [
       { ...visit, url: 'https://secret.example/' },
@@ -567,22 +456,14 @@ describe('what is seen of people', () => {
     ];
     expect(expectStatus(await me.send('post', '/url-activity/batch', { activities }), 201).count).toBe(2);
     const pings = await until('the other', async () => {
-      const all = await pingsOf(me);
+      const all = (await pingsOf(visit.timeEntryId)).filter(({ source }) => source === 'web');
       return all.length > 0 && all;
     });
     expect(pings.map(({ host }) => host)).toEqual(['open.example']);
   });
 
   test('an agent’s key is refused', async () => {
-    const { sessionId: _, ...ofKey } = person();
-    const key = person({ ...ofKey, agentKeyId: 'k' });
-    people.set([...people].find(([, { userId, agentKeyId }]) => userId === key.userId && agentKeyId)![0], {
-      organizationId: key.organizationId,
-      userId: key.userId,
-      role: 'employee',
-      timezone: 'UTC',
-      agentKeyId: 'k',
-    });
+    const key = person({});
     for (const path of ['/idle/heartbeat', '/url-activity/batch', '/screenshots', '/time-entries']) {
       expect((await key.send('post', path, {})).status).toBe(403);
     }
@@ -627,7 +508,7 @@ test('what is remembered goes: with age, with erased time, with people and with 
   const rowsOf = async (organizationId: string) => {
     const counts = await Promise.all(
       ['sessions', 'requests', 'heartbeats'].map(async (table) => {
-        const { rows } = await database.admin.query(
+        const { rows } = await server.database.admin.query(
           `SELECT count(*)::int AS n FROM agent_protocols.hubnity_${table} WHERE organization_id = $1`,
           [organizationId],
         );
@@ -639,37 +520,40 @@ test('what is remembered goes: with age, with erased time, with people and with 
   const fill = async (age: string) => {
     const who = person();
     const whose = [who.organizationId, who.userId];
-    await database.admin.query(
+    await server.database.admin.query(
       `INSERT INTO agent_protocols.hubnity_sessions VALUES ($1, $2, 'h', 's', now() - $3::interval)`,
       [...whose, age],
     );
-    await database.admin.query(
+    await server.database.admin.query(
       `INSERT INTO agent_protocols.hubnity_requests VALUES ($1, $2, 'k', gen_random_uuid(), now() - $3::interval)`,
       [...whose, age],
     );
-    await database.admin.query('INSERT INTO agent_protocols.hubnity_heartbeats VALUES ($1, $2, 1000, true)', whose);
+    await server.database.admin.query(
+      'INSERT INTO agent_protocols.hubnity_heartbeats VALUES ($1, $2, 1000, true)',
+      whose,
+    );
     return who;
   };
   const [old, erased, gone, other] = [await fill('9 days'), await fill('0'), await fill('0'), await fill('6 days')];
   // Of what comes one after the other the newest stay.
   const busy = person();
-  for (let i = 0; i < 5; i++) await requestId(pool, busy, ['start', String(i)]);
-  await transaction(pool, (client) =>
+  for (let i = 0; i < 5; i++) await requestId(server.pool, busy, ['start', String(i)]);
+  await transaction(server.pool, (client) =>
     keepNewest(client, busy, { table: 'hubnity_requests', column: 'made_at', most: 3 }),
   );
   expect(await rowsOf(busy.organizationId)).toEqual([0, 3, 0]);
-  await pruneHubnity(pool);
+  await pruneHubnity(server.pool);
   expect(await rowsOf(old.organizationId)).toEqual([0, 0, 1]);
   const { organizationId, userId } = erased;
-  await eraseTime(pool, { organizationId, userId, ranges: [{ from: 1_000, to: 1_001 }] } as Parameters<
+  await eraseTime(server.pool, { organizationId, userId, ranges: [{ from: 1_000, to: 1_001 }] } as Parameters<
     typeof eraseTime
   >[1]);
   expect(await rowsOf(organizationId)).toEqual([1, 1, 0]);
-  await erasePeople(pool, [
+  await erasePeople(server.pool, [
     { organizationId: gone.organizationId, events: [{ type: 'person', id: gone.userId, deleted: true }] },
   ] as unknown as Parameters<typeof erasePeople>[1]);
   expect(await rowsOf(gone.organizationId)).toEqual([0, 0, 0]);
   expect(await rowsOf(other.organizationId)).toEqual([1, 1, 1]);
-  await eraseOrganization(pool, other.organizationId, AbortSignal.timeout(10_000));
+  await eraseOrganization(server.pool, other.organizationId, AbortSignal.timeout(10_000));
   expect(await rowsOf(other.organizationId)).toEqual([0, 0, 0]);
 });

@@ -16,7 +16,7 @@ import {
 } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
-import { readJson } from '../wakatime/body.ts';
+import { readJson } from '../body.ts';
 import { type Api, type OnBehalf, onBehalfOf } from './api.ts';
 import { entryOf, isId, read, type Who } from './projects.ts';
 import { entryNotFound, refused } from './refusals.ts';
