@@ -12,7 +12,7 @@ let person: Person;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  product = await startProduct(folder.dir);
+  product = await startProduct(folder.dir, { TRUSTED_PROXIES: '1' });
   person = await register(product.url);
 }, 120_000);
 afterAll(async () => {
@@ -29,8 +29,9 @@ test('a day with the desktop', async () => {
     });
   const refused = await send('post', '/auth/login', { email: person.email, password: 'mistyped-passw0rd' });
   expect([refused.status, typeof refused.body.message]).toEqual([401, 'string']);
+  const credentials = { email: person.email, password: passwordOfAll };
   const { user, access_token, refresh_token } = expectStatus(
-    await send('post', '/auth/login', { email: person.email, password: passwordOfAll }),
+    await send('post', '/auth/login', credentials, { 'x-forwarded-for': '203.0.113.9' }),
     200,
   );
   expect(user).toMatchObject({
@@ -39,6 +40,14 @@ test('a day with the desktop', async () => {
     status: 'ACTIVE',
     companyId: person.organizationId,
     company: { id: person.organizationId },
+  });
+  const { items: sessions } = expectStatus(
+    await call(url, 'get', '/api/v1/auth/sessions', { bearer: access_token }),
+    200,
+  );
+  expect(sessions.find(({ current }: Json) => current)).toMatchObject({
+    deviceName: 'Hubnity',
+    ipAddress: '203.0.113.9',
   });
   const authorization = `Bearer ${access_token}`;
   const as = (method: 'get' | 'post' | 'put', path: string, body?: unknown, headers = {}) =>

@@ -93,7 +93,7 @@ export async function run(
   });
   const hubnity = hubnityRoutes({
     ...common,
-    api: createApi(config.API_URL),
+    api: createApi({ apiUrl: config.API_URL, internalToken: config.INTERNAL_TOKEN }),
     limit: perMinute('hubnity', config.HUBNITY_LIMIT_PER_MINUTE),
     ipLimit: shared.ipLimit,
     budget: createBudget({

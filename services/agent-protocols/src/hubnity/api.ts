@@ -1,5 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AppError, type AppErrorOptions, type ErrorDetail, limitHeaderNames, unavailable } from '@worktide/runtime';
+import {
+  AppError,
+  type AppErrorOptions,
+  type ErrorDetail,
+  limitHeaderNames,
+  senderHeader,
+  signSender,
+  unavailable,
+} from '@worktide/runtime';
 import { z } from 'zod';
 
 /** Whose routes are called. */
@@ -46,8 +54,11 @@ const refusal = z.looseObject({
   details: z.array(z.looseObject({ code: z.string(), message: z.string() })).optional(),
 });
 
-/** @param apiUrl where our interface answers; `{service}` in it stands for the name of the service. */
-export function createApi(apiUrl: string): Api {
+/**
+ * @param apiUrl where our interface answers; `{service}` in it stands for the name of the service.
+ * @param internalToken the secret of services, by which they believe us whom we ask for.
+ */
+export function createApi({ apiUrl, internalToken }: { apiUrl: string; internalToken: string }): Api {
   const urlOf = (service: ApiService, path: string): string =>
     `${apiUrl.replaceAll('{service}', service).replace(/\/+$/, '')}/api/v1${path}`;
 
@@ -57,7 +68,7 @@ export function createApi(apiUrl: string): Api {
     const sent: Record<string, string | undefined> = {
       authorization: as.authorization,
       'x-request-id': as.requestId,
-      'x-forwarded-for': as.address,
+      [senderHeader]: as.address && signSender(as.address, internalToken),
       'user-agent': as.userAgent,
       ...(body && !isForm ? { 'content-type': 'application/json' } : {}),
       ...headers,

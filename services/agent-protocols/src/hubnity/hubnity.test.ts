@@ -43,7 +43,7 @@ const ours = createServer(async (req, res) => {
 beforeAll(async () => {
   await new Promise<void>((resolve) => ours.listen(0, '127.0.0.1', resolve));
   const { port } = ours.address() as AddressInfo;
-  const api = createApi(`http://127.0.0.1:${port}/of/{service}`);
+  const api = createApi({ apiUrl: `http://127.0.0.1:${port}/of/{service}`, internalToken: 'i'.repeat(32) });
   server = await startTestServer((deps) => hubnityRoutes({ ...deps, api, ipLimit: undefined }));
 });
 afterAll(async () => {
@@ -164,7 +164,11 @@ describe('sessions', () => {
     });
     const [{ headers, body }] = asked as [(typeof asked)[0]];
     // No proxy is trusted here, so none is believed.
-    expect(headers).toMatchObject({ 'x-forwarded-for': '127.0.0.1', 'user-agent': 'Tauri' });
+    expect(headers).toMatchObject({
+      'x-worktide-sender': expect.stringMatching(/^127\.0\.0\.1;t=\d+;v1=[\da-f]{64}$/),
+      'user-agent': 'Tauri',
+    });
+    expect(headers['x-forwarded-for']).toBeUndefined();
     expect(headers.authorization).toBeUndefined();
     expect(JSON.parse(body)).toMatchObject({ deviceName: 'Hubnity', refreshTokenIn: 'body' });
     const { rows } = await server.database.admin.query(
