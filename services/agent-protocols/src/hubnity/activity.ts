@@ -19,9 +19,8 @@ export const heartbeatGapMs = 150_000;
 /** What is sent at once stays far below a record's size; privacy may cut a ping into several. */
 const pingsOfRecord = 200;
 
-type Observed = Omit<Parameters<typeof pingFor>[0], never>;
-
-function pingFor(given: {
+/** What was seen, from `start` to `end` in ms. */
+interface Observed {
   id: string;
   start: number;
   end: number;
@@ -31,14 +30,12 @@ function pingFor(given: {
   url?: string;
   title?: string;
   timeEntryId?: string;
-}) {
-  const { start, end, ...more } = given;
-  return { ...more, startedAt: new Date(start).toISOString(), endedAt: new Date(end).toISOString() };
 }
 
-/** The ping of something seen; undefined where there cannot be such a one. */
-export function seen(observed: Observed, nowMs: number): PingEvent | undefined {
-  const ping = checkPing(pingFor(observed), { nowMs, deviceId, limits: defaultPingLimits });
+/** The ping that it is; undefined where there cannot be such a one. */
+function pingOf({ start, end, ...more }: Observed, nowMs: number): PingEvent | undefined {
+  const given = { ...more, startedAt: new Date(start).toISOString(), endedAt: new Date(end).toISOString() };
+  const ping = checkPing(given, { nowMs, deviceId, limits: defaultPingLimits });
   return isProblem(ping) ? undefined : ping;
 }
 
@@ -109,7 +106,7 @@ export async function takeHeartbeat(
       [...whose, nowMs, active],
     );
     const before = last && { at: Number(last.at), active: last.active };
-    const ping = seen(between(caller.userId, before, { at: nowMs, active }), nowMs);
+    const ping = pingOf(between(caller.userId, before, { at: nowMs, active }), nowMs);
     return ping ? [ping] : [];
   });
 }
@@ -161,7 +158,7 @@ export async function takeVisits(
   for (const visit of placed(visits, nowMs)) {
     const { url, title, timeEntryId, start, end } = visit;
     const id = derivedUuid('hubnity-visit', caller.userId, timeEntryId, url, start, end);
-    const ping = seen(
+    const ping = pingOf(
       { id, start, end, app: browser, source: 'web', state: 'active', url, timeEntryId, ...(title ? { title } : {}) },
       nowMs,
     );

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import {
   AppError,
   type AppErrorOptions,
+  type Caller,
   type ErrorDetail,
   limitHeaderNames,
   senderHeader,
@@ -117,9 +118,23 @@ export function createApi({ apiUrl, internalToken }: { apiUrl: string; internalT
   };
 }
 
+/** @throws 503 for an answer that is not what our interface promises: a service of another version. */
+export function read<T>(
+  schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: unknown } },
+  value: unknown,
+  service: string,
+): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw unavailable(service, result.error);
+}
+
 /** An error of our own interface, as somebody is to be told of it who asked through another. */
 export const passedOn = (code: string, message: string, options: AppErrorOptions): AppError =>
   new AppError(code, message, options);
+
+/** Whose timers, pictures and keys. */
+export type Who = Pick<Caller, 'organizationId' | 'userId'>;
 
 /** What a request says of itself, for calls that are made for it. */
 export function onBehalfOf(

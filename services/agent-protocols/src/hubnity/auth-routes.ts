@@ -14,8 +14,7 @@ import {
 } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
-import { type Api, type OnBehalf, onBehalfOf, passedOn } from './api.ts';
-import { read } from './projects.ts';
+import { type Api, type OnBehalf, onBehalfOf, passedOn, read } from './api.ts';
 import { refused } from './refusals.ts';
 import {
   type DesktopToken,

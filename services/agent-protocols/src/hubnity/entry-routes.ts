@@ -2,10 +2,10 @@ import type { Pool } from '@worktide/postgres';
 import { type AnyRoute, type RequestLimit, route } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
-import { type Api, type OnBehalf, onBehalfOf } from './api.ts';
-import { activeProjects, entryOf, isId, projectOf, read } from './projects.ts';
+import { type Api, type OnBehalf, onBehalfOf, read } from './api.ts';
+import { activeProjects, entryOf, projectOf } from './projects.ts';
 import { entryNotFound, refused } from './refusals.ts';
-import { hubnityEntry, hubnityProject, showEntry, showProject } from './shapes.ts';
+import { hubnityEntry, hubnityProject, isId, showEntry, showProject } from './shapes.ts';
 import { startBody, startTimer } from './start.ts';
 
 const tag = 'hubnity';

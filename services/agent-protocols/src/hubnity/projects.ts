@@ -1,11 +1,12 @@
-import { type Caller, unavailable } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
-import type { Api, OnBehalf } from './api.ts';
+import { type Api, type OnBehalf, read } from './api.ts';
 import { refused } from './refusals.ts';
 
 /** The desktop takes all in one answer: the newest of more than anybody chooses from. */
 const maxProjects = 2_000;
 const pageSize = 200;
+/** What is only shown beside something else is not waited for longer. */
+const besideMs = 2_000;
 
 /** Projects that a timer may be started for, newest first. @throws as `Api.call`. */
 export async function activeProjects(api: Api, as: OnBehalf): Promise<schemas.Project[]> {
@@ -30,32 +31,20 @@ export async function projectOf(
 ): Promise<schemas.Project | undefined> {
   if (entry.projectId === null) return undefined;
   try {
-    const answer = await api.call('workspace', { method: 'GET', path: `/projects/${entry.projectId}` }, as);
+    const answer = await api.call(
+      'workspace',
+      { method: 'GET', path: `/projects/${entry.projectId}`, timeoutMs: besideMs },
+      as,
+    );
     return answer.ok ? schemas.project.parse(answer.body) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** A time entry of the caller's own. @throws 404 where there is none, 403 where it is a colleague's. */
+/** A time entry that the caller may see. @throws 404 where there is none, 403 where it is a colleague's. */
 export async function entryOf(api: Api, id: string, as: OnBehalf): Promise<schemas.TimeEntry> {
   const answer = await api.call('session-writer', { method: 'GET', path: `/time-entries/${id}` }, as);
   if (!answer.ok) throw refused(answer, 'look');
   return read(schemas.timeEntry, answer.body, 'session-writer');
 }
-
-/** @throws 503 for an answer that is not what our interface promises: a service of another version. */
-export function read<T>(
-  schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: unknown } },
-  value: unknown,
-  service: string,
-): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw unavailable(service, result.error);
-}
-
-/** What the desktop names, as ours: ids that it made up for the time without a connection are nobody's. */
-export const isId = (text: string): boolean => schemas.id.safeParse(text).success;
-
-export type Who = Pick<Caller, 'organizationId' | 'userId'>;

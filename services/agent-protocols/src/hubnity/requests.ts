@@ -1,8 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
-import { type Caller, uuidv7 } from '@worktide/runtime';
-
-type Who = Pick<Caller, 'organizationId' | 'userId'>;
+import { uuidv7 } from '@worktide/runtime';
+import type { Who } from './api.ts';
 
 const keyOf = (parts: readonly (string | Uint8Array)[]): Buffer =>
   hash('sha256', parts.map((part) => hash('sha256', part)).join(), 'buffer');

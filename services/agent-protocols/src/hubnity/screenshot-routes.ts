@@ -17,11 +17,11 @@ import {
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
 import { readJson } from '../body.ts';
-import { type Api, type OnBehalf, onBehalfOf } from './api.ts';
-import { entryOf, isId, read, type Who } from './projects.ts';
+import { type Api, type OnBehalf, onBehalfOf, read, type Who } from './api.ts';
+import { entryOf } from './projects.ts';
 import { entryNotFound, refused } from './refusals.ts';
 import { requestId as idOfRequest } from './requests.ts';
-import { hubnityScreenshot, showScreenshot } from './shapes.ts';
+import { hubnityScreenshot, isId, showScreenshot } from './shapes.ts';
 
 export interface ScreenshotDependencies {
   api: Api;

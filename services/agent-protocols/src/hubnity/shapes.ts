@@ -124,3 +124,6 @@ export const showScreenshot = (shot: Screenshot, timeEntryId: string): z.output<
   timestamp: shot.capturedAt,
   createdAt: shot.capturedAt,
 });
+
+/** What the desktop names, as ours: ids that it made up for the time without a connection are nobody's. */
+export const isId = (text: string): boolean => schemas.id.safeParse(text).success;

@@ -2,10 +2,10 @@ import type { Pool } from '@worktide/postgres';
 import { AppError, forbidden, unavailable } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { z } from 'zod';
-import type { Api, OnBehalf } from './api.ts';
-import { isId, read, type Who } from './projects.ts';
+import { type Api, type OnBehalf, read, type Who } from './api.ts';
 import { refused } from './refusals.ts';
 import { nextRequest, requestId } from './requests.ts';
+import { isId } from './shapes.ts';
 
 /** What the desktop starts a timer with. */
 export const startBody = z.looseObject({
