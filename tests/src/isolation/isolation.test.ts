@@ -344,6 +344,8 @@ describe('roles within an organisation', () => {
           '/api/v1/screenshots/{id}': 403,
           '/api/v1/time-entries/{id}': 403,
           '/api/v1/time-entries/{id}/history': 403,
+          '/api/time-entries/{id}': 403,
+          '/api/screenshots/time-entry/{id}': 403,
           // For who leads a team.
           '/api/v1/reports/team': 403,
         }

@@ -6,7 +6,7 @@ import helmet from 'helmet';
 import { AppError, notFound } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { addressOf } from './address.ts';
+import { addressOf, noteSender, toldSender } from './address.ts';
 import { createBodies, defaultBodyMs, defaultBodyRate } from './bodies.ts';
 import { createErrorReporter, sendError } from './errors.ts';
 import { type AtWork, handlerOf } from './handler.ts';
@@ -88,7 +88,7 @@ function showPlainAddresses(app: Express): void {
     configurable: true,
     enumerable: true,
     get(this: Request) {
-      const ip = get!.call(this) as string | undefined;
+      const ip = toldSender(this) ?? (get!.call(this) as string | undefined);
       return ip === undefined ? undefined : plainAddress(ip);
     },
   });
@@ -239,7 +239,9 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
         else rawRoutes.set(asked, raw);
       }
       const takers = services.flatMap(({ takeCredential }) => takeCredential ?? []);
+      const secrets = [...new Set(services.flatMap(({ internalToken }) => internalToken ?? []))];
       return (req, res) => {
+        noteSender(req, secrets);
         for (const take of takers) take(req);
         const path = pathOf(req.url);
         const asked = `${req.method} ${path}`;

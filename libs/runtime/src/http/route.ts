@@ -188,7 +188,7 @@ export interface Service {
   sideChecks?: Record<string, ReadinessCheck>;
   /** Absent only where every route is public or internal. */
   authenticate?: Authenticate;
-  /** The secret of `internal` routes; absent where there are none. */
+  /** The secret that services share: of `internal` routes, and of whom another service says that it asks for (`signSender`). */
   internalToken?: string;
   /** Counts requests by address, before their credentials are looked at. */
   ipLimit?: RequestLimit;
