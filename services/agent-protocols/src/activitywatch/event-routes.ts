@@ -1,9 +1,9 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, AppError, invalid, notFound, type RequestLimit, route } from '@worktide/runtime';
 import { z } from 'zod';
+import { held } from '../group-queue.ts';
 import { bucketOf } from './bucket-routes.ts';
 import { canonicalJson, eventJson, eventSchema, readEvent } from './event.ts';
-import { held } from './heartbeat-queue.ts';
 import { bucketParams, bucketPath, givenTime, tag } from './protocol.ts';
 import { countEvents, readEvent as eventNumbered } from './read.ts';
 import { keyText, lockBuckets } from './store.ts';

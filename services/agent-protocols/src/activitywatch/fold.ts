@@ -1,15 +1,17 @@
 import { countedEnd, goesOn } from '@worktide/activitywatch';
 import { applyPrivacy, type CompiledPrivacy, type Observed, type PrivacyKind, takenAt } from '@worktide/privacy';
 import { defaultPingLimits, type PingEvent } from '@worktide/schemas';
+import { type ErasedRange, rangesOf } from '../store/erased-ranges.ts';
 import type { GivenEvent, NumberedEvent, StoredEvent } from './event.ts';
 import { keptOf, pingOf } from './kept.ts';
-import type { EarlierEvent, ErasedRange, OpenBucket } from './store.ts';
+import type { EarlierEvent, OpenBucket } from './store.ts';
 import { perMs } from './times.ts';
 
 /** What surrounds the events of one request, and what becomes of them all. */
 export interface Fold {
   privacy: CompiledPrivacy;
   nowMs: number;
+  /** Microseconds. */
   erased: readonly ErasedRange[];
   /** Events that are not the last of their bucket. */
   earlier: EarlierEvent[];
@@ -84,11 +86,8 @@ function addEvent(fold: Fold, bucket: OpenBucket, piece: StoredEvent, observed: 
 function keptPieces(fold: Fold, bucket: OpenBucket, given: GivenEvent, observed: Observed): StoredEvent[] {
   const { pieces, taken } = keptOf(bucket, given, fold.privacy, observed, fold.nowMs);
   fold.taken.push(...taken);
-  return pieces.flatMap((piece) => withoutErased(piece, erasedOf(fold, bucket)));
+  return pieces.flatMap((piece) => withoutErased(piece, rangesOf(fold.erased, bucket)));
 }
-
-const erasedOf = ({ erased }: Fold, { userId, deviceId }: OpenBucket): ErasedRange[] =>
-  erased.filter((range) => range.userId === userId && (range.deviceId === '' || range.deviceId === deviceId));
 
 /** The parts of an event outside erased ranges; one without length is there or not. */
 export function withoutErased<T extends Span>(event: T, ranges: readonly { from: number; to: number }[]): T[] {
@@ -111,7 +110,7 @@ function isKept(fold: Fold, bucket: OpenBucket, span: Span, observed: Observed):
   const start = Math.floor(span.startedAt / perMs);
   const end = Math.max(start + 1, Math.ceil(span.endedAt / perMs));
   if (takenAt(fold.privacy, { start, end }, observed, fold.nowMs)) return false;
-  return !erasedOf(fold, bucket).some(({ from, to }) => span.startedAt < to && span.endedAt > from);
+  return !rangesOf(fold.erased, bucket).some(({ from, to }) => span.startedAt < to && span.endedAt > from);
 }
 
 /** Tells a span of an event as pings, as far as pings are taken: none of over 24 hours, none that is too old. */

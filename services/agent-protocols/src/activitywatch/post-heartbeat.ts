@@ -11,10 +11,10 @@ import {
 } from '@worktide/runtime';
 import { z } from 'zod';
 import { readJson } from '../body.ts';
+import { createGroupQueue, held } from '../group-queue.ts';
 import { canonicalJson, eventJson, eventSchema, readEvent } from './event.ts';
-import { createHeartbeatQueue, held } from './heartbeat-queue.ts';
 import { bucketParams, bucketPath, nameIn, sendText } from './protocol.ts';
-import type { TakeDependencies } from './take.ts';
+import { type Heartbeat, type TakeDependencies, takeHeartbeats } from './take.ts';
 import { perSecond } from './times.ts';
 
 export interface HeartbeatDependencies extends TakeDependencies {
@@ -35,7 +35,9 @@ const maxPulseSeconds = 31 * 86_400;
  */
 export function heartbeatRoute(deps: HeartbeatDependencies): RawRoute {
   const { authenticate, limit, budget, metrics } = deps;
-  const take = createHeartbeatQueue(deps);
+  const take = createGroupQueue((organizationId: string, heartbeats: readonly Heartbeat[]) =>
+    takeHeartbeats(deps, organizationId, heartbeats),
+  );
   const counted = metrics.counter(
     'worktide_activitywatch_heartbeats_total',
     'Heartbeats of ActivityWatch’s watchers that were taken, by whether anything of them may be kept.',
@@ -75,7 +77,7 @@ export function heartbeatRoute(deps: HeartbeatDependencies): RawRoute {
         // Refused before anybody else's transaction has it.
         const data = canonicalJson(event.data);
         const pulsetime = Math.round(pulse * perSecond);
-        const kept = await held(() => take({ caller, bucketId, event, pulsetime }));
+        const kept = await held(() => take(caller.organizationId, { caller, bucketId, event, pulsetime }));
         counted.inc({ outcome: kept ? 'kept' : 'left' });
         sendText(res, eventJson(kept ?? { ...event, data, number: null }));
       } finally {

@@ -2,7 +2,6 @@ import type { Queryable } from '@worktide/postgres';
 import { AppError } from '@worktide/runtime';
 import type { NumberedEvent } from './event.ts';
 import type { OwnedBucket } from './kept.ts';
-import { perMs } from './times.ts';
 
 /** Whose bucket: buckets of two devices have nothing to do with each other, whatever their names. */
 export interface BucketKey {
@@ -203,27 +202,3 @@ export async function saveBuckets(
 }
 
 export const lengthOf = ({ startedAt, endedAt }: { startedAt: number; endedAt: number }): number => endedAt - startedAt;
-
-/** Time that was erased, in microseconds. */
-export interface ErasedRange {
-  userId: string;
-  /** Empty: all devices. */
-  deviceId: string;
-  from: number;
-  to: number;
-}
-
-/** Erased ranges of some users that touch [from, to], in microseconds. Asked for once the buckets are locked (`eraseTime`). */
-export async function erasedRanges(
-  client: Queryable,
-  organizationId: string,
-  users: readonly string[],
-  { from, to }: { from: number; to: number },
-): Promise<ErasedRange[]> {
-  const { rows } = await client.query<{ userId: string; deviceId: string; from: string; to: string }>(
-    `SELECT user_id AS "userId", device_id AS "deviceId", from_ms AS "from", to_ms AS "to" FROM agent_protocols.erased_ranges
-     WHERE organization_id = $1 AND user_id = ANY($2::uuid[]) AND from_ms <= $4 AND to_ms > $3`,
-    [organizationId, users, Math.floor(from / perMs), Math.ceil(to / perMs)],
-  );
-  return rows.map((row) => ({ ...row, from: Number(row.from) * perMs, to: Number(row.to) * perMs }));
-}

@@ -3,18 +3,11 @@ import { type Outbox, type Pool, type PoolClient, type Tell, transactionWithEven
 import type { PrivacyGuard } from '@worktide/privacy';
 import { type Caller, notFound } from '@worktide/runtime';
 import { type Codec, topics } from '@worktide/schemas';
+import { erasedRanges } from '../store/erased-ranges.ts';
 import type { GivenEvent, NumberedEvent } from './event.ts';
 import { type Fold, foldEvent, foldHeartbeat } from './fold.ts';
-import {
-  type BucketKey,
-  erasedRanges,
-  fillLast,
-  keyText,
-  lockBuckets,
-  makeBuckets,
-  type OpenBucket,
-  saveBuckets,
-} from './store.ts';
+import { type BucketKey, fillLast, keyText, lockBuckets, makeBuckets, type OpenBucket, saveBuckets } from './store.ts';
+import { perMs } from './times.ts';
 
 export interface TakeDependencies {
   pool: Pool;
@@ -169,7 +162,10 @@ async function readErased(
     to = Math.max(to, endedAt);
   }
   const users = [...new Set(buckets.map(({ userId }) => userId))];
-  if (to > 0) fold.erased = await erasedRanges(client, organizationId, users, { from, to });
+  if (to === 0) return;
+  const span = { from: Math.floor(from / perMs), to: Math.ceil(to / perMs) };
+  const ranges = await erasedRanges(client, organizationId, users, span);
+  fold.erased = ranges.map((range) => ({ ...range, from: range.from * perMs, to: range.to * perMs }));
 }
 
 async function removeEvents(

@@ -1,52 +1,56 @@
 import { AppError, backoffMs, sleep } from '@worktide/runtime';
-import type { NumberedEvent } from './event.ts';
-import { type Heartbeat, type TakeDependencies, takeHeartbeats } from './take.ts';
 
-interface Waiting {
-  heartbeat: Heartbeat;
-  resolve: (event: NumberedEvent | undefined) => void;
+interface Waiting<Item, Result> {
+  item: Item;
+  resolve: (result: Result) => void;
   reject: (error: unknown) => void;
 }
 
-/** Heartbeats of one transaction. */
+/** Items of one transaction, by what they weigh. */
 const mostAtOnce = 250;
-
-/** Takes heartbeats; see `takeHeartbeats`. */
-export type HeartbeatQueue = (heartbeat: Heartbeat) => Promise<NumberedEvent | undefined>;
 
 /**
  * Puts what comes while a transaction is under way into the next one: a commit costs far more than a heartbeat. Each
  * organisation has a queue of its own, in the order in which they came.
+ * @param takeAll takes items of one organisation, all or none; gives a result for each.
+ * @param weigh how many of what a transaction holds an item has; one unless said.
  */
-export function createHeartbeatQueue(deps: TakeDependencies): HeartbeatQueue {
-  const queues = new Map<string, Waiting[]>();
+export function createGroupQueue<Item, Result>(
+  takeAll: (organizationId: string, items: readonly Item[]) => Promise<Result[]>,
+  weigh: (item: Item) => number = () => 1,
+): (organizationId: string, item: Item) => Promise<Result> {
+  const queues = new Map<string, Waiting<Item, Result>[]>();
 
-  async function takeAll(organizationId: string, batch: readonly Waiting[]): Promise<void> {
+  async function take(organizationId: string, batch: readonly Waiting<Item, Result>[]): Promise<void> {
     try {
-      const events = await takeHeartbeats(
-        deps,
+      const results = await takeAll(
         organizationId,
-        batch.map(({ heartbeat }) => heartbeat),
+        batch.map(({ item }) => item),
       );
-      for (const [i, { resolve }] of batch.entries()) resolve(events[i]);
+      for (const [i, { resolve }] of batch.entries()) resolve(results[i]!);
     } catch (error) {
       const isAway = error instanceof AppError && error.statusCode === 503;
       // One of them is to blame, and the others are not.
-      if (batch.length > 1 && !isAway) for (const one of batch) await takeAll(organizationId, [one]);
+      if (batch.length > 1 && !isAway) for (const one of batch) await take(organizationId, [one]);
       else for (const { reject } of batch) reject(error);
     }
   }
 
-  async function work(organizationId: string, queue: Waiting[]): Promise<void> {
-    while (queue.length > 0) await takeAll(organizationId, queue.splice(0, mostAtOnce));
+  async function work(organizationId: string, queue: Waiting<Item, Result>[]): Promise<void> {
+    while (queue.length > 0) {
+      let count = 0;
+      for (let weight = 0; count < queue.length && (count === 0 || weight < mostAtOnce); count++) {
+        weight += weigh(queue[count]!.item);
+      }
+      await take(organizationId, queue.splice(0, count));
+    }
     queues.delete(organizationId);
   }
 
-  return (heartbeat) =>
+  return (organizationId, item) =>
     new Promise((resolve, reject) => {
-      const { organizationId } = heartbeat.caller;
       const queue = queues.get(organizationId);
-      const one = { heartbeat, resolve, reject };
+      const one = { item, resolve, reject };
       if (queue) return void queue.push(one);
       const fresh = [one];
       queues.set(organizationId, fresh);
