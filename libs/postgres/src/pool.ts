@@ -10,6 +10,7 @@ import {
 } from '@worktide/runtime';
 import pg from 'pg';
 import { mapPostgresError } from './errors.ts';
+import type { Replica } from './replica.ts';
 import { verifiedUrl } from './url.ts';
 
 export type Pool = pg.Pool;
@@ -50,6 +51,8 @@ interface Manners {
   statementTimeoutMs: number;
   requestStatementMs: number;
   turns: Turns;
+  /** Of a replica's pool: when it is asked, and what stands in for it. */
+  replica?: Replica;
 }
 
 const manners = new WeakMap<Pool, Manners>();

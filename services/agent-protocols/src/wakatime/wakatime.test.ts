@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { openEventLog } from '@worktide/event-log';
 import { openLimits } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool, tablesWithoutTenantPolicy } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool, readsOf, tablesWithoutTenantPolicy } from '@worktide/postgres';
 import { createPrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
@@ -93,6 +93,7 @@ beforeAll(async () => {
   };
   const deps = {
     pool,
+    reads: readsOf(pool),
     outbox,
     pings: codec,
     metrics,
