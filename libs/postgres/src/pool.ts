@@ -47,6 +47,8 @@ const requestStatementMs = 10_000;
 
 /** What this library knows of a pool that pg does not. */
 interface Manners {
+  /** `applicationName`. */
+  name: string;
   /** Longest a statement of the service's own may run, and one of a request, in milliseconds. */
   statementTimeoutMs: number;
   requestStatementMs: number;
@@ -115,6 +117,7 @@ export function createPool(url: string, options: PoolOptions): Pool {
     types,
   });
   manners.set(pool, {
+    name: applicationName,
     statementTimeoutMs,
     requestStatementMs: Math.min(statementTimeoutMs, requestStatementMs),
     turns: createTurns({

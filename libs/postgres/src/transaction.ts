@@ -1,4 +1,4 @@
-import { AppError, backoffMs, requestAborted, sleep, unavailable } from '@worktide/runtime';
+import { AppError, backoffMs, requestAborted, sleep, traced, unavailable } from '@worktide/runtime';
 import pg from 'pg';
 import { cancelOnAbort } from './cancel.ts';
 import { isCancelled, isConnectionTrouble, isRetryable, mapPostgresError } from './errors.ts';
@@ -76,7 +76,17 @@ export async function tenantTransaction<T>(
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-async function run<T>(pool: Pool, terms: Terms, fn: (client: PoolClient) => Promise<T>): Promise<T> {
+const run = <T>(pool: Pool, terms: Terms, fn: (client: PoolClient) => Promise<T>): Promise<T> =>
+  traced(
+    () => ({
+      name: 'postgres transaction',
+      kind: 'client',
+      attributes: { 'db.system.name': 'postgresql', 'worktide.pool': mannersOf(pool).name },
+    }),
+    () => attempts(pool, terms, fn),
+  );
+
+async function attempts<T>(pool: Pool, terms: Terms, fn: (client: PoolClient) => Promise<T>): Promise<T> {
   const { subject, signal } = terms;
   const once = (): Promise<T> => attemptOnce(pool, terms, fn);
   for (let attempt = 1; ; attempt++) {

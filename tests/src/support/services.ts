@@ -22,12 +22,14 @@ export interface Services {
 }
 
 /**
- * All services in this process, at one origin, on an embedded log: for tests of what only an engine of theirs is for.
+ * All services in this process, at one origin: for tests of what only an engine of theirs is for.
  * @param dir holds log, objects and mails.
  */
 export async function startServices(options: {
   dir: string;
   clickhouseUrl: string;
+  /** Embedded unless said. */
+  eventLogUrl?: string;
   /** Of each service, with `POSTGRES_URL`. */
   env: Partial<Record<DatabaseService, Record<string, string>>>;
 }): Promise<Services> {
@@ -35,7 +37,7 @@ export async function startServices(options: {
   const log = silentLogger();
   const metrics = createMetrics();
   const lifecycle = createLifecycle({ log });
-  const EVENT_LOG_URL = `lmdb:${path.join(dir, 'log')}`;
+  const EVENT_LOG_URL = options.eventLogUrl ?? `lmdb:${path.join(dir, 'log')}`;
   const eventLog = openEventLog(EVENT_LOG_URL, { clientId: 'test', log, metrics: createMetrics() });
   lifecycle.onClose('event log of the test', () => eventLog.close());
   await prepareTopics(eventLog);
