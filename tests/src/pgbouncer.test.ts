@@ -1,10 +1,12 @@
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Engine, freshClickHouseDatabase, startPgBouncer, startPostgres } from '@worktide/backends';
+import { runFleet } from '@worktide/fleet';
 import { createPool, openReads, type Pool, tenantTransaction } from '@worktide/postgres';
 import { type DatabaseService, preparePostgres } from '@worktide/prepare';
 import { createLifecycle, createMetrics, silentLogger, uuidv7 } from '@worktide/runtime';
 import { call, eventually, expectStatus, type Json, metricOf, until } from '@worktide/testing';
+import { exactly, shortRun, verdictOf } from './support/fleet.ts';
 import { notReady } from './support/http.ts';
 import { appsReport, invite, makeAgentKey, type Person, ping, post, register, usageOf } from './support/people.ts';
 import { temporaryFolder } from './support/product.ts';
@@ -142,6 +144,13 @@ test('what each service does, from the account to the report, holds behind the p
   });
   expect(await notReady(url)).toEqual([]);
 }, 60_000);
+
+test('a fleet: usage, reports and time entries are what the ledger says', async () => {
+  const size = { agents: 6, users: 2, hostile: 2, pingsPerAgent: 80, timers: 4 };
+  const result = await runFleet(shortRun(services.url, { ...size, seed: 22 }));
+  result.close();
+  expect(verdictOf(result)).toEqual(exactly);
+}, 120_000);
 
 test('settings of row-level security stay in their transaction: two organisations in turn on three connections', async () => {
   const other = await register(services.url);
