@@ -130,5 +130,6 @@ export async function run(
     wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
+    internalToken: config.INTERNAL_TOKEN,
   };
 }

@@ -243,5 +243,6 @@ export async function run(
     wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
+    internalToken: config.INTERNAL_TOKEN,
   };
 }

@@ -54,6 +54,7 @@ export async function startServices(options: {
     AUTH_URL: origin,
     WORKSPACE_URL: origin,
     WRITER_URL: origin,
+    API_URL: origin,
     PUBLIC_URL: origin,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     SMTP_URL: `file:${path.join(dir, 'mail')}`,

@@ -11,7 +11,7 @@ import {
   userSubject,
 } from '@worktide/runtime';
 import { z } from 'zod';
-import { readJson } from './body.ts';
+import { readJson } from '../body.ts';
 import { flattened, shownHeartbeat } from './heartbeat.ts';
 import { type TakeDependencies, type Taken, takeHeartbeats } from './take.ts';
 
