@@ -146,7 +146,7 @@ test('what each service does, from the account to the report, holds behind the p
 }, 60_000);
 
 test('a fleet: usage, reports and time entries are what the ledger says', async () => {
-  const size = { agents: 6, users: 2, hostile: 2, pingsPerAgent: 80, timers: 4 };
+  const size = { agents: 4, users: 2, hostile: 2, foreign: 0, pingsPerAgent: 60, timers: 3 };
   const result = await runFleet(shortRun(services.url, { ...size, seed: 22 }));
   result.close();
   expect(verdictOf(result)).toEqual(exactly);
