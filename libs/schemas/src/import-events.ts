@@ -3,6 +3,9 @@ import { eventDeviceId, id, instantMs } from './common.ts';
 import { pingEvent } from './ping-events.ts';
 import { conflictReason, syncEntryEvent } from './time-entries.ts';
 
+/** Entries of one part: each that is a conflict is told of. */
+export const maxImportedEntries = 200;
+
 /** Pings of history, however old, on devices that are the import's own: what an agent sends has none of these. */
 export const importedPings = z.object({ type: z.literal('pings'), pings: z.array(pingEvent).min(1) });
 
@@ -10,7 +13,7 @@ export const importedPings = z.object({ type: z.literal('pings'), pings: z.array
 export const importedEntries = z.object({
   type: z.literal('entries'),
   part: z.int().min(0),
-  entries: z.array(syncEntryEvent).min(1),
+  entries: z.array(syncEntryEvent).min(1).max(maxImportedEntries),
 });
 
 /** All that the import has brought this person goes, and whatever of it comes later is let go of. */
@@ -42,9 +45,6 @@ export const importRecord = z.object({
 });
 export type ImportRecord = z.output<typeof importRecord>;
 
-/** Conflicts that a record tells one by one. */
-export const maxToldConflicts = 100;
-
 /** One record of topic `import-outcomes`: what has become of the entries of one part. Of two of one part the first counts. */
 export const importOutcome = z.object({
   organizationId: id,
@@ -54,9 +54,13 @@ export const importOutcome = z.object({
   created: z.int().min(0),
   /** There already, or of a time that the organisation does not keep. */
   skipped: z.int().min(0),
-  conflicts: z.int().min(0),
-  told: z
-    .array(z.object({ index: z.int().min(0), reason: conflictReason, conflictsWith: id.optional() }))
-    .max(maxToldConflicts),
+  conflicts: z.array(
+    z.object({
+      index: z.int().min(0),
+      idempotencyKey: z.string(),
+      reason: conflictReason,
+      conflictsWith: id.optional(),
+    }),
+  ),
 });
 export type ImportOutcome = z.output<typeof importOutcome>;

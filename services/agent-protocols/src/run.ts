@@ -7,6 +7,7 @@ import { openIdentity, openShared } from '@worktide/service';
 import { infoRoute } from './activitywatch/info.ts';
 import type { Config } from './config.ts';
 import { takeCredential } from './credentials/take-credential.ts';
+import { openImports } from './imports/open.ts';
 import { eraseOrganization, erasePeople } from './store/erase.ts';
 import { followErasures } from './store/erasures.ts';
 import { heartbeatRoutes } from './wakatime/post-heartbeats.ts';
@@ -49,20 +50,34 @@ export async function run(
 
   const identity = openIdentity(config, shared, deps);
 
+  const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
+  const imports = await openImports(config, {
+    service: serviceName,
+    eventLog,
+    registry,
+    outbox,
+    identity,
+    privacy,
+    limit: shared.limits.window({ name: 'imports', points: config.IMPORT_LIMIT_PER_HOUR, seconds: 3_600 }),
+    ...deps,
+  });
+
   const people = await followDeletions({
     service: serviceName,
     eventLog,
     registry,
     deletions: deletionsInPostgres(pool, 'agent_protocols'),
     store: (records) => erasePeople(pool, records),
-    erase: (organizationId, signal) => eraseOrganization(pool, organizationId, signal),
+    erase: async (organizationId, signal) => {
+      await imports.erase(organizationId);
+      await eraseOrganization(pool, organizationId, signal);
+    },
     lifecycle,
     log,
   });
   const erasures = await followErasures({ service: serviceName, eventLog, registry, pool });
   lifecycle.onClose('agent-protocols erasures', () => erasures.close());
 
-  const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
   const wakatime = {
     pool,
     outbox,
@@ -85,8 +100,8 @@ export async function run(
   return {
     name: serviceName,
     takeCredential,
-    routes: [infoRoute(), ...wakatimeReads(wakatime)],
-    rawRoutes: [...heartbeatRoutes(wakatime), currentUser(wakatime)],
+    routes: [infoRoute(), ...wakatimeReads(wakatime), ...imports.routes],
+    rawRoutes: [...heartbeatRoutes(wakatime), currentUser(wakatime), ...imports.rawRoutes],
     checks: {
       postgres: checkPostgres(pool),
       'schema registry': () => pings.prepare(),
@@ -95,6 +110,7 @@ export async function run(
     // It takes what agents send while the log is away: out of rotation it would take nothing.
     sideChecks: {
       ...shared.sideChecks,
+      ...imports.checks,
       'event log': () => eventLog.check(),
       'people consumer': () => people.check(),
       'erasures consumer': () => erasures.check(),

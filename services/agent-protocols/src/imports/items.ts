@@ -16,7 +16,9 @@ export interface SeenItem {
   /** In which the content of an import is told apart: device and source. */
   stream: string;
   content: bigint;
-  /** Epoch ms. */
+  /** Epoch ms: when what is told apart by its content is. */
+  at: number;
+  /** Epoch ms: the time that it is. */
   from: number;
   to: number;
   /** What may be kept of it; nothing, where privacy takes it away. */
@@ -32,6 +34,7 @@ export interface EntryItem {
   person: string;
   stream: 'entries';
   content: bigint;
+  at: number;
   from: number;
   to: number;
   project: string;

@@ -92,9 +92,10 @@ export function createImportsHandler(options: Omit<ImportsOptions, 'eventLog'>) 
       const settings = (await identity.organization(data.organizationId))?.settings;
       const applied = await applyImported(options, data as EntriesRecord, { keptFrom: keptFrom(settings, now()) });
       if (!applied) continue;
-      for (const outcome of ['created', 'skipped', 'conflicts'] as const) {
-        entries.inc({ outcome }, applied.outcome[outcome]);
-      }
+      const { created, skipped, conflicts } = applied.outcome;
+      entries.inc({ outcome: 'created' }, created);
+      entries.inc({ outcome: 'skipped' }, skipped);
+      entries.inc({ outcome: 'conflict' }, conflicts.length);
       await untilAborted(applied.published, lifecycle.signal);
     }
     await flush();

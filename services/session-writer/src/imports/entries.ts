@@ -3,7 +3,6 @@ import {
   type Codec,
   type ImportOutcome,
   type ImportRecord,
-  maxToldConflicts,
   type SyncEntryEvent,
   type SyncResult,
   type TimeEntryState,
@@ -50,8 +49,7 @@ export async function applyImported(
     if (rowCount) return undefined;
     const changed = new Map<string, TimeEntryState>();
     const results: SyncResult[] = [];
-    const told: ImportOutcome['told'] = [];
-    let conflicts = 0;
+    const conflicts: ImportOutcome['conflicts'] = [];
     const options: ApplyOptions = {
       ...terms,
       policy: 'reject',
@@ -70,9 +68,9 @@ export async function applyImported(
       const applied = applyAll(stored, events, options);
       await save(client, who, stored, applied);
       results.push(...applied.results);
-      conflicts += applied.conflicts.length;
-      for (const { index, reason, conflictsWith } of applied.conflicts.slice(0, maxToldConflicts - told.length)) {
-        told.push({ index, reason, ...(conflictsWith === undefined ? {} : { conflictsWith }) });
+      for (const { index, idempotencyKey, reason, conflictsWith } of applied.conflicts) {
+        const more = conflictsWith === undefined ? {} : { conflictsWith };
+        conflicts.push({ index, idempotencyKey: idempotencyKey ?? '', reason, ...more });
       }
       for (const { after } of applied.changes) changed.set(after.id, after);
     }
@@ -81,7 +79,7 @@ export async function applyImported(
       [...named, what.part, [...changed.keys()]],
     );
     const created = results.filter(({ outcome }) => outcome === 'created').length;
-    const skipped = results.length - created - conflicts;
+    const skipped = results.length - created - conflicts.length;
     const outcome: ImportOutcome = {
       organizationId,
       userId,
@@ -90,7 +88,6 @@ export async function applyImported(
       created,
       skipped,
       conflicts,
-      told,
     };
     tell(...recordsOf(who, [...changed.values()], entriesCodec));
     tell({ topic: topics['import-outcomes'].name, key: userId, value: outcomeCodec.encode(outcome) });

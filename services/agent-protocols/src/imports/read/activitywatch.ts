@@ -84,5 +84,7 @@ function judge(value: unknown, bucket: Partial<BucketHead>, context: SeenContext
   const content = contentOf(from, to, app, source, state, title, url);
   const pings = pingsOf({ device, content, from, to, fields, isPrivate: isPrivate(known) }, context);
   if ('code' in pings) return { problem: pings };
-  return { item: { type: 'seen', device, stream: `activitywatch ${device} ${source}`, content, from, to, ...pings } };
+  return {
+    item: { type: 'seen', device, stream: `activitywatch ${device} ${source}`, content, at: from, from, to, ...pings },
+  };
 }

@@ -95,6 +95,7 @@ function judge(row: CsvRow, context: EntriesContext): Judged {
     person: person.key,
     stream: 'entries',
     content: contentOf(start, end, description, project, task, tags.join(','), billable),
+    at: start,
     from: start,
     to: end,
     project,

@@ -81,6 +81,7 @@ function judge(
       device,
       stream: `wakatime ${device}`,
       content,
+      at,
       from,
       to: at,
       pings,
