@@ -41,7 +41,7 @@ export interface ImportWorkersOptions extends BringDependencies, PreviewDependen
   lifecycle: Lifecycle;
   /** How soon what other replicas left is seen; 1 s unless said. */
   pollMs?: number;
-  /** How soon the work of a dead process is taken over, 30 s unless said. */
+  /** How soon the work of a dead process is taken over, 12 s unless said: who loses it while it lives goes on where it was. */
   leaseMs?: number;
   /** First pause after a failure, 5 s unless said; then longer ones. */
   retryMs?: number;
@@ -67,7 +67,7 @@ const isForGood = (error: unknown): error is AppError => error instanceof AppErr
  */
 export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers {
   const { pool, store, concurrency, metrics, log, lifecycle } = options;
-  const { pollMs = 1_000, leaseMs = 30_000, retryMs = 5_000, rowsAtOnce = 1_000 } = options;
+  const { pollMs = 1_000, leaseMs = 12_000, retryMs = 5_000, rowsAtOnce = 1_000 } = options;
   const stop = new AbortController();
   const running = new Set<Promise<void>>();
   let measuredAt = Number.NEGATIVE_INFINITY;
