@@ -23,9 +23,15 @@ const nameOf = (text: string): string => text.trim().toLowerCase();
  */
 export async function* readCsv(file: Readable, required: readonly (readonly string[])[]): AsyncGenerator<CsvRow[]> {
   const pieces = file[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  const first = await pieces.next();
-  if (first.done) throw invalid('EMPTY_FILE', 'The file is empty.');
-  const line = first.value.toString('utf8').split(/\r?\n/, 1)[0]!;
+  // All of the line of names, which tells what separates them.
+  let head: Buffer = Buffer.alloc(0);
+  while (!head.includes(0x0a) && head.length < maxRowBytes) {
+    const piece = await pieces.next();
+    if (piece.done) break;
+    head = Buffer.concat([head, piece.value]);
+  }
+  if (head.length === 0) throw invalid('EMPTY_FILE', 'The file is empty.');
+  const line = head.toString('utf8').split(/\r?\n/, 1)[0]!;
   const parser = parse({
     bom: true,
     delimiter: line.includes(';') && !line.includes(',') ? ';' : ',',
@@ -35,7 +41,7 @@ export async function* readCsv(file: Readable, required: readonly (readonly stri
     max_record_size: maxRowBytes,
   });
   async function feed(): Promise<void> {
-    for (let piece: IteratorResult<Buffer> = first; !piece.done; piece = await pieces.next()) {
+    for (let piece: IteratorResult<Buffer> = { value: head }; !piece.done; piece = await pieces.next()) {
       if (!parser.write(piece.value)) {
         await new Promise<void>((resolve) => {
           parser.once('drain', resolve);
