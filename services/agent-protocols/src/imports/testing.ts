@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { openEventLog } from '@worktide/event-log';
 import { openLimits } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { createOutbox, createPool, type Outbox, type Pool } from '@worktide/postgres';
 import { createPrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
@@ -16,6 +16,7 @@ import {
 } from '@worktide/runtime';
 import {
   allTopics,
+  type Codec,
   createCodec,
   type ImportRecord,
   importRecord,
@@ -25,7 +26,7 @@ import {
   topics,
 } from '@worktide/schemas';
 import { openImports } from './open.ts';
-import { type Owner, showImport } from './store.ts';
+import { findImport, type Owner, showImport } from './store.ts';
 
 /** Helpers of this folder's tests: imports on a real PostgreSQL, a log and a folder for files of their own. */
 
@@ -46,7 +47,8 @@ export interface TestImports {
   ): Promise<{ status: number; body: Record<string, unknown> }>;
   /** All that went to topic `imports`. */
   records(): Promise<ImportRecord[]>;
-  outcomeCodec: ReturnType<typeof createCodec>;
+  outbox: Outbox;
+  codec: Codec;
   show(owner: Owner, id: string): Promise<ReturnType<typeof showImport>>;
 }
 
@@ -131,14 +133,14 @@ export async function startImports(
     port: 0,
   });
   const codec = createCodec(registry, topics.imports);
-  const outcomeCodec = createCodec(registry, topics['import-outcomes']);
-  await Promise.all([codec.prepare(), outcomeCodec.prepare()]);
+  await codec.prepare();
   return {
     url,
     pool,
     metrics,
     people,
-    outcomeCodec,
+    outbox,
+    codec,
     person(more = {}) {
       const header = `Bearer ${uuidv7()}`;
       const ids = { organizationId: uuidv7(), userId: uuidv7(), sessionId: uuidv7() };
@@ -166,7 +168,6 @@ export async function startImports(
       return all;
     },
     async show({ organizationId }, id) {
-      const { findImport } = await import('./store.ts');
       return showImport((await findImport(pool, organizationId, id))!);
     },
   };
