@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { givenId, id, page, pageQuery, timezone } from './common.ts';
+import { id, page, pageQuery, timezone } from './common.ts';
 
 export const importKind = z.enum(['activitywatch', 'wakatime', 'toggl', 'clockify']);
 export type ImportKind = z.output<typeof importKind>;
@@ -87,8 +87,4 @@ export const importJob = z
   .meta({ id: 'Import' });
 export type ImportJob = z.output<typeof importJob>;
 export const importPage = page(importJob);
-export const importQuery = z.object({
-  ...pageQuery,
-  status: importStatus.optional(),
-  userId: givenId.optional().meta({ description: 'Of this person’s making; another’s are for admins.' }),
-});
+export const importQuery = z.object({ ...pageQuery, status: importStatus.optional() });
