@@ -53,7 +53,7 @@ async function write(file: string, size: number): Promise<number> {
 }
 
 /** As it is deployed: what is garbage goes early. */
-const flags = ['--max-old-space-size=256', '--max-semi-space-size=8'];
+const flags = ['--max-old-space-size=192', '--max-semi-space-size=8'];
 
 test('a file of any size is taken, read and imported in 300 MB', async () => {
   const file = path.join(folder, 'large.json');
