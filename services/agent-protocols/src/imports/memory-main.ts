@@ -8,7 +8,7 @@ import { startImports } from './testing.ts';
 const [postgresUrl, folder] = process.argv.slice(2) as [string, string];
 const say = (what: object): void => void process.stdout.write(`${JSON.stringify(what)}\n`);
 const lifecycle = createLifecycle({ log: silentLogger() });
-const imports = await startImports(postgresUrl, folder, lifecycle);
+const imports = await startImports(postgresUrl, folder, lifecycle, { forgets: true });
 const { header, ...person } = imports.person();
 say({ url: imports.url, header });
 

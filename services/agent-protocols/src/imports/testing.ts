@@ -60,7 +60,13 @@ export async function startImports(
   {
     env = {},
     pace = {},
-  }: { env?: Partial<Parameters<typeof openImports>[0]>; pace?: Parameters<typeof openImports>[2] } = {},
+    forgets = false,
+  }: {
+    env?: Partial<Parameters<typeof openImports>[0]>;
+    pace?: Parameters<typeof openImports>[2];
+    /** The log takes what comes and keeps nothing: the embedded one maps its file into the process that is looked at. */
+    forgets?: boolean;
+  } = {},
 ): Promise<TestImports> {
   const metrics = createMetrics();
   const eventLog = openEventLog(`lmdb:${folder}/log`, { clientId: 'test', log, metrics });
@@ -74,7 +80,7 @@ export async function startImports(
   const outbox = createOutbox({
     schema: 'agent_protocols',
     pool,
-    producer: eventLog.producer(),
+    producer: forgets ? { send: async () => {} } : eventLog.producer(),
     log,
     metrics,
     lifecycle,
