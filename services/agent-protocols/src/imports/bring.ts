@@ -1,4 +1,4 @@
-import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
+import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
 import {
   type Codec,
   type ImportProblem,
@@ -7,8 +7,8 @@ import {
   type PingEvent,
   topics,
 } from '@worktide/schemas';
-import type { Heartbeat } from '../wakatime/heartbeat.ts';
-import { erasedWithin, insertHeartbeats, keptDays as keptHeartbeatDays } from '../wakatime/store.ts';
+import { erasedRanges, rangesOf } from '../store/erased-ranges.ts';
+import { insertHeartbeats, keptDays as keptHeartbeatDays, type OwnHeartbeat } from '../wakatime/store.ts';
 import { type Claim, named, ours } from './claims.ts';
 import { knownContent, nameOf, noteContent, type Place } from './content.ts';
 import { deviceIdOf, type EntryItem, type Judged, type Plan, type Problem, type SeenItem } from './items.ts';
@@ -201,21 +201,21 @@ function* recordsOf(pings: readonly PingEvent[]): Generator<PingEvent[]> {
 }
 
 /** For what WakaTime's protocol reads back: those of its time, on the import's own devices. */
-async function keepHeartbeats(
-  client: Parameters<typeof insertHeartbeats>[0],
-  claim: Claim,
-  seen: readonly SeenItem[],
-): Promise<void> {
+async function keepHeartbeats(client: Queryable, claim: Claim, seen: readonly SeenItem[]): Promise<void> {
+  const { organizationId, userId } = claim;
   const horizon = Date.now() - keptHeartbeatDays * dayMs;
-  const young = seen.filter(({ heartbeat }) => heartbeat !== undefined && heartbeat.at > horizon);
-  for (const [device, theirs] of Map.groupBy(young, (one) => one.device)) {
-    const heartbeats = new Map(theirs.map(({ heartbeat }): [string, Heartbeat] => [heartbeat!.id, heartbeat!]));
-    const deviceId = deviceIdOf(claim.id, device);
-    const all = [...heartbeats.values()];
-    const times = all.map(({ at }) => at);
-    // Time that somebody had erased on all devices is so on these as well.
-    const erased = await erasedWithin(client, claim, deviceId, Math.min(...times), Math.max(...times));
-    const left = all.filter(({ at }) => !erased.some(({ from, to }) => from <= at && at < to));
-    if (left.length > 0) await insertHeartbeats(client, claim, deviceId, left);
+  const young = new Map<string, OwnHeartbeat>();
+  for (const { heartbeat, device } of seen) {
+    if (!heartbeat || heartbeat.at <= horizon) continue;
+    young.set(heartbeat.id, { ...heartbeat, userId, deviceId: deviceIdOf(claim.id, device) });
   }
+  if (young.size === 0) return;
+  const times = [...young.values()].map(({ at }) => at);
+  // Time that somebody had erased on all devices is so on these as well.
+  const span = { from: Math.min(...times), to: Math.max(...times) };
+  const erased = await erasedRanges(client, organizationId, [userId], span);
+  const left = [...young.values()].filter(
+    (one) => !rangesOf(erased, one).some(({ from, to }) => from <= one.at && one.at < to),
+  );
+  if (left.length > 0) await insertHeartbeats(client, organizationId, left);
 }
