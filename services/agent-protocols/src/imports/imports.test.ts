@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
+import { backend, freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { openObjectStore } from '@worktide/object-store';
 import { tablesWithoutTenantPolicy } from '@worktide/postgres';
 import { createLifecycle, createMetrics, type Lifecycle, silentLogger, uuidv7 } from '@worktide/runtime';
@@ -200,7 +200,8 @@ describe('work', () => {
   });
 
   test('a killed process leaves an import that another one ends, all of it there once', async () => {
-    await start({ pace: { rowsAtOnce: 5, leaseMs: 600 } });
+    const bucket = await backend('s3');
+    await start({ env: { OBJECT_STORE_URL: bucket }, pace: { rowsAtOnce: 5, leaseMs: 600 } });
     const person = imports.person();
     const id = await ready(person, 'activitywatch', activityWatch(events(0, 203)));
     await ask(person, 'post', id, '/start');
@@ -216,7 +217,10 @@ describe('work', () => {
       }),
     );
     expect(apps).toHaveLength(203);
-    await until('the file is gone', async () => (await objects()).length === 0);
+    const store = openObjectStore(bucket, { log, metrics: createMetrics() });
+    const key = fileKeyOf(person.organizationId, id);
+    await until('the file is gone', async () => (await store.head(key)) === undefined);
+    await store.close();
   });
 
   test('a file that is gone, or none of its kind, fails for good and says so', async () => {

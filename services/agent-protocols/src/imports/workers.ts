@@ -102,10 +102,11 @@ export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers
 
   async function look(claim: Claim, how: { progress: number }, signal: AbortSignal): Promise<void> {
     let read = 0;
+    // The order of dates is told by all of them.
+    const passes = (claim.kind === 'toggl' || claim.kind === 'clockify') && claim.dateOrder === null ? 2 : 1;
     const onBytes = (count: number): void => {
       read += count;
-      // Some files are read twice.
-      how.progress = Math.min(0.99, read / Math.max(1, claim.bytes) / 2);
+      how.progress = Math.min(0.99, read / Math.max(1, claim.bytes * passes));
     };
     const { preview, plan } = await previewFile(options, claim, { onBytes, signal });
     const { rowCount } = await pool.query(

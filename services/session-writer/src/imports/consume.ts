@@ -8,7 +8,7 @@ import { readPing, type StreamPings, spanOf } from '../pings/decode.ts';
 import { type MergeOptions, mergePieces } from '../store/merge.ts';
 import type { ApplyDependencies } from '../sync/apply.ts';
 import { keptFrom } from '../timers/retention.ts';
-import { applyImported, type EntriesRecord } from './entries.ts';
+import { applyImported, buryImported, type EntriesRecord } from './entries.ts';
 import { type RemovedRecord, removeImport } from './remove.ts';
 
 export const importsGroup = 'session-writer-imports';
@@ -40,6 +40,8 @@ export function consumeImports(options: ImportsOptions): Promise<Consumer> {
     ready: () => Promise.all([codec, outcomeCodec, usageCodec, entriesCodec].map((each) => each.prepare())),
     answers: checkPostgres(pool),
     handle: createImportsHandler(options),
+    // Whoever waits for the outcome of a part would wait for ever.
+    deadLettered: (record) => buryImported(options, record),
   });
 }
 

@@ -1,8 +1,11 @@
+import type { StoredRecord } from '@worktide/event-log';
 import { transactionWithEvents } from '@worktide/postgres';
 import {
   type Codec,
   type ImportOutcome,
   type ImportRecord,
+  importRecord,
+  readRecord,
   type SyncEntryEvent,
   type SyncResult,
   type TimeEntryState,
@@ -94,4 +97,36 @@ export async function applyImported(
     return outcome;
   });
   return result && { outcome: result, published };
+}
+
+/** Tells of a part that became a dead letter that none of it was taken. Rejects 503. */
+export async function buryImported(
+  {
+    pool,
+    outbox,
+    codec,
+    outcomeCodec,
+  }: Pick<ApplyDependencies, 'pool' | 'outbox'> & { codec: Codec; outcomeCodec: Codec },
+  { value }: StoredRecord,
+): Promise<void> {
+  const read = readRecord(codec, value, importRecord);
+  if ('unusable' in read || read.data.what.type !== 'entries') return;
+  const { organizationId, userId, importId, what } = read.data;
+  const conflicts = what.entries.map(({ index, idempotencyKey }) => ({
+    index,
+    idempotencyKey,
+    reason: 'invalid' as const,
+  }));
+  const outcome: ImportOutcome = {
+    organizationId,
+    userId,
+    importId,
+    part: what.part,
+    created: 0,
+    skipped: 0,
+    conflicts,
+  };
+  await transactionWithEvents({ pool, outbox, whenFull: 'leave' }, async (_, tell) => {
+    tell({ topic: topics['import-outcomes'].name, key: userId, value: outcomeCodec.encode(outcome) });
+  });
 }
