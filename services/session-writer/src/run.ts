@@ -16,6 +16,8 @@ import { openIdentity, openShared } from '@worktide/service';
 import { alertRoutes } from './alerts/routes.ts';
 import { createAlertScan } from './alerts/scan.ts';
 import type { Config } from './config.ts';
+import { consumeImports } from './imports/consume.ts';
+import { forgetRemoved } from './imports/remove.ts';
 import { consumeInput } from './input/consume.ts';
 import { pruneMinutes } from './input/store.ts';
 import { consumePings } from './pings/consume.ts';
@@ -152,12 +154,31 @@ export async function run(
     metrics,
   });
   lifecycle.onClose('sync consumers', () => Promise.all(syncs.map((consumer) => consumer.close())));
+  const importsCodec = createCodec(registry, topics.imports);
+  const outcomeCodec = createCodec(registry, topics['import-outcomes']);
+  const imports = await consumeImports({
+    ...merge,
+    pool: syncPool,
+    eventLog,
+    codec: importsCodec,
+    outcomeCodec,
+    entriesCodec,
+    identity,
+    placesOf: workspace.placesOf,
+    onErasure,
+    lifecycle,
+    metrics,
+  });
+  lifecycle.onClose('imports consumer', () => imports.close());
   const minutesCodec = createCodec(registry, topics['input-minutes']);
   const input = await consumeInput({ eventLog, pool: syncPool, codec: minutesCodec, partitions, metrics });
   lifecycle.onClose('input consumer', () => input.close());
   const forgetEntries = createRetention({ pool: syncPool, outbox, codec: entriesCodec, identity, metrics });
   lifecycle.every('time entry retention', { everyMs: 6 * 3_600_000, retryMs: maintenance.everyMs }, forgetEntries);
-  lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, () => forgetOutcomes(syncPool));
+  lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, async () => {
+    await forgetOutcomes(syncPool);
+    await forgetRemoved(syncPool);
+  });
 
   const alertPool = openPool('-alerts', 1);
   const sees = async (): Promise<boolean> => {
@@ -222,6 +243,7 @@ export async function run(
       'sync consumer': () => {
         for (const consumer of syncs) consumer.check();
       },
+      'imports consumer': () => imports.check(),
       'input consumer': () => input.check(),
       outbox: outbox.check,
       'schema registry': async () => {
@@ -234,6 +256,8 @@ export async function run(
           workspaceCodec,
           alertsCodec,
           erasuresCodec,
+          importsCodec,
+          outcomeCodec,
         ];
         await Promise.all([...codecs.map((codec) => codec.prepare()), audit.check()]);
       },

@@ -141,7 +141,7 @@ export interface RawRoute {
     /** The body is no JSON but a multipart form with the fields of `body`, files among them as `z.file()`. */
     multipart?: boolean;
   };
-  /** How long the body may be on its way, in ms, where it is not as for all others; no more than 120 s. */
+  /** How long the body may be on its way, in ms, where it is not as for all others. */
   bodyTimeoutMs?: number;
   /** Bytes a second at which the body has to come, where it is not as for all others. */
   minBodyRate?: number;
