@@ -103,6 +103,8 @@ export async function openArea(
     CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: `http://127.0.0.1:${authPort}`,
     WRITER_URL: `http://127.0.0.1:${writerPort}`,
+    // Asked by Hubnity's desktop alone, which does not run here.
+    API_URL: 'http://127.0.0.1:9',
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // What is measured is the work, not where its limits are.
     IP_LIMIT_PER_MINUTE: '1000000000',

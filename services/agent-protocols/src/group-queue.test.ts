@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { AppError, invalid, unavailable } from '@worktide/runtime';
 import { createGroupQueue, held } from './group-queue.ts';
 
+const of = (organizationId: string) => ({ organizationId, userId: '01a21f64-2c75-7bcf-a166-9fee3f862036' });
+
 describe('a queue', () => {
   test('puts together what comes meanwhile, each organisation on its own, in order', async () => {
     const batches: [string, readonly number[]][] = [];
@@ -10,9 +12,9 @@ describe('a queue', () => {
       await new Promise(setImmediate);
       return items.map((item) => item * 2);
     });
-    const first = [take('a', 1), take('a', 2), take('b', 3)];
+    const first = [take(of('a'), 1), take(of('a'), 2), take(of('b'), 3)];
     await new Promise(setImmediate);
-    const results = await Promise.all([...first, take('a', 4), take('a', 5)]);
+    const results = await Promise.all([...first, take(of('a'), 4), take(of('a'), 5)]);
     expect(results).toEqual([2, 4, 6, 8, 10]);
     expect(batches).toEqual([
       ['a', [1, 2]],
@@ -30,7 +32,7 @@ describe('a queue', () => {
       },
       (weight) => weight,
     );
-    await Promise.all([1_000, 200, 100, 1].map((weight) => take('a', weight)));
+    await Promise.all([1_000, 200, 100, 1].map((weight) => take(of('a'), weight)));
     expect(sizes).toEqual([1, 2, 1]);
   });
 
@@ -39,7 +41,7 @@ describe('a queue', () => {
       if (items.includes('bad')) throw invalid('BAD', 'It is bad.');
       return [...items];
     });
-    const settled = await Promise.allSettled(['x', 'bad', 'y'].map((item) => take('a', item)));
+    const settled = await Promise.allSettled(['x', 'bad', 'y'].map((item) => take(of('a'), item)));
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
@@ -49,7 +51,7 @@ describe('a queue', () => {
       asked++;
       throw unavailable('postgres');
     });
-    const settled = await Promise.allSettled([take('a', 1), take('a', 2)]);
+    const settled = await Promise.allSettled([take(of('a'), 1), take(of('a'), 2)]);
     expect([asked, ...settled.map(({ status }) => status)]).toEqual([1, 'rejected', 'rejected']);
   });
 });

@@ -1,4 +1,4 @@
-import { AppError, backoffMs, sleep } from '@worktide/runtime';
+import { AppError, backoffMs, type Caller, sleep } from '@worktide/runtime';
 
 interface Waiting<Item, Result> {
   item: Item;
@@ -9,16 +9,19 @@ interface Waiting<Item, Result> {
 /** Items of one transaction, by what they weigh. */
 const mostAtOnce = 250;
 
+/** Transactions of one organisation that are under way at once: while one is written to disk, another is thought about. */
+const lanes = 3;
+
 /**
  * Puts what comes while a transaction is under way into the next one: a commit costs far more than a heartbeat. Each
- * organisation has a queue of its own, in the order in which they came.
+ * organisation has queues of its own, and what comes of one person stands in one of them, in the order in which it came.
  * @param takeAll takes items of one organisation, all or none; gives a result for each.
  * @param weigh how many of what a transaction holds an item has; one unless said.
  */
 export function createGroupQueue<Item, Result>(
   takeAll: (organizationId: string, items: readonly Item[]) => Promise<Result[]>,
   weigh: (item: Item) => number = () => 1,
-): (organizationId: string, item: Item) => Promise<Result> {
+): (caller: Pick<Caller, 'organizationId' | 'userId'>, item: Item) => Promise<Result> {
   const queues = new Map<string, Waiting<Item, Result>[]>();
 
   async function take(organizationId: string, batch: readonly Waiting<Item, Result>[]): Promise<void> {
@@ -36,7 +39,7 @@ export function createGroupQueue<Item, Result>(
     }
   }
 
-  async function work(organizationId: string, queue: Waiting<Item, Result>[]): Promise<void> {
+  async function work(organizationId: string, name: string, queue: Waiting<Item, Result>[]): Promise<void> {
     while (queue.length > 0) {
       let count = 0;
       for (let weight = 0; count < queue.length && (count === 0 || weight < mostAtOnce); count++) {
@@ -44,18 +47,19 @@ export function createGroupQueue<Item, Result>(
       }
       await take(organizationId, queue.splice(0, count));
     }
-    queues.delete(organizationId);
+    queues.delete(name);
   }
 
-  return (organizationId, item) =>
+  return ({ organizationId, userId }, item) =>
     new Promise((resolve, reject) => {
-      const queue = queues.get(organizationId);
+      const name = `${organizationId} ${Number.parseInt(userId.slice(-4), 16) % lanes}`;
+      const queue = queues.get(name);
       const one = { item, resolve, reject };
       if (queue) return void queue.push(one);
       const fresh = [one];
-      queues.set(organizationId, fresh);
+      queues.set(name, fresh);
       // The rest of what has come in this turn of the loop goes along.
-      setImmediate(() => void work(organizationId, fresh));
+      setImmediate(() => void work(organizationId, name, fresh));
     });
 }
 

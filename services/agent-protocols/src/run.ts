@@ -1,5 +1,5 @@
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads } from '@worktide/postgres';
 import { createPrivacyGuard } from '@worktide/privacy';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
@@ -41,6 +41,13 @@ export async function run(
 
   const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
   lifecycle.onClose('agent-protocols postgres', () => pool.end());
+  const reads = openReads({
+    service: serviceName,
+    url: config.POSTGRES_READ_URL,
+    pool,
+    keyValue: shared.keyValue,
+    ...deps,
+  });
   const producer = eventLog.producer();
   const outbox = createOutbox({
     schema: 'agent_protocols',
@@ -86,6 +93,7 @@ export async function run(
 
   const common = {
     pool,
+    reads,
     outbox,
     pings,
     privacy,
@@ -142,12 +150,14 @@ export async function run(
     // It takes what agents send while the log is away: out of rotation it would take nothing.
     sideChecks: {
       ...shared.sideChecks,
+      ...reads.checks,
       ...imports.checks,
       'event log': () => eventLog.check(),
       'people consumer': () => people.check(),
       'erasures consumer': () => erasures.check(),
       outbox: outbox.check,
     },
+    wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
   };

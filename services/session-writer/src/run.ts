@@ -1,7 +1,7 @@
 import { createAudit } from '@worktide/audit';
 import { createLeads } from '@worktide/identity';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
-import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads, type Pool } from '@worktide/postgres';
 import {
   backoffMs,
   createBudget,
@@ -77,17 +77,22 @@ export async function run(
   const parallel = config.WRITER_TRANSACTIONS;
 
   /** Of each kind of work its own, so that none waits for another's. */
-  const openPool = (kind: string, max: number, url = config.POSTGRES_URL): Pool => {
-    const opened = createPool(url, { applicationName: `${serviceName}${kind}`, max, log, metrics });
+  const openPool = (kind: string, max: number): Pool => {
+    const opened = createPool(config.POSTGRES_URL, { applicationName: `${serviceName}${kind}`, max, log, metrics });
     lifecycle.onClose(`postgres${kind}`, () => opened.end());
     return opened;
   };
   const pool = openPool('', parallel + 4);
   const erasePool = openPool('-erase', 2);
   const requestPool = openPool('-requests', requestConnections);
-  const readPool = config.POSTGRES_READ_URL
-    ? openPool('-read', requestConnections, config.POSTGRES_READ_URL)
-    : requestPool;
+  const reads = openReads({
+    service: serviceName,
+    url: config.POSTGRES_READ_URL,
+    pool: requestPool,
+    max: requestConnections,
+    keyValue: shared.keyValue,
+    ...deps,
+  });
   const partitions = createPartitions({ pool, retentionMonths: config.USAGE_RETENTION_MONTHS, log });
 
   const pingsCodec = createCodec(registry, topics.pings);
@@ -197,11 +202,12 @@ export async function run(
   return {
     name: serviceName,
     routes: [
-      ...usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
+      ...usageRoutes({ pool: requestPool, reads, turns, outbox, onErasure, identity, audit }),
       ...syncRoutes({ pool: requestPool, arrivals, limit: syncLimit, waits }),
       ...alertRoutes({
         leads,
         pool: requestPool,
+        reads,
         turns,
         outbox,
         codec: alertsCodec,
@@ -211,7 +217,7 @@ export async function run(
       }),
       ...timerRoutes({
         pool: requestPool,
-        readPool,
+        reads,
         turns,
         outbox,
         codec: entriesCodec,
@@ -257,7 +263,8 @@ export async function run(
       },
       auth: identity.check,
     },
-    sideChecks: shared.sideChecks,
+    sideChecks: { ...shared.sideChecks, ...reads.checks },
+    wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
     internalToken: config.INTERNAL_TOKEN,

@@ -186,6 +186,11 @@ export interface Service {
   checks: Record<string, ReadinessCheck>;
   /** Shown there as well, but the service is ready without them: what only some of its operations need. */
   sideChecks?: Record<string, ReadinessCheck>;
+  /**
+   * Told of who has asked for a change by a declared route, whatever came of it, and before they are answered: their own
+   * lists are not to be read where it may be missing. Never rejects.
+   */
+  wrote?: (caller: Caller) => Promise<void>;
   /** Absent only where every route is public or internal. */
   authenticate?: Authenticate;
   /** The secret that services share: of `internal` routes, and of whom another service says that it asks for (`signSender`). */

@@ -77,7 +77,7 @@ export function heartbeatRoute(deps: HeartbeatDependencies): RawRoute {
         // Refused before anybody else's transaction has it.
         const data = canonicalJson(event.data);
         const pulsetime = Math.round(pulse * perSecond);
-        const kept = await held(() => take(caller.organizationId, { caller, bucketId, event, pulsetime }));
+        const kept = await held(() => take(caller, { caller, bucketId, event, pulsetime }));
         counted.inc({ outcome: kept ? 'kept' : 'left' });
         sendText(res, eventJson(kept ?? { ...event, data, number: null }));
       } finally {

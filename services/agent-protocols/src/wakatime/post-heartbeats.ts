@@ -115,7 +115,7 @@ export function heartbeatRoutes(deps: PostDependencies): RawRoute[] {
           userAgent: header(req.headers['user-agent'], 512),
           machine: header(req.headers['x-machine-name'], 256),
         };
-        const taken = await take(caller.organizationId, { caller, values, sender });
+        const taken = await take(caller, { caller, values, sender });
         for (const one of taken) counted.inc({ outcome: 'heartbeat' in one ? 'taken' : 'refused' });
         const all = taken.map((one) => shown(one, caller.userId));
         const [only] = taken;
