@@ -136,10 +136,12 @@ async function keepOf(
       continue;
     }
     results[index] = { heartbeat: one };
-    if (one.project !== null) last = one;
     const { kept, taken } = keptHeartbeat(one, ping, rules, caller, nowMs);
     why.push(...taken);
-    if (kept && !ranges.some(({ from, to }) => from <= one.at && one.at < to)) keep.push({ ...kept, userId, deviceId });
+    if (!kept || ranges.some(({ from, to }) => from <= one.at && one.at < to)) continue;
+    keep.push({ ...kept, userId, deviceId });
+    // Of what is kept nowhere nothing goes on.
+    if (kept.project !== null) last = kept;
   }
   return { keep, why };
 }
