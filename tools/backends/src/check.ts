@@ -58,6 +58,7 @@ async function jest(): Promise<JestSummary | undefined> {
 const broken = [
   ...(await check('biome check', () => run(bin('biome'), ['check', '.']))),
   ...(await check('tsc', () => run(bin('tsc'), ['-p', 'tsconfig.json']))),
+  ...(await check('tsc of the dashboard', () => run(bin('tsc'), ['-p', 'apps/dashboard/tsconfig.json']))),
   ...(await check('engines', () =>
     fetchEngines().then(
       () => 0,

@@ -1,0 +1,1 @@
+export { buildDashboard, builtFolder } from './build.ts';
