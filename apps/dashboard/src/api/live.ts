@@ -60,13 +60,15 @@ const gatherMs = 700;
 /** The socket of this tab: there while somebody is logged in, and brought back whenever it goes. */
 export function followLive(queries: QueryClient): void {
   let stale = new Set<string>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isWaiting = false;
   const look = (paths: readonly string[]): void => {
     for (const path of paths) stale.add(path);
-    timer ??= setTimeout(() => {
+    if (isWaiting) return;
+    isWaiting = true;
+    setTimeout(() => {
       const all = [...stale];
       stale = new Set();
-      timer = undefined;
+      isWaiting = false;
       void queries.invalidateQueries({
         predicate: ({ queryKey }) => all.some((path) => String(queryKey[1]).startsWith(path)),
       });

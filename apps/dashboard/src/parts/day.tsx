@@ -188,7 +188,7 @@ export function DayView({ date, zone, userId }: { date: LocalDate; zone: string;
         }
       >
         <div className="grid grid-cols-[5.5rem_minmax(0,1fr)] gap-x-3 sm:grid-cols-[9rem_minmax(0,1fr)]">
-          <div className="space-y-2 pt-6 text-sm">
+          <div className="space-y-2 pt-8 text-sm">
             <div className="flex h-12 items-center font-medium">{t('Entries')}</div>
             {lanes.map(({ name, ms }) => (
               <div key={name} className="flex h-[26px] items-center justify-between gap-2">

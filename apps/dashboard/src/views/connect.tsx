@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { api, client } from '../api/client.ts';
 import { usePresences } from '../api/live.ts';
 import { useAccount } from '../api/session.ts';
@@ -13,7 +13,8 @@ type Kind = 'try' | 'activitywatch' | 'wakatime';
 function lineOf(kind: Kind, key: string): string {
   const { origin } = location;
   if (kind === 'activitywatch') {
-    return `npm run bridge -- --url ${origin} --key ${key}`;
+    // Not as an argument, which other users of the machine see.
+    return `WORKTIDE_KEY=${key} npm run bridge -- --url ${origin}`;
   }
   if (kind === 'wakatime') {
     return `printf '[settings]\\napi_url = ${origin}/api/v1\\napi_key = ${key}\\n' >> ~/.wakatime.cfg`;
@@ -49,7 +50,6 @@ export function Connect() {
       setError(cause);
     }
   };
-  useEffect(() => setCopied(false), []);
   const line = key && lineOf(kind, key);
   return (
     <Page title={t('Connect your computer')}>
