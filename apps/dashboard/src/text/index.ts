@@ -26,7 +26,7 @@ export const locale = (): string => {
 
 export async function setLanguage(language: Language, keep = true): Promise<void> {
   if (keep) localStorage.setItem(kept, language);
-  if (language === 'de') i18n.load('de', (await import('./german.ts')).german);
+  if (language === 'de') i18n.load('de', (await import('./german.ts')).german as Record<string, string>);
   document.documentElement.lang = language;
   i18n.activate(language);
 }
