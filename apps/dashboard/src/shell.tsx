@@ -98,7 +98,7 @@ function AccountMenu({ name, email }: { name: string; email: string }) {
     'flex min-h-9 cursor-pointer items-center justify-between gap-4 rounded-md px-3 outline-none data-[focused]:bg-tint';
   const initials = name
     .split(/\s+/)
-    .map((part) => [...part][0] ?? '')
+    .map((part) => /[\p{L}\p{N}]/u.exec(part)?.[0] ?? '')
     .slice(0, 2)
     .join('');
   return (

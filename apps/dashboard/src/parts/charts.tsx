@@ -1,10 +1,10 @@
 import { duration } from '../time/format.ts';
 
-/** One of twelve hues that are told apart in light and dark, the same for the same name everywhere. */
+/** A hue in light or dark, the same for the same name everywhere. */
 export function hueOf(name: string): string {
   let hash = 7;
   for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)!) >>> 0;
-  return `hsl(${(hash % 12) * 30} 55% 48%)`;
+  return `hsl(${(hash * 137) % 360} 52% ${hash % 2 === 0 ? 44 : 58}%)`;
 }
 
 export interface Bar {
@@ -22,7 +22,7 @@ export function BarTable({ bars, head, total }: { bars: readonly Bar[]; head: [s
       <thead>
         <tr>
           <th scope="col">{head[0]}</th>
-          <td className="w-2/5 max-sm:hidden" />
+          <td className="w-1/3 min-w-0! border-0 max-sm:hidden" />
           <th scope="col" className="number">
             {head[1]}
           </th>
@@ -32,7 +32,7 @@ export function BarTable({ bars, head, total }: { bars: readonly Bar[]; head: [s
         {bars.map(({ key, text, seconds }) => (
           <tr key={key}>
             <td>{text}</td>
-            <td className="max-sm:hidden" aria-hidden="true">
+            <td className="min-w-0! max-sm:hidden" aria-hidden="true">
               <svg className="block h-3 w-full" preserveAspectRatio="none" viewBox="0 0 100 4" role="presentation">
                 <rect width={(seconds / most) * 100} height="4" rx="0.5" fill={hueOf(text)} />
               </svg>

@@ -28,7 +28,7 @@ export function Button({
   return (
     <AriaButton
       {...rest}
-      className={`inline-flex cursor-pointer items-center justify-center gap-2 rounded-lg border font-medium data-[disabled]:cursor-default data-[disabled]:opacity-50 ${size} ${looks[look]} ${className}`}
+      className={`inline-flex cursor-pointer items-center justify-center gap-2 whitespace-nowrap rounded-lg border font-medium data-[disabled]:cursor-default data-[disabled]:opacity-50 ${size} ${looks[look]} ${className}`}
     />
   );
 }

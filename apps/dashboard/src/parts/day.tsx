@@ -11,7 +11,7 @@ import { useProjectNames } from './people.tsx';
 import { Badge, Box, Empty, Shown, Stat } from './states.tsx';
 import { Strip, type StripItem } from './strip.tsx';
 import { useNow, workedAt } from './timer.tsx';
-import { type UsageEntry, unionMs, useTimeEntries, useUsage } from './usage.ts';
+import { type UsageEntry, unionMs, useTimeEntries, useUsage, withoutThose } from './usage.ts';
 
 const zooms = [1, 2, 4, 8, 16, 32];
 
@@ -54,9 +54,13 @@ function lanesOf(usage: readonly UsageEntry[], from: number, to: number): Lane[]
           .map((one) => itemOf(one, device, one.state === 'idle' ? 'var(--quiet)' : 'var(--accent)')),
       ),
     ),
+    // Where one device is idle and another active, the person is active: as in reports.
     lane(
       t('Idle'),
-      usage.filter(({ state }) => state === 'idle').map((one) => itemOf(one, t('Idle'), 'var(--quiet)')),
+      withoutThose(
+        usage.filter(({ state }) => state === 'idle').map((one) => itemOf(one, t('Idle'), 'var(--quiet)')),
+        usage.filter(({ state }) => state === 'active').map((one) => itemOf(one, '', '')),
+      ),
     ),
   ];
 }
@@ -71,7 +75,7 @@ function Hours({ date, zone, zoom }: { date: LocalDate; zone: string; zoom: numb
         n % every === 0 ? (
           <span
             key={at}
-            className="absolute border-s border-line ps-1"
+            className={`absolute border-s border-line ps-1 ${zoom === 1 && n % 6 !== 0 ? 'max-sm:hidden' : ''}`}
             style={{ left: `${((at - from) / (to - from)) * 100}%` }}
           >
             {timeOf(at, zone)}

@@ -137,7 +137,7 @@ function EntryBlock({
       aria-label={`${label}: ${name}`}
       aria-valuenow={edge === 'startTime' ? start : end}
       aria-valuetext={timeOf(edge === 'startTime' ? start : end, zone)}
-      className={`absolute inset-y-0 z-10 w-2.5 cursor-ew-resize touch-none rounded bg-ink/30 ${edge === 'startTime' ? 'left-0' : 'right-0'}`}
+      className={`absolute inset-y-0 z-10 hidden w-2.5 @min-[2.5rem]:block cursor-ew-resize touch-none rounded bg-ink/30 ${edge === 'startTime' ? 'left-0' : 'right-0'}`}
       onPointerDown={(event) => {
         event.stopPropagation();
         event.currentTarget.setPointerCapture(event.pointerId);
@@ -161,7 +161,7 @@ function EntryBlock({
     />
   );
   return (
-    <div className="absolute inset-y-0" style={place(start, end)}>
+    <div className="@container absolute inset-y-0" style={place(start, end)}>
       <button
         type="button"
         aria-label={t('{name}, {from} to {to}', { name, from: timeOf(start, zone), to: timeOf(end, zone) })}

@@ -16,7 +16,9 @@ const looks = [
 /** Bars of parts over days or weeks; the numbers are in the table below it. Seconds. */
 export function StackedBars({ bars, parts }: { bars: readonly Stacked[]; parts: readonly string[] }) {
   const height = 200;
-  const most = Math.max(3_600, ...bars.map((bar) => bar.parts.reduce((sum, part) => sum + part, 0)));
+  // Up to a whole and even hour, so that lines say something.
+  const greatest = Math.max(1, ...bars.map((bar) => bar.parts.reduce((sum, part) => sum + part, 0)));
+  const most = Math.ceil(greatest / 7_200) * 7_200;
   const every = Math.ceil(bars.length / 12);
   const lines = [0.5, 1];
   return (
@@ -63,7 +65,14 @@ export function StackedBars({ bars, parts }: { bars: readonly Stacked[]; parts: 
                 );
               })}
               {n % every === 0 && (
-                <text x={`${width * (n + 0.5)}%`} y={height + 26} fontSize="11" textAnchor="middle" fill="var(--quiet)">
+                <text
+                  x={`${width * (n + 0.5)}%`}
+                  y={height + 26}
+                  fontSize="11"
+                  textAnchor="middle"
+                  fill="var(--quiet)"
+                  className={n % (every * 3) === every ? '' : 'max-sm:hidden'}
+                >
                   {bar.text}
                 </text>
               )}

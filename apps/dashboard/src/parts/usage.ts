@@ -40,9 +40,14 @@ export function useTimeEntries(userId: string, from: number, to: number) {
   });
 }
 
+interface Interval {
+  from: number;
+  to: number;
+}
+
 /** Milliseconds of the union of intervals, each clipped to [from, to): two devices at once count once. */
 export function unionMs(
-  intervals: readonly { from: number; to: number }[],
+  intervals: readonly Interval[],
   from = Number.NEGATIVE_INFINITY,
   to = Number.POSITIVE_INFINITY,
 ): number {
@@ -57,4 +62,21 @@ export function unionMs(
     end = Math.max(end, one.to);
   }
   return sum;
+}
+
+/** What of each interval none of the others covers, in pieces. */
+export function withoutThose<T extends Interval>(intervals: readonly T[], others: readonly Interval[]): T[] {
+  const sorted = [...others].sort((a, b) => a.from - b.from);
+  return intervals.flatMap((one) => {
+    const pieces: T[] = [];
+    let from = one.from;
+    for (const other of sorted) {
+      if (other.to <= from) continue;
+      if (other.from >= one.to) break;
+      if (other.from > from) pieces.push({ ...one, from, to: other.from });
+      from = other.to;
+    }
+    if (from < one.to) pieces.push({ ...one, from });
+    return pieces;
+  });
 }

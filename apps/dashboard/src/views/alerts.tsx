@@ -9,6 +9,10 @@ import { tried } from '../parts/toasts.tsx';
 import { t } from '../text/index.ts';
 import { dayOf, momentOf } from '../time/format.ts';
 
+/** Instants in a sentence of the service, as clocks of the reader show them. */
+const withLocalTimes = (text: string, zone: string): string =>
+  text.replaceAll(/\d{4}-\d{2}-\d{2}T[\d:.]+Z/g, (at) => momentOf(at, zone));
+
 export function Alerts() {
   const { user } = useAccount();
   const { state } = useSearch({ strict: false }) as { state?: 'open' | 'resolved' };
@@ -80,7 +84,7 @@ export function Alerts() {
                         {dayOf(alert.date, 'short')}
                       </Link>
                     </td>
-                    <td>{alert.message}</td>
+                    <td>{withLocalTimes(alert.message, user.timezone)}</td>
                     <td>
                       {alert.resolvedAt === null ? (
                         <Button small onPress={() => void resolve(alert.id)}>

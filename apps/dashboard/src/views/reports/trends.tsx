@@ -41,7 +41,12 @@ function Lines({ weeks }: { weeks: readonly Week[] }) {
             values: (_u, ticks) => ticks.map((n) => (weeks[n] ? dayOf(weeks[n].date, 'short') : '')),
             space: 110,
           },
-          { ...axis, size: 80, values: (_u, ticks) => ticks.map((n) => duration(n)) },
+          {
+            ...axis,
+            size: 80,
+            incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500].map((hours) => hours * 3_600),
+            values: (_u, ticks) => ticks.map((n) => duration(n)),
+          },
         ],
         series: [
           {},
