@@ -103,11 +103,11 @@ function AccountMenu({ name, email }: { name: string; email: string }) {
     .join('');
   return (
     <MenuTrigger>
-      <AriaButton
-        aria-label={`${t('Account')}: ${name}`}
-        className="grid size-10 shrink-0 cursor-pointer place-items-center rounded-full border border-line bg-tint text-sm font-semibold text-accent"
-      >
-        {initials.toUpperCase() || '?'}
+      <AriaButton className="grid size-10 shrink-0 cursor-pointer place-items-center rounded-full border border-line bg-tint text-sm font-semibold text-accent">
+        <span aria-hidden="true">{initials.toUpperCase() || '?'}</span>
+        <span className="sr-only">
+          {t('Account')}: {name}
+        </span>
       </AriaButton>
       <Popover placement="bottom end" className="box z-30 w-64 bg-raised p-1 shadow-xl">
         <div className="px-3 py-2">

@@ -177,7 +177,9 @@ export function Stat({ label, value, hint }: { label: string; value: ReactNode; 
   return (
     <div className="box px-4 py-3">
       <div className="text-sm text-quiet">{label}</div>
-      <div className="text-2xl font-semibold">{value}</div>
+      <div className="text-2xl font-semibold" data-figure>
+        {value}
+      </div>
       {hint && <div className="text-sm text-quiet">{hint}</div>}
     </div>
   );

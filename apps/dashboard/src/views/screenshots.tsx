@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { type KeyboardEvent, useState } from 'react';
+import { useEffect, useEffectEvent, useState } from 'react';
 import { client, type Schemas } from '../api/client.ts';
 import { useAccount } from '../api/session.ts';
 import { Button, Dialog, Input } from '../parts/controls.tsx';
@@ -83,7 +83,6 @@ export function Screenshots() {
                   type="button"
                   className="box block w-full cursor-pointer overflow-hidden text-start"
                   onClick={() => setOpen(n)}
-                  aria-label={t('Screenshot of {time}', { time: timeOf(shot.capturedAt, zone) })}
                 >
                   <span className="grid aspect-video place-items-center bg-page text-quiet">
                     {shot.thumbnailUrl ? (
@@ -101,7 +100,10 @@ export function Screenshots() {
                     )}
                   </span>
                   <span className="flex items-center justify-between gap-2 px-3 py-2">
-                    {timeOf(shot.capturedAt, zone)}
+                    <span>
+                      <span className="sr-only">{t('Screenshots')}: </span>
+                      {timeOf(shot.capturedAt, zone)}
+                    </span>
                     <BlurBadge level={shot.blurLevel} />
                   </span>
                 </button>
@@ -153,16 +155,19 @@ function Viewer({
   onDelete: () => void;
 }) {
   const [asks, setAsks] = useState(false);
-  const byKey = (event: KeyboardEvent): void => {
-    if (event.key === 'ArrowLeft') onMove(-1);
-    else if (event.key === 'ArrowRight') onMove(1);
-    else return;
-    event.preventDefault();
-  };
+  const move = useEffectEvent(onMove);
+  // Wherever the focus is within the dialog.
+  useEffect(() => {
+    const byKey = (event: KeyboardEvent): void => {
+      if (event.key === 'ArrowLeft') move(-1);
+      else if (event.key === 'ArrowRight') move(1);
+    };
+    window.addEventListener('keydown', byKey);
+    return () => window.removeEventListener('keydown', byKey);
+  }, []);
   return (
     <Dialog title={momentOf(shot.capturedAt, zone)} isOpen onClose={onClose} wide>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: keys go to the buttons within; arrows are a shorter way. */}
-      <div onKeyDown={byKey} className="space-y-3">
+      <div className="space-y-3">
         {shot.url ? (
           <img
             src={shot.url}
@@ -174,7 +179,7 @@ function Viewer({
         )}
         <div className="flex flex-wrap items-center justify-between gap-2">
           <div className="flex items-center gap-2">
-            <Button autoFocus isDisabled={at === 0} onPress={() => onMove(-1)}>
+            <Button isDisabled={at === 0} onPress={() => onMove(-1)}>
               ‹ {t('Newer')}
             </Button>
             <Button isDisabled={at === of - 1} onPress={() => onMove(1)}>
