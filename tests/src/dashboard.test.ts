@@ -103,7 +103,7 @@ describe('every view', () => {
     const found: string[] = [];
     let texts = 0;
     for (const [at, heading, roles] of views) {
-      await openView(page, at, heading);
+      await goToView(page, at, heading);
       const isForbidden = await page.getByText('This page is for managers and administrators.').count();
       expect(`${at} ${isForbidden > 0}`).toBe(`${at} ${!roles.includes(role)}`);
       texts += await page.getByText(markup, { exact: false }).count();
