@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +9,7 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
 
 const program = fileURLToPath(new URL('../node_modules/openapi-typescript/bin/cli.js', import.meta.url));
-/** What agents and other systems call; the pages do not. */
-const foreign = /^\/(api\/0|api\/v1\/(users\/current|sync|billing)|objects|\.well-known)(\/|$)/;
+const sources = fileURLToPath(new URL('../src', import.meta.url));
 const errors = {
   description: 'Error',
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
@@ -47,14 +46,36 @@ function slim(operation: JsonObject): JsonObject {
   return { ...operation, tags: [], parameters, responses: { ...Object.fromEntries(responses), default: errors } };
 }
 
+/** The paths that stand in the sources of the pages: what else the interface has does not concern them. */
+async function pathsOfPages(): Promise<Set<string>> {
+  const paths = new Set<string>();
+  for (const name of await readdir(sources, { recursive: true })) {
+    if (!/\.tsx?$/.test(name) || name.endsWith('.d.ts')) continue;
+    const text = await readFile(path.join(sources, name), 'utf8');
+    for (const [, found] of text.matchAll(/'(\/api\/v1\/[^'?]+)'/g)) paths.add(found!);
+  }
+  return paths;
+}
+
+/** Schemas that a value speaks of, and those that these speak of. */
+function schemasOf(value: Json, all: JsonObject, found = new Set<string>()): Set<string> {
+  for (const [, name] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+    if (found.has(name!)) continue;
+    found.add(name!);
+    schemasOf(all[name!]!, all, found);
+  }
+  return found;
+}
+
 /**
  * The types of what the pages call, made from an OpenAPI document of the product.
  * @param document as `/api/docs/openapi.json` answers it.
  */
 export async function typesOf(document: unknown): Promise<string> {
   const whole = document as JsonObject;
-  const paths = Object.entries(whole.paths as JsonObject)
-    .filter(([route]) => !foreign.test(route))
+  const used = await pathsOfPages();
+  const entries = Object.entries(whole.paths as JsonObject)
+    .filter(([route]) => used.has(route))
     .map(([route, operations]) => [
       route,
       Object.fromEntries(
@@ -64,12 +85,14 @@ export async function typesOf(document: unknown): Promise<string> {
         ]),
       ),
     ]);
-  const { schemas } = whole.components as JsonObject;
+  const paths = Object.fromEntries(entries) as JsonObject;
+  const schemas = (whole.components as JsonObject).schemas as JsonObject;
+  const spoken = [...schemasOf(paths, schemas)].sort().map((name) => [name, withoutWords(schemas[name]!)]);
   const needed = {
     openapi: whole.openapi!,
     info: { title: 'Worktide', version: '1' },
-    paths: Object.fromEntries(paths),
-    components: { schemas: withoutWords(schemas!) },
+    paths,
+    components: { schemas: Object.fromEntries(spoken) },
   };
   const folder = await mkdtemp(path.join(tmpdir(), 'worktide-types-'));
   try {

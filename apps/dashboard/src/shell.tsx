@@ -1,6 +1,7 @@
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 import { Button as AriaButton, Menu, MenuItem, MenuTrigger, Popover, Separator } from 'react-aria-components';
+import { client } from './api/client.ts';
 import { type Connection, useConnection } from './api/live.ts';
 import { logOut, useSession } from './api/session.ts';
 import { Bell } from './parts/bell.tsx';
@@ -8,6 +9,7 @@ import { Button } from './parts/controls.tsx';
 import { isManager } from './parts/people.tsx';
 import { setTheme, type Theme, themeOf } from './parts/theme.ts';
 import { Timer } from './parts/timer.tsx';
+import { tried } from './parts/toasts.tsx';
 import { type Language, setLanguage, type Text, t, useLanguage } from './text/index.ts';
 
 interface Entry {
@@ -196,6 +198,7 @@ export function Shell() {
   const connection = useConnection();
   const [isOpen, setOpen] = useState(false);
   const path = useRouterState({ select: (state) => state.location.pathname });
+  const shown = useRouterState({ select: (state) => state.resolvedLocation?.href });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu.
   useEffect(() => setOpen(false), [path]);
   if (session.status !== 'in') return null;
@@ -244,11 +247,17 @@ export function Shell() {
         )}
         <Away connection={connection} />
         {!user.verified && (
-          <p className="border-b border-warn bg-surface px-4 py-2 text-warn">
+          <div className="flex flex-wrap items-center gap-3 border-b border-warn bg-surface px-4 py-2 text-warn">
             {t('Follow the link in the mail to your address first.')}
-          </p>
+            <Button
+              small
+              onPress={() => void tried(() => client.POST('/api/v1/auth/verify/resend'), t('A mail is on its way.'))}
+            >
+              {t('Send it again')}
+            </Button>
+          </div>
         )}
-        <main id="main" className="px-3 py-5 sm:px-6" tabIndex={-1}>
+        <main id="main" data-shown={shown} className="px-3 py-5 sm:px-6" tabIndex={-1}>
           <Outlet />
         </main>
       </div>

@@ -67,6 +67,7 @@ export async function goToView(page: Page, path: string, heading: string): Promi
   await page.evaluate(
     `history.pushState({}, '', ${JSON.stringify(path)}), dispatchEvent(new PopStateEvent('popstate'))`,
   );
+  await page.locator(`main[data-shown="${path}"]`).waitFor();
   await untilShown(page, heading);
 }
 

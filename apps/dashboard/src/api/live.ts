@@ -42,8 +42,8 @@ export function takePresences(all: readonly Presence[]): void {
 
 /** Which lists what happened is in. */
 const concerns: Record<string, readonly string[]> = {
-  'session:state': ['/api/v1/time-entries/active', '/api/v1/notifications'],
-  'session:update': ['/api/v1/time-entries', '/api/v1/time-entries/active', '/api/v1/reports'],
+  'session:state': ['/api/v1/notifications'],
+  'session:update': ['/api/v1/time-entries', '/api/v1/reports'],
   'user:online': ['/api/v1/usage', '/api/v1/reports'],
   'user:idle': ['/api/v1/usage', '/api/v1/reports'],
   'user:offline': ['/api/v1/usage', '/api/v1/reports'],
@@ -52,27 +52,56 @@ const concerns: Record<string, readonly string[]> = {
   'alert:resolved': ['/api/v1/alerts'],
   'task:event': ['/api/v1/tasks'],
   'screenshot:ready': ['/api/v1/screenshots'],
-  notification: ['/api/v1/notifications', '/api/v1/reports/exports'],
+  notification: ['/api/v1/notifications'],
 };
-/** Reports follow what happened a moment later; a flood of events is one look. */
+/** Reports follow what happened a moment later. */
 const gatherMs = 700;
+/** Events of a whole organisation come all the time: a list is asked for again so often and no more. */
+const againMs = 5_000;
+
+type TimeEntry = Schemas['TimeEntry'];
+
+/** What somebody has running, where a page shows it: told, it need not be asked for. Others' pages are not touched. */
+function takeEntry(queries: QueryClient, told: TimeEntry & { deleted?: true }): void {
+  const own = currentSession();
+  const isOwn = own.status === 'in' && own.user.id === told.userId;
+  queries.setQueriesData<Schemas['ActiveTimeEntry']>(
+    {
+      predicate: ({ queryKey }) => {
+        if (queryKey[1] !== '/api/v1/time-entries/active') return false;
+        const { params } = (queryKey[2] ?? {}) as { params?: { query?: { userId?: string } } };
+        const userId = params?.query?.userId;
+        return userId === undefined ? isOwn : userId === told.userId;
+      },
+    },
+    (shown) => {
+      const present = shown?.entry ?? null;
+      // It comes twice at times, and what was answered may be newer.
+      if (present?.id === told.id && present.version > told.version) return shown;
+      const isOpen = !told.deleted && told.status !== 'STOPPED';
+      if (isOpen) return { entry: { ...present, ...told } };
+      return present === null || present.id === told.id ? { entry: null } : shown;
+    },
+  );
+}
 
 /** The socket of this tab: there while somebody is logged in, and brought back whenever it goes. */
 export function followLive(queries: QueryClient): void {
-  let stale = new Set<string>();
-  let isWaiting = false;
+  const waiting = new Set<string>();
+  const looked = new Map<string, number>();
   const look = (paths: readonly string[]): void => {
-    for (const path of paths) stale.add(path);
-    if (isWaiting) return;
-    isWaiting = true;
-    setTimeout(() => {
-      const all = [...stale];
-      stale = new Set();
-      isWaiting = false;
-      void queries.invalidateQueries({
-        predicate: ({ queryKey }) => all.some((path) => String(queryKey[1]).startsWith(path)),
-      });
-    }, gatherMs);
+    for (const path of paths.filter((one) => !waiting.has(one))) {
+      waiting.add(path);
+      const wait = Math.max(gatherMs, (looked.get(path) ?? 0) + againMs - Date.now());
+      setTimeout(() => {
+        waiting.delete(path);
+        looked.set(path, Date.now());
+        void queries.invalidateQueries({
+          predicate: ({ queryKey }) =>
+            queryKey[1] === path || (path === '/api/v1/reports' && String(queryKey[1]).startsWith(path)),
+        });
+      }, wait);
+    }
   };
 
   let renewal: ReturnType<typeof setTimeout> | undefined;
@@ -106,6 +135,7 @@ export function followLive(queries: QueryClient): void {
     for (const [event, paths] of Object.entries(concerns)) {
       opened.on(event, (payload: unknown) => {
         if (event.startsWith('user:')) takePresences([payload as Presence]);
+        if (event === 'session:update') takeEntry(queries, payload as TimeEntry);
         look(paths);
       });
     }

@@ -4,22 +4,6 @@
  */
 
 export interface paths {
-    "/api/v1/activity": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["postActivity"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/alerts": {
         parameters: {
             query?: never;
@@ -47,38 +31,6 @@ export interface paths {
         put?: never;
         post: operations["resolveAlert"];
         delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/analytics/credentials": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["listAnalyticsAccounts"];
-        put?: never;
-        post: operations["createAnalyticsAccount"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/analytics/credentials/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        delete: operations["deleteAnalyticsAccount"];
         options?: never;
         head?: never;
         patch?: never;
@@ -532,22 +484,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/pings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["postPings"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/presence": {
         parameters: {
             query?: never;
@@ -638,54 +574,6 @@ export interface paths {
         get?: never;
         put?: never;
         post: operations["restoreProject"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{id}/tasks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["listTasksOfProject"];
-        put?: never;
-        post: operations["createTaskInProject"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{id}/teams": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["listTeams"];
-        put?: never;
-        post: operations["createTeam"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/active": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["listActiveProjects"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -910,22 +798,6 @@ export interface paths {
         get?: never;
         put?: never;
         post: operations["restoreTask"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/tasks/stats": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["taskStats"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1268,38 +1140,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/webhooks/{id}/deliveries/{deliveryId}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["getWebhookDelivery"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/webhooks/{id}/secret": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["rotateWebhookSecret"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/webhooks/{id}/test": {
         parameters: {
             query?: never;
@@ -1326,16 +1166,6 @@ export interface components {
         };
         ActiveTimeEntry: {
             entry: components["schemas"]["TimeEntry"] | null;
-        };
-        ActivityAnswer: {
-            accepted: number;
-            rejected: components["schemas"]["Rejection"][];
-        };
-        ActivityWatchInfo: {
-            device_id: string;
-            hostname: string;
-            testing: boolean;
-            version: string;
         };
         AgentKey: {
             /** Format: date-time */
@@ -1598,30 +1428,6 @@ export interface components {
             report: "audit";
             to?: string;
         };
-        Heartbeat: {
-            branch?: string | null;
-            category?: string | null;
-            cursorpos?: number | null;
-            entity: string;
-            is_write?: boolean | null;
-            language?: string | null;
-            lineno?: number | null;
-            lines?: number | null;
-            project?: string | null;
-            time: number;
-            type?: string;
-            user_agent?: string | null;
-        } & {
-            [key: string]: unknown;
-        };
-        InputMinute: {
-            deviceId?: string | null;
-            keyboardClicks: number;
-            /** Format: date-time */
-            minute: string;
-            mouseMovements: number;
-            timeEntryId?: string | null;
-        };
         Invitation: {
             /** Format: date-time */
             createdAt: string;
@@ -1779,28 +1585,6 @@ export interface components {
             /** Format: date-time */
             pausedUntil: string;
         };
-        Ping: {
-            app: string;
-            deviceId?: string | "" | null;
-            /** Format: date-time */
-            endedAt: string;
-            /** Format: uuid */
-            id: string;
-            incognito?: boolean | null;
-            projectId?: string | "" | null;
-            source?: string | "" | null;
-            /** Format: date-time */
-            startedAt: string;
-            state?: ("active" | "idle") | "" | null;
-            timeEntryId?: string | "" | null;
-            title?: string | null;
-            url?: string | null;
-        };
-        PingsAnswer: {
-            accepted: number;
-            rejected: components["schemas"]["Rejection"][];
-            warnings?: components["schemas"]["Rejection"][];
-        };
         Presence: {
             app?: string | null;
             deviceId: string | null;
@@ -1815,16 +1599,6 @@ export interface components {
         PresencePage: {
             items: components["schemas"]["Presence"][];
             nextCursor: string | null;
-        };
-        PresignedUpload: {
-            /** Format: date-time */
-            expiresAt: string;
-            headers: {
-                [key: string]: string;
-            };
-            /** Format: uuid */
-            screenshotId: string;
-            uploadUrl: string;
         };
         Privacy: {
             minimumBlurLevel: number;
@@ -1899,12 +1673,6 @@ export interface components {
             updatedAt: string;
             version: number;
         };
-        Rejection: {
-            code: string;
-            id?: string;
-            index: number;
-            message: string;
-        };
         Screenshot: {
             blurLevel: number | null;
             /** Format: date-time */
@@ -1949,60 +1717,6 @@ export interface components {
             refreshToken?: string;
             user: components["schemas"]["User"];
         };
-        SyncBatch: {
-            entries: components["schemas"]["SyncEntry"][];
-        };
-        SyncConflict: {
-            code?: string;
-            /** Format: uuid */
-            conflictsWith?: string;
-            idempotencyKey: string | null;
-            index: number;
-            message?: string;
-            /** @enum {string} */
-            reason: "overlap" | "invalid" | "missing_idempotency_key" | "project_unknown" | "project_archived" | "task_unknown";
-        };
-        SyncEntry: {
-            billable?: boolean;
-            description?: string | null;
-            duration?: number | null;
-            endTime?: string | null;
-            idempotencyKey: string;
-            projectId?: string | null;
-            /** Format: date-time */
-            startTime: string;
-            /** @enum {string} */
-            status: "RUNNING" | "PAUSED" | "STOPPED";
-            tags?: string[];
-            taskId?: string | null;
-            timezone?: string;
-        };
-        SyncOutcome: {
-            /** Format: uuid */
-            batchId: string;
-            conflicts: components["schemas"]["SyncConflict"][];
-            processed: number;
-            results: components["schemas"]["SyncResult"][];
-            skipped: number;
-        };
-        SyncResult: {
-            /** Format: uuid */
-            id?: string;
-            idempotencyKey: string | null;
-            index: number;
-            /** @enum {string} */
-            outcome: "created" | "updated" | "skipped" | "conflict";
-        };
-        TakenScreenshot: {
-            /** Format: uuid */
-            screenshotId: string;
-        };
-        TakenSyncBatch: {
-            accepted: number;
-            /** Format: uuid */
-            batchId: string;
-            rejected: components["schemas"]["SyncConflict"][];
-        };
         Task: {
             assigneeId: string | null;
             completedAt: string | null;
@@ -2025,21 +1739,6 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
             version: number;
-        };
-        TaskStats: {
-            byPriority: {
-                high: number;
-                low: number;
-                medium: number;
-            };
-            byStatus: {
-                done: number;
-                in_progress: number;
-                todo: number;
-            };
-            overdue: number;
-            total: number;
-            unassigned: number;
         };
         Team: {
             /** Format: date-time */
@@ -2339,32 +2038,6 @@ export interface components {
                 statusCode: number | null;
             }[];
         };
-        WholeWebhookDelivery: {
-            answer: string | null;
-            attempts: number;
-            /** Format: date-time */
-            createdAt: string;
-            event: string;
-            /** Format: uuid */
-            eventId: string;
-            /** Format: uuid */
-            id: string;
-            nextTryAt: string | null;
-            payload: string | null;
-            settledAt: string | null;
-            /** @enum {string} */
-            status: "waiting" | "delivered" | "failed" | "dropped";
-            tries: {
-                /** Format: date-time */
-                at: string;
-                durationMs: number;
-                failure: {
-                    code: string;
-                    message: string;
-                } | null;
-                statusCode: number | null;
-            }[];
-        };
     };
     responses: never;
     parameters: never;
@@ -2374,40 +2047,6 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    postActivity: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["InputMinute"] | components["schemas"]["InputMinute"][];
-                "application/ndjson": string;
-                "application/x-ndjson": string;
-            };
-        };
-        responses: {
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ActivityAnswer"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
     listAlerts: {
         parameters: {
             query?: {
@@ -2460,121 +2099,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Alert"];
                 };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    listAnalyticsAccounts: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        items: {
-                            /** Format: date-time */
-                            createdAt: string;
-                            /** Format: uuid */
-                            createdBy: string;
-                            database: string;
-                            /** Format: uuid */
-                            id: string;
-                            name: string;
-                            url: string;
-                            user: string;
-                        }[];
-                    };
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    createAnalyticsAccount: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    name?: string;
-                };
-            };
-        };
-        responses: {
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        /** Format: date-time */
-                        createdAt: string;
-                        /** Format: uuid */
-                        createdBy: string;
-                        database: string;
-                        /** Format: uuid */
-                        id: string;
-                        name: string;
-                        password: string;
-                        url: string;
-                        user: string;
-                    };
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    deleteAnalyticsAccount: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description Error */
             default: {
@@ -3809,40 +3333,6 @@ export interface operations {
             };
         };
     };
-    postPings: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Ping"] | components["schemas"]["Ping"][];
-                "application/ndjson": string;
-                "application/x-ndjson": string;
-            };
-        };
-        responses: {
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PingsAnswer"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
     listPresence: {
         parameters: {
             query?: {
@@ -4155,202 +3645,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Project"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    listTasksOfProject: {
-        parameters: {
-            query?: {
-                assigneeId?: string;
-                creatorId?: string;
-                cursor?: string;
-                limit?: number;
-                priority?: "low" | "medium" | "high";
-                search?: string;
-                status?: "todo" | "in_progress" | "done";
-            };
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        items: components["schemas"]["Task"][];
-                        nextCursor: string | null;
-                    };
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    createTaskInProject: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    assigneeId?: string | null;
-                    description?: string | null;
-                    dueDate?: (string) | null;
-                    /**
-                     * @default medium
-                     * @enum {string}
-                     */
-                    priority?: "low" | "medium" | "high";
-                    /**
-                     * @default todo
-                     * @enum {string}
-                     */
-                    status?: "todo" | "in_progress" | "done";
-                    title: string;
-                };
-            };
-        };
-        responses: {
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    listTeams: {
-        parameters: {
-            query?: {
-                cursor?: string;
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        items: components["schemas"]["Team"][];
-                        nextCursor: string | null;
-                    };
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    createTeam: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    name: string;
-                };
-            };
-        };
-        responses: {
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Team"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    listActiveProjects: {
-        parameters: {
-            query?: {
-                cursor?: string;
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        items: components["schemas"]["Project"][];
-                        nextCursor: string | null;
-                    };
                 };
             };
             /** @description Error */
@@ -5084,41 +4378,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    taskStats: {
-        parameters: {
-            query?: {
-                assigneeId?: string;
-                creatorId?: string;
-                priority?: "low" | "medium" | "high";
-                projectId?: string;
-                search?: string;
-                status?: "todo" | "in_progress" | "done";
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TaskStats"];
                 };
             };
             /** @description Error */
@@ -6350,67 +5609,6 @@ export interface operations {
                         items: components["schemas"]["WebhookDelivery"][];
                         nextCursor: string | null;
                     };
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    getWebhookDelivery: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                deliveryId: string;
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["WholeWebhookDelivery"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    rotateWebhookSecret: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
             /** @description Error */

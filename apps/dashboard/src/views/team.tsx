@@ -1,9 +1,10 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useEffect } from 'react';
+import { useEffect, useState } from 'react';
 import { api, client, readAll, type Schemas } from '../api/client.ts';
 import { takePresences, usePresences } from '../api/live.ts';
 import { useAccount } from '../api/session.ts';
+import { Button } from '../parts/controls.tsx';
 import { isManager, usePeople, useProjectNames } from '../parts/people.tsx';
 import { Badge, Box, Empty, Forbidden, Page, Shown } from '../parts/states.tsx';
 import { useNow, workedAt } from '../parts/timer.tsx';
@@ -38,6 +39,8 @@ function Live() {
   const presences = usePresences();
   const projectName = useProjectNames();
   const now = useNow();
+  // What each has running is asked for one by one: of those on the screen.
+  const [shown, setShown] = useState(50);
   const date = today(user.timezone);
   const listed = useQuery({
     queryKey: ['get', '/api/v1/presence', 'all'],
@@ -80,7 +83,7 @@ function Live() {
               </tr>
             </thead>
             <tbody>
-              {active.map((one) => {
+              {active.slice(0, shown).map((one) => {
                 const presence = presences.get(one.id);
                 const row = hours.data?.find(({ userId }) => userId === one.id);
                 return (
@@ -106,6 +109,13 @@ function Live() {
               })}
             </tbody>
           </table>
+          {active.length > shown && (
+            <div className="p-3 text-center">
+              <Button small onPress={() => setShown(shown + 50)}>
+                {t('Show more')}
+              </Button>
+            </div>
+          )}
         </Box>
       )}
     </Shown>
