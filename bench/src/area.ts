@@ -12,7 +12,14 @@ import { createTokens, type Tokens } from './load/tokens.ts';
 import { announceProfile, profileArgs } from './profile.ts';
 import { organizationId } from './workload.ts';
 
-export type ServiceName = 'auth' | 'workspace' | 'ingest-gateway' | 'session-writer' | 'analytics' | 'realtime';
+export type ServiceName =
+  | 'auth'
+  | 'workspace'
+  | 'ingest-gateway'
+  | 'session-writer'
+  | 'analytics'
+  | 'realtime'
+  | 'agent-protocols';
 
 export interface Service {
   pid: number;
@@ -96,6 +103,8 @@ export async function openArea(
     CLICKHOUSE_URL: clickhouseUrl,
     AUTH_URL: `http://127.0.0.1:${authPort}`,
     WRITER_URL: `http://127.0.0.1:${writerPort}`,
+    // Asked by Hubnity's desktop alone, which does not run here.
+    API_URL: 'http://127.0.0.1:9',
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // What is measured is the work, not where its limits are.
     IP_LIMIT_PER_MINUTE: '1000000000',
@@ -105,6 +114,8 @@ export async function openArea(
     OBJECT_STORE_URL: `file:${path.join(dir, name, 'objects')}`,
     OBJECT_SIGNING_SECRET: 'signing-secret-of-the-bench-0123456789',
     SYNC_LIMIT_PER_MINUTE: '1000000000',
+    ACTIVITYWATCH_LIMIT_PER_MINUTE: '1000000000',
+    WAKATIME_LIMIT_PER_MINUTE: '1000000000',
     METRICS_TOKEN: metricsToken,
     ...more,
   };

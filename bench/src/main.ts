@@ -13,6 +13,7 @@ import { growth } from './parts/growth.ts';
 import { latency } from './parts/latency.ts';
 import { people } from './parts/people.ts';
 import { pictures } from './parts/pictures.ts';
+import { protocols } from './parts/protocols.ts';
 import { realtime } from './parts/realtime.ts';
 import { reports } from './parts/reports.ts';
 import { shares } from './parts/shares.ts';
@@ -41,6 +42,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   sync,
   shares,
   realtime,
+  protocols,
 };
 
 const given = process.argv.slice(2);

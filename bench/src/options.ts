@@ -18,6 +18,7 @@ export const partNames = [
   'sync',
   'shares',
   'realtime',
+  'protocols',
 ] as const;
 export type PartName = (typeof partNames)[number];
 

@@ -401,7 +401,7 @@ describe('what people do', () => {
     const page = pages.admin;
     let date = '';
     await until('a day with pictures that are ready', async () => {
-      const { items } = await api(staff.admin, 'get', '/screenshots?limit=50&userId=' + staff.admin.userId, 200);
+      const { items } = await api(staff.admin, 'get', `/screenshots?limit=50&userId=${staff.admin.userId}`, 200);
       date = items[0]?.capturedAt.slice(0, 10);
       return items.length > 1 && items.every(({ status }: Json) => status !== 'pending');
     });

@@ -14,6 +14,7 @@ import { makeAgentKey, ping, post, register, usageOf, yesterdayNoon } from './su
 import { residentMb, runToEnd, suspended } from './support/processes.ts';
 import { repository } from './support/product.ts';
 import { replayAll } from './support/replay.ts';
+import { inLongRounds } from './support/rounds.ts';
 import { syncRows, usageRows } from './support/rows.ts';
 import { pictureOf, settled, uploadStubbornly } from './support/screenshots.ts';
 
@@ -317,60 +318,66 @@ test('Redis away: log-ins and pings go on; limits are local for now, hold, and s
   });
 }, 90_000);
 
-test('500 uploads through kills of gateway and processor, S3 and Kafka hanging: all acknowledged are there once, blurred', async () => {
+/** Of each of ten people; below the sixty a minute that one may send. */
+const uploadsEach = inLongRounds(50, 16);
+const uploads = 10 * uploadsEach;
+
+test(`${uploads} uploads through kills of gateway and processor, S3 and Kafka hanging: all acknowledged are there once, blurred`, async () => {
   const store = openObjectStore(cluster.engines.s3.url, { log: silentLogger(), metrics: createMetrics() });
   const people = await Promise.all(Array.from({ length: 10 }, () => register(cluster.url)));
   const pictures = await Promise.all([1, 2, 3, 4].map(pictureOf));
   const acknowledged: { bearer: string; id: string; blurLevel: number }[] = [];
-  // Fifty each: below the sixty a minute that a user may send.
   const lanes = people.map(async ({ accessToken: bearer }) => {
-    for (let n = 0; n < 50; n++) {
+    for (let n = 0; n < uploadsEach; n++) {
       const blurLevel = n % 4;
       const id = await uploadStubbornly(cluster.url, bearer, pictures[n % pictures.length]!, blurLevel);
       acknowledged.push({ bearer, id, blurLevel });
     }
   });
-  const reached = (count: number) => until(`${count} uploads`, () => acknowledged.length >= count, { seconds: 120 });
+  const reached = (share: number) =>
+    until(`${share} of the uploads`, () => acknowledged.length >= share * uploads, { seconds: 120 });
   const happen = async (): Promise<void> => {
-    for (const [count, victim] of [
-      [50, 'ingest-gateway-1'],
-      [120, 'screenshot-processor-1'],
-      [190, 'screenshot-processor-2'],
+    for (const [share, victim] of [
+      [0.1, 'ingest-gateway-1'],
+      [0.25, 'screenshot-processor-1'],
+      [0.4, 'screenshot-processor-2'],
     ] as const) {
-      await reached(count);
+      await reached(share);
       await cluster.service(victim).kill9();
       await cluster.service(victim).restart();
     }
-    for (const [count, engine] of [
-      [260, cluster.engines.s3],
-      [330, cluster.engines.kafka],
+    for (const [share, engine] of [
+      [0.55, cluster.engines.s3],
+      [0.65, cluster.engines.kafka],
     ] as const) {
-      await reached(count);
+      await reached(share);
       await suspended(engine.pid, () => new Promise((resolve) => setTimeout(resolve, 3_000)));
     }
-    await reached(400);
+    await reached(0.8);
     await cluster.engines.s3.kill9();
     await cluster.engines.s3.restart();
   };
   await Promise.all([happen(), ...lanes]);
-  expect(acknowledged).toHaveLength(500);
+  expect(acknowledged).toHaveLength(uploads);
   for (const { bearer, id, blurLevel } of acknowledged) {
     const found = await until(`${id} is settled`, () => settled(cluster.url, bearer, id), { seconds: 120 });
     expect(found).toMatchObject({ id, status: 'ready', blurLevel, width: 640, height: 360 });
   }
   for (const { accessToken: bearer } of people) {
     const { items } = expectStatus(await call(cluster.url, 'get', '/api/v1/screenshots?limit=500', { bearer }), 200);
-    expect(new Set(items.map((item: { id: string }) => item.id)).size).toBe(50);
-    expect(items).toHaveLength(50);
+    expect(new Set(items.map((item: { id: string }) => item.id)).size).toBe(uploadsEach);
+    expect(items).toHaveLength(uploadsEach);
   }
   // Nothing sharp is left: neither an upload, nor a claim for one.
   await until('the uploads are gone', async () => (await store.list('uploads/', { limit: 10 })).items.length === 0);
   await store.close();
 }, 400_000);
 
-test('10,000 offline entries, each sent three times through kills of gateway, writer, Postgres and broker: each there once', async () => {
+const entriesOfBatch = inLongRounds(250, 60);
+
+test(`${40 * entriesOfBatch} offline entries, each sent three times through kills of gateway, writer, Postgres and broker: each there once`, async () => {
   const people = await Promise.all(Array.from({ length: 4 }, () => register(cluster.url)));
-  const [batches, each] = [10, 250];
+  const [batches, each] = [10, entriesOfBatch];
   const from = yesterdayNoon() - 7 * 24 * 3_600_000;
   /** A minute each, one after the other. */
   const batchOf = (n: number) =>

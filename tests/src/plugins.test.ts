@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { pythonPackage, run } from '@worktide/backends';
 import { call, expectStatus, until } from '@worktide/testing';
+import { AWClient } from 'aw-client';
 import { metric } from './support/http.ts';
 import { appsReport, makeAgentKey, type Person, register, usageOf, yesterdayNoon } from './support/people.ts';
 import { type Product, repository, startProduct, temporaryFolder } from './support/product.ts';
@@ -65,6 +68,82 @@ test('a plugin of WakaTime with a key of its own', async () => {
   expect(read.data[0].grand_total).toMatchObject({ total_seconds: 461, text: '7 mins' });
   expect(read.data[0].projects).toMatchObject([{ name: 'api', percent: 100 }]);
   expectStatus(await call(url, 'get', '/api/v1/users/current/statusbar/today', { headers }), 200);
+  expect(await product.printed()).not.toContain(key);
+});
+
+test('the client of ActivityWatch for Python, as watchers and scripts use it', async () => {
+  const { url } = product;
+  const script = await register(url);
+  const { key } = await makeAgentKey(url, script, 'python');
+  const { hostname, port } = new URL(url);
+  const start = new Date(yesterdayNoon() - 3 * 3_600_000).toISOString();
+  const { python, folder: packages } = await pythonPackage('aw-client==0.5.15');
+  const file = path.join(repository, 'tests/src/support/activitywatch.py');
+  const home = path.join(folder.dir, 'home');
+  const env = { ...process.env, PYTHONPATH: packages, PYTHONWARNINGS: 'ignore', HOME: home, XDG_DATA_HOME: home };
+  await mkdir(home, { recursive: true });
+  const said = JSON.parse(
+    (await run(python, [file, key, hostname, port, start.replace('Z', '+00:00')], { env })).trim().split('\n').at(-1)!,
+  );
+  expect(said).toEqual({
+    buckets: ['aw-watcher-afk_py', 'aw-watcher-window_live', 'aw-watcher-window_py'],
+    count: 2,
+    events: [
+      ['Two', 30],
+      ['One', 25],
+    ],
+    one: { app: 'Two', title: 'Two' },
+    setting: 'dark',
+    query: [{ window: 3_600, afk: 1_800 }],
+  });
+  const apps = await until('the report', async () => {
+    const found = await appsReport(url, script.accessToken);
+    return found.Two === 30 && found.Editor === 1_800 ? found : undefined;
+  });
+  // What was kept away from the keyboard is no app's; One goes on until Two begins.
+  expect(apps).toEqual({ Editor: 1_800, One: 30, Two: 30 });
+  const usage = await usageOf(url, script.accessToken);
+  const seconds = (state: string) =>
+    usage
+      .filter((entry) => entry.source === 'window' && entry.state === state)
+      .reduce((sum, entry) => sum + entry.seconds, 0);
+  expect([seconds('active'), seconds('idle')]).toEqual([1_860, 1_800]);
+  expect(await product.printed()).not.toContain(key);
+}, 120_000);
+
+test('the client of ActivityWatch for JavaScript, as extensions of browsers and editors use it', async () => {
+  const { url } = product;
+  const browser = await register(url);
+  const { key } = await makeAgentKey(url, browser, 'javascript');
+  const client = new AWClient('aw-client-web', { baseURL: `${url}/agent/${key}` });
+  expect(await client.getInfo()).toMatchObject({ hostname: 'worktide' });
+  const bucket = 'aw-watcher-web-firefox_js';
+  expect(await client.ensureBucket(bucket, 'web.tab.current', 'laptop')).toEqual({ alreadyExist: false });
+  expect(await client.ensureBucket(bucket, 'web.tab.current', 'laptop')).toEqual({ alreadyExist: true });
+  const at = (seconds: number) => new Date(yesterdayNoon() + seconds * 1_000);
+  for (let second = 0; second <= 60; second += 5) {
+    const data = {
+      url: `https://site-${second < 30 ? 1 : 2}.example.com/`,
+      title: 'A page',
+      ...(second === 45 ? { incognito: true as unknown as string } : {}),
+    };
+    await client.heartbeat(bucket, 6, { timestamp: at(second), duration: 0, data });
+  }
+  const events = await client.getEvents(bucket);
+  expect(events.map(({ duration }) => duration)).toEqual([10, 10, 25]);
+  expect(await client.countEvents(bucket)).toBe(3);
+  const [answer] = await client.query(
+    [{ start: at(0), end: at(3_600) }],
+    [`events = split_url_events(query_bucket("${bucket}"));`, 'RETURN = merge_events_by_keys(events, ["$domain"]);'],
+  );
+  expect(answer.map(({ data, duration }: { data: object; duration: number }) => [data, duration])).toEqual(
+    expect.arrayContaining([
+      [{ $domain: 'site-1.example.com' }, 25],
+      [{ $domain: 'site-2.example.com' }, 20],
+    ]),
+  );
+  // Of the private window nothing is known; the page before and after it goes on over so short a gap.
+  await until('the report', async () => (await appsReport(url, browser.accessToken)).Firefox === 60);
   expect(await product.printed()).not.toContain(key);
 });
 

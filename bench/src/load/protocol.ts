@@ -8,6 +8,8 @@ export interface LoadJob {
   tokens: string[];
   warmUpMs: number;
   measureMs: number;
+  /** What the requests say it in; our own unless said. Of others one item is a request. */
+  protocol?: 'activitywatch' | 'wakatime';
   /** UTC midnight of the day that the pings are of. */
   day: number;
   /**

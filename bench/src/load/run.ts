@@ -1,5 +1,6 @@
+import type { PingEvent } from '@worktide/schemas';
 import { createHistogram } from '../statistics.ts';
-import { createBodies, slotsPerDay, userId } from '../workload.ts';
+import { createBodies, pingEventAt, slotsPerDay, userId } from '../workload.ts';
 import { type Connection, openConnection } from './connection.ts';
 import type { LoadJob, LoadResult } from './protocol.ts';
 
@@ -13,13 +14,41 @@ interface Request {
   data: Buffer | string;
 }
 
+/** How other systems' agents say what a ping says. */
+const foreign = {
+  activitywatch: {
+    path: '/api/0/buckets/aw-watcher-window_bench/heartbeat?pulsetime=15',
+    body: ({ startedAt, app, title }: PingEvent) => ({
+      timestamp: new Date(startedAt),
+      duration: 0,
+      data: { app, title },
+    }),
+  },
+  wakatime: {
+    path: '/api/v1/users/current/heartbeats',
+    body: ({ startedAt, title }: PingEvent) => ({
+      entity: title,
+      type: 'file',
+      time: startedAt / 1_000,
+      project: 'bench',
+      language: 'TypeScript',
+      is_write: false,
+      user_agent: 'wakatime/v1.102.1 (linux-6.1.0) go1.22.4 vscode/1.91.1 vscode-wakatime/24.6.0',
+    }),
+  },
+} as const;
+const taken = new Set([200, 201, 202]);
+
 function createRequests(job: LoadJob): () => Request | undefined {
   const { users, tokens, pingsPerRequest, day, port } = job;
-  const bodies = createBodies(day);
+  const other = job.protocol && foreign[job.protocol];
+  const bodies = other
+    ? (user: number, slot: number): string => latin1(JSON.stringify(other.body(pingEventAt(day, user, slot))))
+    : createBodies(day);
   const heads = Array.from(
     { length: users },
     (_, user) =>
-      `POST /api/v1/pings HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${tokens[user]}\r\nX-User: ${userId(user)}\r\nContent-Type: application/json\r\nContent-Length: `,
+      `POST ${other?.path ?? '/api/v1/pings'} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${tokens[user]}\r\nX-User: ${userId(user)}\r\nContent-Type: application/json\r\nContent-Length: `,
   );
   const make = (n: number): Request => {
     const user = n % users;
@@ -37,6 +66,9 @@ function createRequests(job: LoadJob): () => Request | undefined {
   });
   return () => pool[n++ % pool.length];
 }
+
+/** Requests are written byte by byte. */
+const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
 
 /**
  * Keeps every connection busy for the warm-up and the measured time, then waits for the last answers, so that what
@@ -82,18 +114,18 @@ export async function runLoad(job: LoadJob, tell: (what: 'measuring' | 'measured
       },
       onAnswer(status, body) {
         const now = performance.now();
-        if (status === 202) {
-          if (body !== expectedBody) throw new Error(`an unexpected answer: ${body}`);
+        if (taken.has(status)) {
+          if (!job.protocol && body !== expectedBody) throw new Error(`an unexpected answer: ${body}`);
           acceptedByUser[current!.user]! += pingsPerRequest;
         }
         if (measuring) {
-          if (status === 202) {
+          if (taken.has(status)) {
             accepted += pingsPerRequest;
             latencies.add(now - sentAt);
           }
           statuses[status] = (statuses[status] ?? 0) + 1;
         }
-        if (status === 202) sendNext();
+        if (taken.has(status)) sendNext();
         else if (status === 503) setTimeout(sendNext, pauseAfterRefusalMs);
         else throw new Error(`answered ${status}: ${body}`);
       },

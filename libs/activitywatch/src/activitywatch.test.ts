@@ -56,3 +56,8 @@ test.each([
 ])('%s of %s %j is %j', (type, client, data, expected) => {
   expect(pingFieldsOf({ type, client }, data)).toEqual(expected);
 });
+
+test('what runs in a browser says in its bucket in which', () => {
+  const bucket = { type: 'web.tab.current', client: 'aw-client-web', id: 'aw-watcher-web-brave_firefox-laptop' };
+  expect(pingFieldsOf(bucket, { url: 'https://a.b/' })?.app).toBe('Brave');
+});

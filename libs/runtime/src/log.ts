@@ -5,7 +5,7 @@ export type Logger = PinoLogger;
 
 /** Field names whose values never reach a log line, at the top level and one level down. */
 const secretFields = ['authorization', 'cookie', 'password', 'currentPassword', 'newPassword', 'token', 'accessToken'];
-secretFields.push('refreshToken', 'key', 'secret', 'set-cookie');
+secretFields.push('refreshToken', 'access_token', 'refresh_token', 'key', 'secret', 'set-cookie');
 
 const isLevel = (level = ''): level is string => level === 'silent' || Object.hasOwn(pino.levels.values, level);
 

@@ -144,5 +144,6 @@ export async function run(
     sideChecks: { ...shared.sideChecks, 'object store': () => store.check() },
     authenticate,
     ipLimit: shared.ipLimit,
+    internalToken: config.INTERNAL_TOKEN,
   };
 }

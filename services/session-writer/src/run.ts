@@ -236,5 +236,6 @@ export async function run(
     sideChecks: shared.sideChecks,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
+    internalToken: config.INTERNAL_TOKEN,
   };
 }

@@ -26,7 +26,16 @@ export async function runRound(options: RoundOptions): Promise<string[]> {
     await trouble.happen();
   };
 
-  const fleet = shortRun(target.url, { agents: 60, users: 30, hostile: 5, rate: 600, days: 5, seed, settle: 180 });
+  const fleet = shortRun(target.url, {
+    agents: 60,
+    users: 30,
+    foreign: 8,
+    hostile: 5,
+    rate: 600,
+    days: 5,
+    seed,
+    settle: 180,
+  });
   const result = await fleetDuring(fleet, async () => {
     const end = Date.now() + seconds * 1000;
     const outageAt = Date.now() + random() * seconds * 500;

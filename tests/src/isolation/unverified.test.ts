@@ -27,6 +27,7 @@ afterAll(async () => {
 const own = [
   'delete /api/v1/auth/sessions/{id}',
   'patch /api/v1/auth/me',
+  'post /api/auth/logout',
   'post /api/v1/auth/logout-all',
   'post /api/v1/auth/password/change',
   'post /api/v1/auth/verify/resend',

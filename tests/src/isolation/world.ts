@@ -141,6 +141,12 @@ export async function startWorld(): Promise<World> {
     return found.body?.status === 'ready';
   });
 
+  const heartbeat = { timestamp: new Date(yesterdayNoon()).toISOString(), duration: 0, data: { marker } };
+  const watched = `/api/0/buckets/bucket-${marker}/heartbeat?pulsetime=5`;
+  expectStatus(await call(url, 'post', watched, { bearer: key.key, body: heartbeat }), 200);
+  const setting = { bearer: key.key, body: { marker } };
+  expectStatus(await call(url, 'post', `/api/0/settings/setting-${marker}`, setting), 200);
+
   const world: World = {
     product,
     signingKey,
@@ -177,7 +183,7 @@ export async function startWorld(): Promise<World> {
   return world;
 }
 
-async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> {
+async function stateOf({ product: { url }, ada, key, ids }: World): Promise<unknown> {
   const get = async (path: string): Promise<Json> =>
     expectStatus(await call(url, 'get', `/api/v1${path}`, { bearer: ada.accessToken }), 200);
   const without = (items: Json[], ...fields: string[]): Json[] =>
@@ -208,6 +214,8 @@ async function stateOf({ product: { url }, ada, ids }: World): Promise<unknown> 
     notification: (await get('/notifications?limit=500')).items.find(({ id }: Json) => id === ids.notification),
     digest: await get('/notifications/settings'),
     webhooks: without((await get('/webhooks')).items, 'waiting'),
+    buckets: expectStatus(await call(url, 'get', '/api/0/export', { bearer: key.key }), 200),
+    watcherSettings: expectStatus(await call(url, 'get', '/api/0/settings', { bearer: key.key }), 200),
     presence: without((await get('/presence')).items, 'since', 'lastSeenAt', 'version'),
   };
 }
@@ -235,9 +243,13 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/screenshots/{id}', { id: ids.screenshot }],
     ['/api/v1/sync/batches/{id}', { id: ids.batch }],
     ['/api/v1/time-entries/{id}', { id: operation.method === 'put' ? ids.timer : ids.timeEntry }],
+    ['/api/time-entries/{id}', { id: operation.method === 'put' ? ids.timer : ids.timeEntry }],
+    ['/api/screenshots/time-entry/{id}', { id: ids.timeEntry }],
     ['/api/v1/alerts/{id}', { id: ids.alert }],
     ['/api/v1/reports/user/{id}', { id: ada.userId }],
     ['/api/v1/analytics/credentials/{id}', { id: ids.account }],
+    ['/api/0/buckets/{bucketId}', { bucketId: `bucket-${marker}`, eventId: '1' }],
+    ['/api/0/settings/{key}', { key: `setting-${marker}` }],
     ['/objects/', { key: `screenshots/${ada.organizationId}/${ids.screenshot}` }],
     ['/api/v1/tasks/{id}', { id: operation.route.endsWith('/restore') ? ids.deletedTask : ids.task }],
   ];
@@ -254,6 +266,11 @@ export function bodyOf(world: World, operation: Operation): unknown {
   if (!operation.hasBody) return undefined;
   const { ada, ids, session } = world;
   const ofAda = { userId: ada.userId, organizationId: ada.organizationId, user: ada.userId, org: ada.organizationId };
+  const watcherEvent = {
+    timestamp: new Date(yesterdayNoon()).toISOString(),
+    duration: 60,
+    data: { app: 'B', title: 'B' },
+  };
   const bodies: Record<string, object> = {
     'post /api/v1/analytics/query': { sql: 'SELECT * FROM people' },
     'post /api/v1/analytics/credentials': { name: 'B' },
@@ -281,6 +298,18 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/pings': ping('B', { ...ofAda, deviceId: device, seconds: 3_600 }),
     'post /api/v1/users/current/heartbeats': { entity: 'B', time: yesterdayNoon() / 1_000, machine: device },
     'post /api/v1/users/current/heartbeats.bulk': { entity: 'B', time: yesterdayNoon() / 1_000, machine: device },
+    'post /api/0/buckets/{bucketId}': { type: 'currentwindow', client: 'B', hostname: 'B' },
+    'put /api/0/buckets/{bucketId}': { type: 'currentwindow', client: 'B', hostname: 'B' },
+    'post /api/0/buckets/{bucketId}/heartbeat': watcherEvent,
+    'post /api/0/buckets/{bucketId}/events': { ...watcherEvent, id: 1 },
+    'post /api/0/import': {
+      buckets: { [`bucket-${marker}`]: { type: 'B', client: 'B', hostname: 'B', events: [watcherEvent] } },
+    },
+    'post /api/0/query': {
+      timeperiods: ['2020-01-01T00:00:00Z/2030-01-01T00:00:00Z'],
+      query: [`RETURN = query_bucket("bucket-${marker}");`],
+    },
+    'post /api/0/settings/{key}': { theme: 'B' },
     'post /api/v1/users/current/file_experts': { entity: `Title ${marker}` },
     'post /api/v1/activity': { minute: '2026-01-01T00:00:30.000Z', keyboardClicks: 1, mouseMovements: 1 },
     'post /api/v1/sync/batch': { entries: [{ ...ofAda, ...offlineEntry('b') }] },
@@ -293,6 +322,18 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'put /api/v1/time-entries/{id}/pause': {},
     'put /api/v1/time-entries/{id}/resume': {},
     'put /api/v1/time-entries/{id}/stop': {},
+    'post /api/auth/login': { email: ada.email, password: 'not the password' },
+    'post /api/auth/refresh': { refresh_token: session },
+    'post /api/auth/logout': { refreshToken: session },
+    'post /api/time-entries': { projectId: ids.project },
+    'put /api/time-entries/{id}/pause': {},
+    'put /api/time-entries/{id}/resume': {},
+    'put /api/time-entries/{id}/stop': {},
+    'post /api/screenshots': { timeEntryId: ids.timeEntry, imageData: 'QUJD' },
+    'post /api/idle/heartbeat': { isActive: true },
+    'post /api/url-activity/batch': {
+      activities: [{ timeEntryId: ids.timeEntry, url: 'https://b.invalid/', timeSpent: 3_600 }],
+    },
     'post /api/v1/sync/screenshots/presign': { contentType: 'image/png', size: 100 },
     'post /api/v1/sync/screenshots/confirm': { screenshotId: ids.screenshot },
     'post /api/v1/notifications/read': { ids: [ids.notification] },

@@ -4,10 +4,11 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { type Person, register } from '../support/people.ts';
 import { type Product, startProduct, temporaryFolder } from '../support/product.ts';
+import { inLongRounds } from '../support/rounds.ts';
 import { valuesOf } from './arbitrary.ts';
 
 /** Requests of each operation; more by hand: OPENAPI_RUNS=500 npm run jest -- tests/src/openapi */
-const runs = Number(process.env.OPENAPI_RUNS ?? 25);
+const runs = Number(process.env.OPENAPI_RUNS ?? inLongRounds(25, 10));
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let product: Product;

@@ -35,6 +35,7 @@ export const shortRun = (url: string, options: Partial<FleetOptions> = {}): Flee
   url,
   agents: 10,
   users: 4,
+  foreign: 2,
   hostile: 3,
   pingsPerAgent: 150,
   // An upper bound: the run is over when every agent has made its pings.

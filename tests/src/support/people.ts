@@ -101,6 +101,8 @@ export interface UsageItem {
   deviceId: string;
   app: string;
   host: string | null;
+  source: string;
+  state: 'active' | 'idle';
   startedAt: string;
   endedAt: string;
   seconds: number;

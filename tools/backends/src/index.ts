@@ -22,6 +22,7 @@ export { type BackendName, backendNames } from './names.ts';
 export { freePort } from './ports.ts';
 export { makePrivate } from './private-folder.ts';
 export { isRunning, startOf } from './processes.ts';
+export { pythonPackage } from './python.ts';
 export * from './service-database.ts';
 export { type SmallDisk, smallDisk } from './small-disk.ts';
 export { startTlsProxy, type TlsProxy } from './tls-proxy.ts';

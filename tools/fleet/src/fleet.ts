@@ -3,10 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, type AccountsContext, accountsOfKeys, registerAccounts, type Wanted } from './accounts.ts';
 import { zones } from './agents/catalog.ts';
 import { type Agent, createDriver } from './agents/driver.ts';
+import { createActivityWatch, createWakaTime } from './agents/foreign.ts';
 import { createHostile } from './agents/hostile.ts';
 import { maxDaysBack } from './agents/shifts.ts';
-import { createUploads } from './agents/uploads.ts';
-import { createWorker } from './agents/worker.ts';
+import { createUploads, type Script } from './agents/uploads.ts';
+import { createWorker, type Worker } from './agents/worker.ts';
 import { createHttpClient, sendUntilAnswered } from './client.ts';
 import type { FleetOptions, Origins } from './options.ts';
 import { createLedger, type Ledger } from './oracle/ledger.ts';
@@ -68,6 +69,7 @@ const originsOf = (options: FleetOptions): Origins => ({
   reports: options.origins?.reports ?? options.url,
   screenshots: options.origins?.screenshots ?? options.url,
   realtime: options.origins?.realtime ?? options.url,
+  protocols: options.origins?.protocols ?? options.url,
 });
 
 /** Devices per user: everyone one, most two or three; more only where agents are left over. */
@@ -167,6 +169,15 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const complain = (what: string): void =>
     increment(complaints, complaints.size < complaintsKept || complaints.has(what) ? what : 'other complaints');
 
+  // Of keys that were given nobody knows the device, and these protocols have no other.
+  const foreign = options.keys ? 0 : (options.foreign ?? 0);
+  const scriptOf = (worker: Worker, random: Random, index: number): Script =>
+    index < foreign
+      ? createActivityWatch(worker, random)
+      : index < 2 * foreign
+        ? createWakaTime(worker, random)
+        : createUploads(worker, random);
+
   const agentOf = (account: Account, device: number, index: number, isHostile: boolean): Agent => {
     const { deviceId, agentKey } = account.devices[device]!;
     const random = createRandom(seed, 'agent', index);
@@ -184,7 +195,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
       account,
       deviceId,
       agentKey,
-      script: isHostile ? createHostile({ worker, random }) : createUploads(worker, random),
+      script: isHostile ? createHostile({ worker, random }) : scriptOf(worker, random, index),
       parallel: isHostile ? 50 : 1,
       pingsLeft: options.pingsPerAgent ?? Number.POSITIVE_INFINITY,
     };
@@ -201,6 +212,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const driver = createDriver(agents, {
     client,
     origins: origins.ingest,
+    foreignOrigin: origins.protocols,
     ledger,
     stats,
     rate: Number.isFinite(rate) ? rate : undefined,

@@ -9,7 +9,7 @@ describe('the command line', () => {
     expect(parseCommandLine(['--url', 'http://127.0.0.1:8080/'])).toEqual({
       help: false,
       json: false,
-      options: { url: 'http://127.0.0.1:8080', agents: 200, seconds: 30, siege: false, origins: {} },
+      options: { url: 'http://127.0.0.1:8080', agents: 200, foreign: 20, seconds: 30, siege: false, origins: {} },
     });
     expect(parseCommandLine(['--help']).help).toBe(true);
   });

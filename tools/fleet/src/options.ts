@@ -11,6 +11,8 @@ export interface Origins {
   screenshots: string;
   /** Sockets and presence. */
   realtime: string;
+  /** What speaks ActivityWatch and WakaTime. */
+  protocols: string;
 }
 
 export interface FleetOptions {
@@ -28,6 +30,8 @@ export interface FleetOptions {
   pingsPerAgent?: number;
   /** Pings a second of all lawful agents together; 10 per agent unless said. */
   rate?: number;
+  /** Of the lawful agents, how many speak ActivityWatch, and as many WakaTime; 0 unless said. */
+  foreign?: number;
   /** Agents that send what must be refused; 0 unless said. */
   hostile?: number;
   /**
@@ -70,6 +74,7 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --seconds <n>           how long they send (30)
   --pings <n>             each agent stops after about n pings
   --rate <n>              pings a second, all agents together (10 per agent)
+  --foreign <n>           lawful agents that speak ActivityWatch, and as many WakaTime (a tenth of them)
   --hostile <n>           agents that send what must be refused (0); with them comes a siege
   --no-siege              hostile agents alone, nobody who tries to take what belongs to all
   --screenshots <n>       screenshots of each agent, hostile ones send broken files (0)
@@ -82,7 +87,7 @@ export const usage = `Usage: npm run fleet -- --url http://127.0.0.1:8080 [optio
   --keys <file>           agent keys, one a line, instead of registering; their users must have no usage yet
   --settle <n>            seconds to wait for equal results (60)
   --sockets <n>           connections per origin (256)
-  --ingest-url <a,b,…> --auth-url --usage-url --reports-url --screenshots-url --realtime-url    services that are reached apart
+  --ingest-url <a,b,…> --auth-url --usage-url --reports-url --screenshots-url --realtime-url --protocols-url    services that are reached apart
   --json                  the summary as one line of JSON at the end
   --help
 
@@ -142,6 +147,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         seconds: text,
         pings: text,
         rate: text,
+        foreign: text,
         hostile: text,
         screenshots: text,
         timers: text,
@@ -159,6 +165,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         'reports-url': text,
         'screenshots-url': text,
         'realtime-url': text,
+        'protocols-url': text,
         'no-siege': { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean' },
@@ -188,6 +195,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     options: {
       url: at('url')!,
       agents: number('agents', 1, 100_000) ?? 200,
+      foreign: number('foreign', 0, 100_000) ?? Math.floor((number('agents', 1, 100_000) ?? 200) / 10),
       seconds: number('seconds', 1, 86_400) ?? 30,
       siege: (number('hostile', 0, 10_000) ?? 0) > 0 && values['no-siege'] !== true && given('keys') === undefined,
       ...defined({
@@ -198,6 +206,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
           reports: at('reports-url'),
           screenshots: at('screenshots-url'),
           realtime: at('realtime-url'),
+          protocols: at('protocols-url'),
         }),
         users: number('users', 1, 100_000),
         pingsPerAgent: number('pings', 1, 10_000_000),

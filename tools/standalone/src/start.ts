@@ -146,6 +146,7 @@ export async function startStandalone(
     AUTH_URL: metricsPort === undefined ? origin : originOf(config.WORKTIDE_HOST, metricsPort),
     WORKSPACE_URL: metricsPort === undefined ? origin : originOf(config.WORKTIDE_HOST, metricsPort),
     WRITER_URL: origin,
+    API_URL: origin,
     INTERNAL_TOKEN: data.secrets.internalToken,
   };
   const services: Service[] = [];

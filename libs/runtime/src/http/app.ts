@@ -6,7 +6,7 @@ import helmet from 'helmet';
 import { AppError, notFound } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { addressOf } from './address.ts';
+import { addressOf, noteSender, toldSender } from './address.ts';
 import { createBodies, defaultBodyMs, defaultBodyRate } from './bodies.ts';
 import { createErrorReporter, sendError } from './errors.ts';
 import { type AtWork, handlerOf } from './handler.ts';
@@ -34,6 +34,15 @@ export interface HttpAppOptions {
   corsOrigins?: readonly string[];
   /** The bearer of `/metrics` on a port that is open to the public; none: not there. */
   metricsToken?: string | undefined;
+}
+
+/** Of a raw route whose path has `:name` for one segment, or ends in `/*name` for all that follows. */
+function patternOf(asked: string): RegExp {
+  const parts = asked.split(/(:\w+|\*\w+$)/);
+  const source = parts.map((part) =>
+    part.startsWith(':') ? '[^/]+' : part.startsWith('*') ? '.*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
+  );
+  return new RegExp(`^${source.join('')}${asked.includes('*') ? '' : '/?'}$`, 's');
 }
 
 export type RequestListener = (req: IncomingMessage, res: ServerResponse) => void;
@@ -79,7 +88,7 @@ function showPlainAddresses(app: Express): void {
     configurable: true,
     enumerable: true,
     get(this: Request) {
-      const ip = get!.call(this) as string | undefined;
+      const ip = toldSender(this) ?? (get!.call(this) as string | undefined);
       return ip === undefined ? undefined : plainAddress(ip);
     },
   });
@@ -225,19 +234,20 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
       const services = routesFor(face, options.services);
       const app = createApp(face, services);
       const rawRoutes = new Map<string, RawRoute>();
-      const rawPrefixes: { start: string; raw: RawRoute }[] = [];
+      const rawPatterns: { pattern: RegExp; raw: RawRoute }[] = [];
       for (const raw of services.flatMap((service) => service.rawRoutes ?? [])) {
-        const start = `${raw.spec.method.toUpperCase()} ${raw.spec.path}`;
-        const wildcard = /\*\w+$/.exec(start);
-        if (wildcard) rawPrefixes.push({ start: start.slice(0, wildcard.index), raw });
-        else rawRoutes.set(start, raw);
+        const asked = `${raw.spec.method.toUpperCase()} ${raw.spec.path}`;
+        if (/[:*]/.test(asked)) rawPatterns.push({ pattern: patternOf(asked), raw });
+        else rawRoutes.set(asked, raw);
       }
       const takers = services.flatMap(({ takeCredential }) => takeCredential ?? []);
+      const secrets = [...new Set(services.flatMap(({ internalToken }) => internalToken ?? []))];
       return (req, res) => {
+        noteSender(req, secrets);
         for (const take of takers) take(req);
         const path = pathOf(req.url);
         const asked = `${req.method} ${path}`;
-        const raw = rawRoutes.get(asked) ?? rawPrefixes.find(({ start }) => asked.startsWith(start))?.raw;
+        const raw = rawRoutes.get(asked) ?? rawPatterns.find(({ pattern }) => pattern.test(asked))?.raw;
         if (raw) handleRaw(raw, path, req, res);
         else app(req, res);
       };

@@ -1,4 +1,4 @@
-export { addressOf } from './address.ts';
+export { addressOf, senderHeader, signSender } from './address.ts';
 export { createHttpApp, type HttpApp, type HttpAppOptions } from './app.ts';
 export { type HttpConfig, httpConfig, httpOptions } from './config.ts';
 export {

@@ -6,6 +6,7 @@ import { unauthorized } from '../errors.ts';
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts';
 import { silentLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { senderHeader, signSender } from './address.ts';
 import { httpConfig, httpOptions } from './config.ts';
 import { sendJson } from './errors.ts';
 import { addressGroup, addressSite, limitExceeded, type RequestLimit, takeLimit, userSubject } from './limits.ts';
@@ -124,6 +125,41 @@ describe('the limit by address', () => {
     const call = await start({ ipLimit, routes: [get('/api/v1/a')] }, { trustedProxies: 1 });
     await call('/api/v1/a', { 'x-forwarded-for': '10.9.9.9, 2001:db8::7' });
     expect(ipLimit.subjects).toEqual(['2001:db8:0:0::/64']);
+  });
+
+  test('believes a service of ours for whom it asks, and nobody else, whatever the proxies', async () => {
+    const secret = 'i'.repeat(32);
+    const asked: string[] = [];
+    const ipLimit = countdown('ip', 99);
+    const raw = async (_req: unknown, res: ServerResponse, { sender }: RawContext): Promise<void> => {
+      asked.push(sender());
+      sendJson(res, 200, {});
+    };
+    const rawRoutes = [{ spec: get('/api/v1/raw', { access: 'public' }), handle: raw }];
+    const routes = [get('/api/v1/a')];
+    const call = await start({ ipLimit, routes, rawRoutes }, { trustedProxies: 1 });
+    const addressFor = async (told: string): Promise<string> => {
+      const headers = { [senderHeader]: told, 'x-forwarded-for': '192.0.2.1' };
+      for (const path of ['/api/v1/a', '/api/v1/raw']) expect((await call(path, headers)).status).toBe(200);
+      expect(asked.at(-1)).toBe(ipLimit.subjects.at(-1));
+      return asked.at(-1)!;
+    };
+    expect(await addressFor(signSender('198.51.100.7', secret))).toBe('198.51.100.7');
+    expect(await addressFor(signSender('::ffff:198.51.100.8', secret))).toBe('198.51.100.8');
+    expect(await addressFor(signSender('2001:db8::9', secret))).toBe('2001:db8:0:0::/64');
+    const good = signSender('198.51.100.7', secret);
+    for (const bad of [
+      signSender('198.51.100.7', 'another secret'),
+      signSender('198.51.100.7', secret, Date.now() - 600_000),
+      signSender('198.51.100.7', secret, Date.now() + 600_000),
+      good.replace('198.51.100.7', '198.51.100.8'),
+      good.slice(0, -1),
+      signSender('1.2.3', secret),
+      signSender('office', secret),
+      '198.51.100.7',
+    ]) {
+      expect([bad, await addressFor(bad)]).toEqual([bad, '192.0.2.1']);
+    }
   });
 
   test.each([0, 1, 2, 3])('a raw route with %i proxies is told the same address as any other', async (proxies) => {

@@ -129,8 +129,8 @@ export interface RawContext {
 }
 
 /**
- * A hot route that is matched by exact method and path before Express and reads its own body. A path that ends in
- * `/*name` takes all that begins with what is before the asterisk.
+ * A hot route that is matched by method and path before Express and reads its own body. `:name` in a path is any one segment,
+ * and a path that ends in `/*name` takes all that begins with what is before the asterisk.
  * It is documented like any other (`spec`), but owns its whole request, limits
  * included (`takeLimit`); those by address do not apply.
  */
@@ -193,7 +193,7 @@ export interface Service {
   sideChecks?: Record<string, ReadinessCheck>;
   /** Absent only where every route is public or internal. */
   authenticate?: Authenticate;
-  /** The secret of `internal` routes; absent where there are none. */
+  /** The secret that services share: of `internal` routes, and of whom another service says that it asks for (`signSender`). */
   internalToken?: string;
   /** Counts requests by address, before their credentials are looked at. */
   ipLimit?: RequestLimit;

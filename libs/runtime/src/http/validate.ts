@@ -4,6 +4,8 @@ import { isStorable } from '../text.ts';
 
 /** A refused body can have as many problems as it has fields; a person reads the first few. */
 const maxDetails = 20;
+/** What is nested more deeply is nobody's, and whatever walks through it may run out of stack. */
+const maxDepth = 200;
 
 /**
  * Parses one part of a request.
@@ -33,11 +35,12 @@ const refusal = (part: string, details: ErrorDetail[]): AppError =>
 /**
  * Where a text is that no store takes. Asked of every part of every request, so that no schema needs to think of it.
  */
-function unstorable(value: unknown): string[] | undefined {
+function unstorable(value: unknown, depth = 0): string[] | undefined {
+  if (depth > maxDepth) return [];
   if (typeof value === 'string') return isStorable(value) ? undefined : [];
   if (typeof value !== 'object' || value === null) return undefined;
   for (const [name, member] of Object.entries(value)) {
-    const within = unstorable(member);
+    const within = unstorable(member, depth + 1);
     if (within) return [name, ...within];
     if (!isStorable(name)) return [];
   }

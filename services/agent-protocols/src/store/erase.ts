@@ -4,6 +4,8 @@ import type { PeopleRecord } from '@worktide/schemas';
 /** Buckets that one transaction deletes: a bucket has a hundred thousand events easily. */
 const bucketsAtOnce = 10;
 
+const ofHubnity = ['hubnity_sessions', 'hubnity_requests', 'hubnity_heartbeats'];
+
 /** Deletes buckets with their events, some at a time, so that nobody waits long for it. */
 async function eraseBuckets(pool: Pool, where: string, parameters: string[], signal?: AbortSignal): Promise<void> {
   for (let deleted = bucketsAtOnce; deleted === bucketsAtOnce; ) {
@@ -30,7 +32,7 @@ async function eraseBuckets(pool: Pool, where: string, parameters: string[], sig
 /** Erases all that is stored of an organisation. Rejects 503. */
 export async function eraseOrganization(pool: Pool, organizationId: string, signal: AbortSignal): Promise<void> {
   await eraseBuckets(pool, 'organization_id = $1', [organizationId], signal);
-  for (const table of ['settings', 'erased_ranges', 'heartbeats']) {
+  for (const table of ['settings', 'erased_ranges', 'heartbeats', ...ofHubnity]) {
     signal.throwIfAborted();
     await pool.query(`DELETE FROM agent_protocols.${table} WHERE organization_id = $1`, [organizationId]);
   }
@@ -43,7 +45,7 @@ export async function erasePeople(pool: Pool, records: readonly PeopleRecord[]):
       if (event.type !== 'person' || !event.deleted) continue;
       const whose = [organizationId, event.id];
       await eraseBuckets(pool, 'organization_id = $1 AND user_id = $2', whose);
-      for (const table of ['settings', 'heartbeats']) {
+      for (const table of ['settings', 'heartbeats', ...ofHubnity]) {
         await pool.query(`DELETE FROM agent_protocols.${table} WHERE organization_id = $1 AND user_id = $2`, whose);
       }
     }

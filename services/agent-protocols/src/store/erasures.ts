@@ -51,6 +51,12 @@ export async function eraseTime(pool: Pool, { organizationId, userId, ranges }: 
         [organizationId, userId, deviceId, from, to],
       );
     });
+    // Heartbeats of Hubnity are no usage themselves; but what began in erased time is not to be gone on with.
+    await pool.query(
+      `DELETE FROM agent_protocols.hubnity_heartbeats
+       WHERE organization_id = $1 AND user_id = $2 AND ($3::text IS NULL OR $3 = 'hubnity') AND at_ms >= $4 AND at_ms < $5`,
+      [organizationId, userId, deviceId, from, to],
+    );
     const { rows } = await pool.query<{ number: number }>(
       `SELECT number FROM agent_protocols.buckets
        WHERE organization_id = $1 AND user_id = $2 AND ($3::text IS NULL OR device_id = $3) ORDER BY number`,

@@ -11,9 +11,10 @@ import {
   userSubject,
 } from '@worktide/runtime';
 import { z } from 'zod';
-import { readJson } from './body.ts';
+import { readJson } from '../body.ts';
+import { createGroupQueue } from '../group-queue.ts';
 import { flattened, shownHeartbeat } from './heartbeat.ts';
-import { type TakeDependencies, type Taken, takeHeartbeats } from './take.ts';
+import { type Sending, type TakeDependencies, type Taken, takeHeartbeats } from './take.ts';
 
 export interface PostDependencies extends TakeDependencies {
   authenticate: Authenticate;
@@ -70,6 +71,11 @@ export function heartbeatRoutes(deps: PostDependencies): RawRoute[] {
     ['outcome'],
   );
 
+  const take = createGroupQueue(
+    (organizationId: string, sendings: readonly Sending[]) => takeHeartbeats(deps, organizationId, sendings),
+    ({ values }) => values.length,
+  );
+
   const postTo = (name: string, operationId: string): RawRoute => ({
     spec: {
       method: 'post',
@@ -92,8 +98,8 @@ export function heartbeatRoutes(deps: PostDependencies): RawRoute[] {
         202: { description: 'Of a list.', schema: responses },
       },
     },
-    async handle(req, res, { sender }) {
-      const caller = await authenticate(req.headers.authorization, sender);
+    async handle(req, res, context) {
+      const caller = await authenticate(req.headers.authorization, context.sender);
       requireVerified(caller);
       await takeLimit(res, limit, userSubject(caller));
       const holding = budget.take(caller.organizationId, requestBytes);
@@ -105,10 +111,11 @@ export function heartbeatRoutes(deps: PostDependencies): RawRoute[] {
             statusCode: 413,
           });
         }
-        const taken = await takeHeartbeats(deps, caller, values, {
+        const sender = {
           userAgent: header(req.headers['user-agent'], 512),
           machine: header(req.headers['x-machine-name'], 256),
-        });
+        };
+        const taken = await take(caller, { caller, values, sender });
         for (const one of taken) counted.inc({ outcome: 'heartbeat' in one ? 'taken' : 'refused' });
         const all = taken.map((one) => shown(one, caller.userId));
         const [only] = taken;

@@ -14,16 +14,23 @@ export const toHeartbeat = (row: Row): Heartbeat => ({
   more: row.more ? JSON.parse(row.more) : null,
 });
 
+/** A heartbeat and whose it is. */
+export interface OwnHeartbeat extends Heartbeat {
+  userId: string;
+  deviceId: string;
+}
+
 /** Stores heartbeats; @returns ids of those that were not there. */
 export async function insertHeartbeats(
   client: Queryable,
-  { organizationId, userId }: Owner,
-  deviceId: string,
-  heartbeats: readonly Heartbeat[],
+  organizationId: string,
+  heartbeats: readonly OwnHeartbeat[],
 ): Promise<Set<string>> {
   const rows = heartbeats.map((one) => ({
     ...one,
     more: one.more ? JSON.stringify(one.more) : null,
+    user_id: one.userId,
+    device_id: one.deviceId,
     at_ms: one.at,
     user_agent: one.userAgent,
     is_write: one.isWrite,
@@ -31,38 +38,57 @@ export async function insertHeartbeats(
   const { rows: stored } = await client.query<{ id: string }>(
     `INSERT INTO agent_protocols.heartbeats (organization_id, user_id, device_id, at_ms, id, entity, type, category, project,
        branch, language, editor, os, machine, user_agent, lines, lineno, cursorpos, is_write, dependencies, more)
-     SELECT $1, $2, $3, at_ms, id, entity, type, category, project, branch, language, editor, os, machine, user_agent, lines,
-       lineno, cursorpos, is_write, dependencies, more
-     FROM jsonb_to_recordset($4::jsonb) AS r (at_ms bigint, id uuid, entity text, type text, category text, project text,
-       branch text, language text, editor text, os text, machine text, user_agent text, lines int, lineno int, cursorpos int,
-       is_write boolean, dependencies text[], more text)
-     ORDER BY at_ms, id
+     SELECT $1, user_id, device_id, at_ms, id, entity, type, category, project, branch, language, editor, os, machine, user_agent,
+       lines, lineno, cursorpos, is_write, dependencies, more
+     FROM jsonb_to_recordset($2::jsonb) AS r (user_id uuid, device_id text, at_ms bigint, id uuid, entity text, type text,
+       category text, project text, branch text, language text, editor text, os text, machine text, user_agent text, lines int,
+       lineno int, cursorpos int, is_write boolean, dependencies text[], more text)
+     ORDER BY user_id, at_ms, id
      ON CONFLICT DO NOTHING RETURNING id`,
-    [organizationId, userId, deviceId, JSON.stringify(rows)],
+    [organizationId, JSON.stringify(rows)],
   );
   return new Set(stored.map(({ id }) => id));
 }
 
-/** Of each instant in ms, the heartbeats of the device next before and after it, those at it left out. */
+/** An instant of a device, in ms. */
+export interface DeviceInstant {
+  userId: string;
+  deviceId: string;
+  at: number;
+}
+
+export const instantKey = ({ userId, deviceId, at }: DeviceInstant): string => `${userId} ${at} ${deviceId}`;
+
+export interface Neighbours {
+  before: Heartbeat | undefined;
+  after: Heartbeat | undefined;
+}
+
+/** Of each instant, the heartbeats of its device next before and after it, those at it left out. */
 export async function neighboursOf(
   client: Queryable,
-  { organizationId, userId }: Owner,
-  deviceId: string,
-  instants: readonly number[],
-): Promise<Map<number, { before: Heartbeat | undefined; after: Heartbeat | undefined }>> {
+  organizationId: string,
+  instants: readonly DeviceInstant[],
+): Promise<Map<string, Neighbours>> {
   const nearest = (where: string, order: string): string =>
     `SELECT to_jsonb(n) AS row FROM (
        SELECT ${columns} FROM agent_protocols.heartbeats
-       WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND ${where} ORDER BY at_ms ${order}, id LIMIT 1) n`;
-  const { rows } = await client.query<{ instant: number; before: Row | null; after: Row | null }>(
-    `SELECT t.instant, b.row AS before, a.row AS after FROM unnest($4::bigint[]) AS t (instant)
-     LEFT JOIN LATERAL (${nearest('at_ms < t.instant', 'DESC')}) b ON true
-     LEFT JOIN LATERAL (${nearest('at_ms > t.instant', '')}) a ON true`,
-    [organizationId, userId, deviceId, instants],
+       WHERE organization_id = $1 AND user_id = t.user_id AND device_id = t.device_id AND ${where} ORDER BY at_ms ${order}, id LIMIT 1) n`;
+  const { rows } = await client.query<DeviceInstant & { before: Row | null; after: Row | null }>(
+    `SELECT t.user_id AS "userId", t.device_id AS "deviceId", t.at, b.row AS before, a.row AS after
+     FROM unnest($2::uuid[], $3::text[], $4::bigint[]) AS t (user_id, device_id, at)
+     LEFT JOIN LATERAL (${nearest('at_ms < t.at', 'DESC')}) b ON true
+     LEFT JOIN LATERAL (${nearest('at_ms > t.at', '')}) a ON true`,
+    [
+      organizationId,
+      instants.map(({ userId }) => userId),
+      instants.map(({ deviceId }) => deviceId),
+      instants.map(({ at }) => at),
+    ],
   );
   return new Map(
-    rows.map(({ instant, before, after }) => [
-      Number(instant),
+    rows.map(({ before, after, ...instant }) => [
+      instantKey(instant),
       { before: before ? toHeartbeat(before) : undefined, after: after ? toHeartbeat(after) : undefined },
     ]),
   );
@@ -80,22 +106,6 @@ export async function lastSaid(
     [organizationId, userId, at],
   );
   return rows[0] ?? { project: null, branch: null, language: null };
-}
-
-/** Time that was erased, in which nothing is kept: ranges in ms that touch [from, to]. */
-export async function erasedWithin(
-  client: Queryable,
-  { organizationId, userId }: Owner,
-  deviceId: string,
-  from: number,
-  to: number,
-): Promise<{ from: number; to: number }[]> {
-  const { rows } = await client.query<{ from: number; to: number }>(
-    `SELECT from_ms AS "from", to_ms AS "to" FROM agent_protocols.erased_ranges
-     WHERE organization_id = $1 AND user_id = $2 AND device_id IN ('', $3) AND from_ms <= $5 AND to_ms > $4`,
-    [organizationId, userId, deviceId, from, to],
-  );
-  return rows.map((row) => ({ from: Number(row.from), to: Number(row.to) }));
 }
 
 /** As long as usage is kept where nobody says otherwise. */

@@ -1,7 +1,8 @@
-import { type Outbox, type Pool, transactionWithEvents } from '@worktide/postgres';
-import { applyPrivacy, type PrivacyGuard, type PrivacyKind } from '@worktide/privacy';
+import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
+import { applyPrivacy, type CompiledPrivacy, type PrivacyGuard, type PrivacyKind } from '@worktide/privacy';
 import type { Caller } from '@worktide/runtime';
 import { type Codec, isProblem, type PingEvent, topics } from '@worktide/schemas';
+import { type ErasedRange, erasedRanges, rangesOf } from '../store/erased-ranges.ts';
 import {
   type FieldErrors,
   type Heartbeat,
@@ -13,7 +14,7 @@ import {
   type Sender,
 } from './heartbeat.ts';
 import { keptHeartbeat, pingOf, spansOf } from './pings.ts';
-import { erasedWithin, insertHeartbeats, lastSaid, neighboursOf } from './store.ts';
+import { insertHeartbeats, instantKey, lastSaid, type Neighbours, neighboursOf, type OwnHeartbeat } from './store.ts';
 
 export interface TakeDependencies {
   pool: Pool;
@@ -28,88 +29,165 @@ export type Taken = { heartbeat: Heartbeat } | { errors: FieldErrors };
 /** Pings of one record on the log. */
 const pingsOfRecord = 500;
 
+/** Heartbeats of one request. */
+export interface Sending {
+  caller: Caller;
+  values: readonly unknown[];
+  sender: Omit<Sender, 'userId'>;
+}
+
+/** One of them, and where its answer goes. */
+interface Given {
+  one: Heartbeat;
+  results: Taken[];
+  index: number;
+}
+
 /**
- * Takes heartbeats of one request: what may be kept of them, and the pings that follow from them, in one transaction. Durable when
- * it resolves, whether the log is there or not; sent again they change nothing.
+ * Takes heartbeats of some requests of one organisation: what may be kept of them, and the pings that follow from them, in one
+ * transaction. Durable when it resolves, whether the log is there or not; sent again they change nothing.
+ * @returns of each request what became of its heartbeats, in the order sent.
  * @throws 503 while PostgreSQL is away, or the rules of the organisation are not known.
  */
 export async function takeHeartbeats(
   deps: TakeDependencies,
-  caller: Caller,
-  values: readonly unknown[],
-  sender: Omit<Sender, 'userId'>,
-): Promise<Taken[]> {
-  const { organizationId, userId } = caller;
-  const owner = { organizationId, userId };
-  const deviceId = caller.deviceId ?? caller.sessionId ?? userId;
-  const rules = await deps.privacy.of(caller);
+  organizationId: string,
+  sendings: readonly Sending[],
+): Promise<Taken[][]> {
+  const rules = await deps.privacy.of({ organizationId });
   await deps.pings.prepare();
   const nowMs = Date.now();
-  const read = values.map((value) => readHeartbeat(value, { ...sender, userId }));
-  const taken: PrivacyKind[] = [];
+  const read = sendings.map(({ caller, values, sender }) =>
+    values.map((value) => readHeartbeat(value, { ...sender, userId: caller.userId })),
+  );
+  const users = [...new Set(sendings.map(({ caller }) => caller.userId))].sort();
+  let taken: PrivacyKind[] = [];
 
   const { result } = await transactionWithEvents(
-    { pool: deps.pool, outbox: deps.outbox, tenant: organizationId, lock: `heartbeats ${organizationId} ${userId}` },
+    { pool: deps.pool, outbox: deps.outbox, tenant: organizationId },
     async (client, tell) => {
-      taken.length = 0;
-      const results: Taken[] = read.map((one) => (isHeartbeat(one) ? { heartbeat: one } : { errors: one }));
-      const inOrder = read
-        .map((one, index) => ({ one, index }))
-        .filter((each): each is { one: Heartbeat; index: number } => isHeartbeat(each.one))
-        .sort((a, b) => a.one.at - b.one.at);
-      const first = inOrder[0];
-      if (!first) return results;
-
-      const erased = await erasedWithin(client, owner, deviceId, first.one.at, inOrder.at(-1)!.one.at);
-      let last = inOrder.some(({ one }) => hasPlaceholder(one))
-        ? await lastSaid(client, owner, first.one.at)
-        : nothingSaid;
-      const keep: Heartbeat[] = [];
-      for (const { one: given, index } of inOrder) {
-        const one = withLast(given, last);
-        const ping = pingOf(one, deviceId, nowMs);
-        if (isProblem(ping)) {
-          results[index] = { errors: { time: [ping.message] } };
-          continue;
-        }
-        results[index] = { heartbeat: one };
-        if (one.project !== null) last = one;
-        const { kept, taken: why } = keptHeartbeat(one, ping, rules, caller, nowMs);
+      taken = [];
+      await lockPeople(client, organizationId, users);
+      const results = read.map((all): Taken[] =>
+        all.map((one) => (isHeartbeat(one) ? { heartbeat: one } : { errors: one })),
+      );
+      const byDevice = Map.groupBy(sendings.keys(), (i) => deviceKey(sendings[i]!.caller));
+      const kept: OwnHeartbeat[] = [];
+      const devices: { caller: Caller; keep: OwnHeartbeat[] }[] = [];
+      const instants = read.flat().flatMap((one) => (isHeartbeat(one) ? one.at : []));
+      if (instants.length === 0) return results;
+      const [from, to] = [instants.reduce((a, b) => Math.min(a, b)), instants.reduce((a, b) => Math.max(a, b))];
+      const erased = await erasedRanges(client, organizationId, users, { from, to });
+      for (const indexes of byDevice.values()) {
+        const { caller } = sendings[indexes[0]!]!;
+        const given = indexes.flatMap((i) =>
+          read[i]!.flatMap((one, index): Given[] => (isHeartbeat(one) ? [{ one, results: results[i]!, index }] : [])),
+        );
+        const { keep, why } = await keepOf(client, caller, given, { rules, erased, nowMs });
         taken.push(...why);
-        if (kept && !erased.some(({ from, to }) => from <= one.at && one.at < to)) keep.push(kept);
+        kept.push(...keep);
+        devices.push({ caller, keep });
       }
-      if (keep.length === 0) return results;
+      if (kept.length === 0) return results;
 
-      const neighbours = await neighboursOf(client, owner, deviceId, [...new Set(keep.map(({ at }) => at))]);
-      const fresh = await insertHeartbeats(client, owner, deviceId, keep);
-      const events = new Map<string, PingEvent>();
-      for (const [i, one] of keep.entries()) {
-        if (!fresh.has(one.id)) continue;
-        const near = neighbours.get(one.at)!;
-        const before = later(
-          near.before,
-          keep.slice(0, i).findLast(({ at }) => at < one.at),
-        );
-        const after = earlier(
-          near.after,
-          keep.slice(i + 1).find(({ at }) => at > one.at),
-        );
-        for (const { of, span } of spansOf(before, one, after)) {
-          const ping = pingOf(of, deviceId, nowMs, span);
-          if (isProblem(ping)) continue;
-          for (const piece of applyPrivacy(rules, ping, caller, nowMs).pings) events.set(piece.id, piece);
+      const asked = new Map(kept.map((one) => [instantKey(one), one]));
+      const neighbours = await neighboursOf(client, organizationId, [...asked.values()]);
+      const fresh = await insertHeartbeats(client, organizationId, kept);
+      for (const { caller, keep } of devices) {
+        const all = pingsFrom(keep, { fresh, neighbours, rules, caller, nowMs });
+        for (let start = 0; start < all.length; start += pingsOfRecord) {
+          const { userId } = caller;
+          const record = { organizationId, userId, receivedAt: nowMs, pings: all.slice(start, start + pingsOfRecord) };
+          tell({ topic: topics.pings.name, key: userId, value: deps.pings.encode(record) });
         }
-      }
-      const all = [...events.values()];
-      for (let from = 0; from < all.length; from += pingsOfRecord) {
-        const record = { organizationId, userId, receivedAt: nowMs, pings: all.slice(from, from + pingsOfRecord) };
-        tell({ topic: topics.pings.name, key: userId, value: deps.pings.encode(record) });
       }
       return results;
     },
   );
   deps.privacy.taken(taken);
   return result;
+}
+
+const deviceOf = ({ deviceId, sessionId, userId }: Caller): string => deviceId ?? sessionId ?? userId;
+const deviceKey = (caller: Caller): string => `${caller.userId} ${deviceOf(caller)}`;
+
+/** One after the other for each person, in one order for all, as `eraseTime` does. */
+async function lockPeople(client: Queryable, organizationId: string, users: readonly string[]): Promise<void> {
+  await client.query(
+    `SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM
+       (SELECT DISTINCT name FROM unnest($1::text[]) AS name ORDER BY name) AS names`,
+    [users.map((userId) => `heartbeats ${organizationId} ${userId}`)],
+  );
+}
+
+/** What may be kept of a device's heartbeats, in order of time; their answers are set. */
+async function keepOf(
+  client: Queryable,
+  caller: Caller,
+  given: readonly Given[],
+  { rules, erased, nowMs }: { rules: CompiledPrivacy; erased: readonly ErasedRange[]; nowMs: number },
+): Promise<{ keep: OwnHeartbeat[]; why: PrivacyKind[] }> {
+  const { userId } = caller;
+  const deviceId = deviceOf(caller);
+  const inOrder = given.toSorted((a, b) => a.one.at - b.one.at);
+  const ranges = rangesOf(erased, { userId, deviceId });
+  const keep: OwnHeartbeat[] = [];
+  const why: PrivacyKind[] = [];
+  let last = inOrder.some(({ one }) => hasPlaceholder(one))
+    ? await lastSaid(client, caller, inOrder[0]!.one.at)
+    : nothingSaid;
+  for (const { one: sent, results, index } of inOrder) {
+    const one = withLast(sent, last);
+    const ping = pingOf(one, deviceId, nowMs);
+    if (isProblem(ping)) {
+      results[index] = { errors: { time: [ping.message] } };
+      continue;
+    }
+    results[index] = { heartbeat: one };
+    if (one.project !== null) last = one;
+    const { kept, taken } = keptHeartbeat(one, ping, rules, caller, nowMs);
+    why.push(...taken);
+    if (kept && !ranges.some(({ from, to }) => from <= one.at && one.at < to)) keep.push({ ...kept, userId, deviceId });
+  }
+  return { keep, why };
+}
+
+/** The pings that follow from a device's new heartbeats. */
+function pingsFrom(
+  keep: readonly OwnHeartbeat[],
+  {
+    fresh,
+    neighbours,
+    rules,
+    caller,
+    nowMs,
+  }: {
+    fresh: ReadonlySet<string>;
+    neighbours: ReadonlyMap<string, Neighbours>;
+    rules: CompiledPrivacy;
+    caller: Caller;
+    nowMs: number;
+  },
+): PingEvent[] {
+  const events = new Map<string, PingEvent>();
+  for (const [i, one] of keep.entries()) {
+    if (!fresh.has(one.id)) continue;
+    const near = neighbours.get(instantKey(one))!;
+    const before = later(
+      near.before,
+      keep.slice(0, i).findLast(({ at }) => at < one.at),
+    );
+    const after = earlier(
+      near.after,
+      keep.slice(i + 1).find(({ at }) => at > one.at),
+    );
+    for (const { of, span } of spansOf(before, one, after)) {
+      const ping = pingOf(of, one.deviceId, nowMs, span);
+      if (isProblem(ping)) continue;
+      for (const piece of applyPrivacy(rules, ping, caller, nowMs).pings) events.set(piece.id, piece);
+    }
+  }
+  return [...events.values()];
 }
 
 const nothingSaid = { project: null, branch: null, language: null };

@@ -1,157 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
-import { openEventLog } from '@worktide/event-log';
-import { openLimits } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool, tablesWithoutTenantPolicy } from '@worktide/postgres';
-import { createPrivacyGuard } from '@worktide/privacy';
-import {
-  type Caller,
-  createBudget,
-  createLifecycle,
-  createMetrics,
-  type Lifecycle,
-  serve,
-  silentLogger,
-  unauthorized,
-  unavailable,
-  uuidv7,
-} from '@worktide/runtime';
-import {
-  allTopics,
-  createCodec,
-  type KnownOrganization,
-  openSchemaRegistry,
-  organizationSettings,
-  type PingEvent,
-  type PrivacyRules,
-  pingsRecord,
-  privacyRules,
-  topics,
-} from '@worktide/schemas';
+import { tablesWithoutTenantPolicy } from '@worktide/postgres';
+import { uuidv7 } from '@worktide/runtime';
+import { privacyRules } from '@worktide/schemas';
 import { call, until } from '@worktide/testing';
-import { takeCredential } from '../credentials/take-credential.ts';
-import { database as serviceDatabase } from '../database.ts';
 import { eraseTime } from '../store/erasures.ts';
+import { type Person, person, startTestServer, type TestServer } from '../testing.ts';
 import { heartbeatRoutes } from './post-heartbeats.ts';
 import { currentUser, wakatimeReads } from './read-routes.ts';
 import { pruneHeartbeats } from './store.ts';
 
-const log = silentLogger();
-let database: TestDatabase;
-let pool: Pool;
-let lifecycle: Lifecycle;
-let origin: string;
-let pings: () => Promise<PingEvent[]>;
-const away = { log: false };
-const people = new Map<string, Caller>();
-const rules = new Map<string, PrivacyRules>();
-
+let server: TestServer;
 beforeAll(async () => {
-  database = await freshServiceDatabase(serviceDatabase);
-  lifecycle = createLifecycle({ log });
-  const metrics = createMetrics();
-  const folder = await mkdtemp(join(tmpdir(), 'wakatime-'));
-  lifecycle.onClose('folder', () => rm(folder, { recursive: true, force: true }));
-  pool = createPool(database.url, { applicationName: 'wakatime-test', log });
-  lifecycle.onClose('postgres', () => pool.end());
-  const eventLog = openEventLog(`lmdb:${folder}`, { clientId: 'test', log, metrics });
-  lifecycle.onClose('log', () => eventLog.close());
-  await eventLog.admin.ensureTopics(allTopics());
-  const real = eventLog.producer();
-  lifecycle.onClose('producer', () => real.close());
-  const producer: Pick<typeof real, 'send'> = {
-    send: async (...sent) => {
-      if (away.log) throw unavailable('event log');
-      await real.send(...sent);
-    },
-  };
-  const codec = createCodec(openSchemaRegistry('local:'), topics.pings);
-  const outbox = createOutbox({
-    schema: 'agent_protocols',
-    pool,
-    producer,
-    log,
-    metrics,
-    lifecycle,
-    graceMs: 200,
-    whenFull: 'leave',
-  });
-  const limits = openLimits('memory:', { log, metrics });
-  lifecycle.onClose('limits', () => limits.close());
-  const authenticate = async (authorization = ''): Promise<Caller> => {
-    const caller = people.get(authorization);
-    if (!caller) throw unauthorized();
-    return caller;
-  };
-  const organization = async (id: string): Promise<KnownOrganization> => {
-    const privacy = rules.get(id);
-    const settings = organizationSettings.parse({});
-    return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings, ...(privacy ? { privacy } : {}) };
-  };
-  const deps = {
-    pool,
-    outbox,
-    pings: codec,
-    metrics,
-    authenticate,
-    privacy: createPrivacyGuard({ organization, metrics }),
-    findUser: async () => undefined,
-    limit: limits.window({ name: 'wakatime', points: 10_000, seconds: 60 }),
-    budget: createBudget({ name: 'heartbeats', total: 64 * 1024 * 1024, metrics, code: 'QUEUE_FULL' }),
-  };
-  const { url } = await serve({
-    services: [
-      {
-        name: 'agent-protocols',
-        takeCredential,
-        routes: wakatimeReads(deps),
-        rawRoutes: [...heartbeatRoutes(deps), currentUser(deps)],
-        checks: {},
-        authenticate,
-      },
-    ],
-    lifecycle,
-    log,
-    metrics,
-    host: '127.0.0.1',
-    port: 0,
-  });
-  origin = url;
-  pings = async () => {
-    const all = [];
-    for (let partition = 0; partition < topics.pings.partitions; partition++) {
-      all.push(...(await eventLog.admin.read('pings', { partition, fromOffset: 0, limit: 1_000 })));
-    }
-    return all.flatMap(({ value }) => pingsRecord.parse(codec.decode(value)).pings);
-  };
+  server = await startTestServer((deps) => ({
+    routes: wakatimeReads(deps),
+    rawRoutes: [...heartbeatRoutes(deps), currentUser(deps)],
+  }));
 });
-afterAll(async () => {
-  await lifecycle?.close();
-  await database?.drop();
-});
-
-interface Person extends Caller {
-  key: string;
-  basic: string;
-}
-
-function person(more: Partial<Caller> = {}): Person {
-  const key = `waka_${crypto.randomUUID()}`;
-  const caller: Caller = {
-    organizationId: uuidv7(),
-    userId: uuidv7(),
-    role: 'employee',
-    timezone: 'UTC',
-    agentKeyId: 'k',
-    deviceId: 'laptop',
-    ...more,
-  };
-  people.set(`Bearer ${key}`, caller);
-  return { ...caller, key, basic: `Basic ${Buffer.from(key).toString('base64')}` };
-}
+afterAll(() => server?.close());
+const pings = () => server.pings();
 
 const plugin = 'wakatime/v1.102.1 (linux-6.1.0-unknown) go1.22.4 vscode/1.91.1 vscode-wakatime/24.6.0';
 const noon = Math.floor(Date.now() / 86_400_000) * 86_400_000 - 43_200_000;
@@ -175,13 +41,16 @@ const beat = (seconds: number, more: object = {}) => ({
 });
 
 const send = (who: Person, body: unknown, path = '/api/v1/users/current/heartbeats.bulk', headers = {}) =>
-  call(origin, 'post', path, { body, headers: { authorization: who.basic, 'x-machine-name': 'box', ...headers } });
+  call(server.origin, 'post', path, {
+    body,
+    headers: { authorization: who.basic, 'x-machine-name': 'box', ...headers },
+  });
 const get = (who: Person, path: string) =>
-  call(origin, 'get', `/api/v1/users/current${path}`, { headers: { authorization: who.basic } });
+  call(server.origin, 'get', `/api/v1/users/current${path}`, { headers: { authorization: who.basic } });
 const statuses = ({ body }: { body: { responses: [object, number][] } }) => body.responses.map(([, status]) => status);
 
 test('the database keeps organisations apart', async () => {
-  expect(await tablesWithoutTenantPolicy(database.admin, 'agent_protocols')).toEqual([]);
+  expect(await tablesWithoutTenantPolicy(server.database.admin, 'agent_protocols')).toEqual([]);
 });
 
 describe('heartbeats', () => {
@@ -247,11 +116,11 @@ describe('heartbeats', () => {
     const me = person();
     const path = `/api/v1/users/current/heartbeats.bulk?api_key=${me.key}`;
     const headers = { 'content-type': 'text/plain;charset=UTF-8' };
-    const answer = await call(origin, 'post', path, { body: JSON.stringify([beat(0)]), headers });
+    const answer = await call(server.origin, 'post', path, { body: JSON.stringify([beat(0)]), headers });
     expect(answer.status).toBe(202);
-    expect((await call(origin, 'post', path.replace(me.key, 'waka_no'), { body: [beat(0)], headers })).status).toBe(
-      401,
-    );
+    expect(
+      (await call(server.origin, 'post', path.replace(me.key, 'waka_no'), { body: [beat(0)], headers })).status,
+    ).toBe(401);
   });
 
   test('placeholders stand for what was said last, in the batch or before it', async () => {
@@ -315,12 +184,12 @@ describe('heartbeats', () => {
 
   test('while the log is away they are taken, and read back; the pings follow', async () => {
     const me = person({ deviceId: 'd-away' });
-    away.log = true;
+    server.away.log = true;
     try {
       expect(statuses(await send(me, [beat(0), beat(30)]))).toEqual([201, 201]);
       expect((await get(me, '/all_time_since_today')).body.data.total_seconds).toBe(30);
     } finally {
-      away.log = false;
+      server.away.log = false;
     }
     await until('the pings', async () => (await pings()).some(({ deviceId }) => deviceId === 'd-away'));
   });
@@ -329,7 +198,7 @@ describe('heartbeats', () => {
 describe('privacy', () => {
   test('what rules take away is answered as taken and kept nowhere', async () => {
     const me = person({ deviceId: 'd-privacy' });
-    rules.set(
+    server.rules.set(
       me.organizationId,
       privacyRules.parse({ titles: 'never', rules: [{ id: 'x', kind: 'drop', hosts: ['secret.example'] }] }),
     );
@@ -342,7 +211,7 @@ describe('privacy', () => {
     const kept = (await get(me, `/heartbeats?date=${date}`)).body.data;
     expect(kept).toHaveLength(1);
     expect(kept[0]).toMatchObject({ entity: '', project: 'api' });
-    const { rows } = await database.admin.query(
+    const { rows } = await server.database.admin.query(
       'SELECT h::text AS row FROM agent_protocols.heartbeats h WHERE organization_id = $1',
       [me.organizationId],
     );
@@ -363,7 +232,7 @@ describe('privacy', () => {
     const me = person();
     await send(me, [beat(0), beat(60), beat(120)]);
     const ranges = [{ id: uuidv7(), deviceId: null, from: noon, to: noon + 90_000 }];
-    await eraseTime(pool, { organizationId: me.organizationId, userId: me.userId, ranges } as never);
+    await eraseTime(server.pool, { organizationId: me.organizationId, userId: me.userId, ranges } as never);
     await send(me, [beat(0), beat(60), beat(120)]);
     const left = (await get(me, `/heartbeats?date=${date}`)).body.data;
     expect(left.map(({ time }: { time: number }) => time - noon / 1000)).toEqual([120]);
@@ -372,13 +241,14 @@ describe('privacy', () => {
   test('what is too old goes', async () => {
     const me = person();
     await send(me, [beat(0)]);
-    await database.admin.query('UPDATE agent_protocols.heartbeats SET at_ms = 1 WHERE organization_id = $1', [
+    await server.database.admin.query('UPDATE agent_protocols.heartbeats SET at_ms = 1 WHERE organization_id = $1', [
       me.organizationId,
     ]);
-    await pruneHeartbeats(pool);
-    const { rows } = await database.admin.query('SELECT 1 FROM agent_protocols.heartbeats WHERE organization_id = $1', [
-      me.organizationId,
-    ]);
+    await pruneHeartbeats(server.pool);
+    const { rows } = await server.database.admin.query(
+      'SELECT 1 FROM agent_protocols.heartbeats WHERE organization_id = $1',
+      [me.organizationId],
+    );
     expect(rows).toEqual([]);
   });
 });
@@ -447,7 +317,7 @@ describe('what is read back', () => {
     ]);
     expect((await get(me, '/goals')).body.data).toEqual([]);
     expect((await get(me, '')).body.data).toMatchObject({ id: me.userId, timezone: 'Asia/Kathmandu' });
-    const expert = await call(origin, 'post', '/api/v1/users/current/file_experts', {
+    const expert = await call(server.origin, 'post', '/api/v1/users/current/file_experts', {
       body: { entity: '/home/me/api/main.ts', project: 'api', project_root_count: 3 },
       headers: { authorization: me.basic },
     });

@@ -4,7 +4,9 @@ import { hostOf } from '../oracle/host.ts';
 import type { WirePing } from '../oracle/ledger.ts';
 import { createRandom } from '../random.ts';
 import { zones } from './catalog.ts';
+import { createActivityWatch, createWakaTime } from './foreign.ts';
 import { createHostile } from './hostile.ts';
+import { judge } from './judge.ts';
 import { lastClockChange, shifts } from './shifts.ts';
 import { createUploads, type PingRequest } from './uploads.ts';
 import { createWorker } from './worker.ts';
@@ -112,4 +114,47 @@ describe('shifts', () => {
       }
     }
   });
+});
+
+describe('an agent of another system', () => {
+  const requestsOf = (make: typeof createActivityWatch): PingRequest[] => {
+    const random = createRandom(11);
+    const common = { zone: 'UTC', now, days: 3, deviceId: 'laptop', otherDevices: ['desk'], random };
+    const script = make(createWorker({ ...common, ids: createRandom('ids') }), random);
+    return [...Array.from({ length: 500 }, () => script.next()).flat(), ...script.rest()];
+  };
+
+  test('makes each bucket before it puts events into it, and sends some again', () => {
+    const requests = requestsOf(createActivityWatch);
+    const made = new Set<string>();
+    for (const { path, items } of requests) {
+      const bucket = /\/buckets\/([^/]+)/.exec(path!)![1]!;
+      if (items.length === 0) made.add(bucket);
+      expect(made).toContain(bucket);
+    }
+    expect(made.size).toBeGreaterThan(1);
+    expect(requests.some(({ path }) => path!.includes('/heartbeat'))).toBe(true);
+    expect(new Set(requests.map(({ path, body }) => `${path} ${body}`)).size).toBeLessThan(requests.length);
+  });
+
+  test('sends heartbeats of an editor, some of them again', () => {
+    const items = requestsOf(createWakaTime).flatMap((request) => request.items as WirePing[]);
+    expect(items.every(({ heartbeat, startedAt, endedAt }) => heartbeat && startedAt === endedAt)).toBe(true);
+    expect(new Set(items.map(({ startedAt }) => startedAt)).size).toBeLessThan(items.length);
+  });
+});
+
+test.each([
+  [200, 200, '', undefined],
+  [304, 200, '', undefined],
+  [404, 200, '{"code":"BUCKET_NOT_FOUND"}', 'activitywatch, /x: expected 200, got 404 BUCKET_NOT_FOUND'],
+])('an answer %i to another system’s request for %i', (status, expected, text, complaint) => {
+  const item = { id: 'i', startedAt: '', endedAt: '', app: 'A' };
+  const request = { path: '/x', body: '', contentType: undefined, items: [item] };
+  const judged = judge(
+    { ...request, expected: { status: expected, protocol: 'activitywatch', or: 304 } },
+    { status, text, headers: {} },
+  );
+  expect(judged.complaint).toBe(complaint);
+  expect(judged.acknowledged).toHaveLength(complaint ? 0 : 1);
 });

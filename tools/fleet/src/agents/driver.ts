@@ -22,6 +22,8 @@ export interface DriverOptions {
   client: HttpClient;
   /** Origins of the gateway's replicas. */
   origins: readonly string[];
+  /** Of what speaks other systems' protocols. */
+  foreignOrigin: string;
   ledger: Ledger;
   stats: Stats;
   /** Pings a second of all agents together; no pace where undefined. */
@@ -117,9 +119,10 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
     const sentAt = performance.now();
     let answer: Answer | undefined;
     try {
-      answer = await client.send(origins[turn++ % origins.length]!, {
+      const origin = request.path === undefined ? origins[turn++ % origins.length]! : options.foreignOrigin;
+      answer = await client.send(origin, {
         method: 'POST',
-        path: '/api/v1/pings',
+        path: request.path ?? '/api/v1/pings',
         headers: headersOf(agent, request),
         body: request.body,
       });
@@ -129,7 +132,7 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
       agent.inFlight.delete(job);
       inFlight--;
     }
-    if (answer?.status === 202) {
+    if (answer?.status === 202 && request.path === undefined) {
       const ms = performance.now() - sentAt;
       stats.latency.add(ms);
       stats.phase?.add(ms);
@@ -153,7 +156,7 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
     increment(stats.retried, last);
     // That there are too many at once is about the others.
     const most = answer?.status === 429 ? attemptsInCrowd : attemptsOfRefused;
-    if (request.expected.status !== 202 && job.attempts >= most) {
+    if ('codes' in request.expected && job.attempts >= most) {
       options.complain(`${request.attack}: no refusal in ${job.attempts} attempts, at last ${last}`);
       return;
     }
@@ -194,7 +197,7 @@ export function createDriver(agents: readonly Agent[], options: DriverOptions): 
       const counts = new Map<string, number>();
       for (const { account, queue, inFlight: flying } of running) {
         const open = [...flying, ...queue].filter((job) => job.attempts > 0);
-        const pings = open.filter((job) => job.request.expected.status === 202);
+        const pings = open.filter((job) => !('codes' in job.request.expected));
         const count = pings.reduce((sum, job) => sum + job.request.items.length, 0);
         if (count > 0) increment(counts, account.userId, count);
       }

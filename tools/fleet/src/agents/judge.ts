@@ -56,6 +56,7 @@ function judgeRefusal(request: PingRequest, answer: Answer): string | undefined 
 export function judge(request: PingRequest, answer: Answer): Judged {
   const called = request.attack === undefined ? 'a lawful request' : request.attack;
   const complaint = (what: string): string => `${called}: ${what}`;
+  if ('protocol' in request.expected) return judgeForeign(request, answer, request.expected);
   if (answer.status !== 202) {
     const wrong = judgeRefusal(request, answer);
     const rejectedCodes = request.items.map(() => codeOf(answer));
@@ -89,4 +90,25 @@ export function judge(request: PingRequest, answer: Answer): Judged {
   const [warned, toWarn] = [shown(warnings.map((w) => [w.index, w.code])), shown(wantedWarnings ?? [])];
   if (warned !== toWarn) return { ...judged, complaint: complaint(`expected warnings ${toWarn}, got ${warned}`) };
   return judged;
+}
+
+/** What another system's agents are answered: these are lawful, and all of it must be taken. */
+function judgeForeign(
+  { items, path }: PingRequest,
+  answer: Answer,
+  { status, protocol, or }: Extract<PingRequest['expected'], { protocol: string }>,
+): Judged {
+  const pings = items.filter((item): item is WirePing => item !== undefined);
+  if (answer.status !== status && answer.status !== or) {
+    const complaint = `${protocol}, ${path}: expected ${status}, got ${answer.status} ${codeOf(answer)}`;
+    return { acknowledged: [], rejectedCodes: pings.map(() => codeOf(answer)), complaint };
+  }
+  if (protocol !== 'wakatime') return { acknowledged: pings, rejectedCodes: [] };
+  const each = (parse(answer.text) as { responses?: [unknown, number][] } | undefined)?.responses;
+  const statuses = Array.isArray(each) ? each.map(([, one]) => one) : [];
+  const acknowledged = pings.filter((_, i) => statuses[i] === 201);
+  if (acknowledged.length === pings.length && statuses.length === pings.length)
+    return { acknowledged, rejectedCodes: [] };
+  const complaint = `wakatime: ${acknowledged.length} of ${pings.length} heartbeats were taken, ${statuses.length} answered`;
+  return { acknowledged, rejectedCodes: [], complaint };
 }

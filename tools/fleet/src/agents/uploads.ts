@@ -7,10 +7,14 @@ export type Expected =
   /** 202, with exactly these items refused, and exactly these of the others warned of, each for this code. */
   | { status: 202; rejected: ReadonlyMap<number, string>; warnings?: ReadonlyMap<number, string> }
   /** A refusal of the whole: this status and one of these codes. */
-  | { status: number; codes: readonly string[] };
+  | { status: number; codes: readonly string[] }
+  /** All of it is taken, in the words of another system. */
+  | { status: number; protocol: 'activitywatch' | 'wakatime'; or?: number };
 
-/** One `POST /api/v1/pings`, as bytes, with what the items in it are. */
+/** One `POST /api/v1/pings` (or what `path` says), as bytes, with what the items in it are. */
 export interface PingRequest {
+  /** Of another protocol. */
+  path?: string;
   body: string | Buffer;
   contentType: string | undefined;
   /** By index in the request; those that are not pings at all are `undefined`. */

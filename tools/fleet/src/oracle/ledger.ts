@@ -1,5 +1,5 @@
 import { hostOf } from './host.ts';
-import { type Entry, gapBySource, type Key, maskEntries, mergeSpans, type State } from './merge.ts';
+import { type Entry, gapBySource, type Key, maskEntries, mergeSpans, type Span, type State } from './merge.ts';
 
 /** A ping as an agent puts it on the wire. */
 export interface WirePing {
@@ -12,6 +12,8 @@ export interface WirePing {
   state?: State;
   deviceId?: string;
   source?: string;
+  /** An instant of an editor as WakaTime's plugins tell it: what lies between two of them is time. */
+  heartbeat?: boolean;
 }
 
 /** One usage entry as the public interface must show it. */
@@ -41,6 +43,8 @@ interface Stream {
   starts: number[];
   ends: number[];
   keys: Key[];
+  /** Instants of WakaTime's plugins, of one app. */
+  heartbeats: { app: string; at: Set<number> } | undefined;
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
@@ -49,6 +53,20 @@ function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const made = make();
   map.set(key, made);
   return made;
+}
+
+/** Requirement of the protocol: what lies between two heartbeats counts, up to this. */
+const heartbeatTimeoutMs = 15 * 60_000;
+
+function heartbeatSpans(heartbeats: Stream['heartbeats']): Span[] {
+  if (!heartbeats) return [];
+  const key: Key = { app: heartbeats.app, host: null, state: 'active' };
+  const at = [...heartbeats.at].sort((a, b) => a - b);
+  return at.map((startedAt, i) => {
+    const next = at[i + 1];
+    const goesOn = next !== undefined && next - startedAt <= heartbeatTimeoutMs;
+    return { startedAt, endedAt: goesOn ? next : startedAt, key };
+  });
 }
 
 export function createLedger(): Ledger {
@@ -66,7 +84,7 @@ export function createLedger(): Ledger {
   function streamOf(userId: string, deviceId: string, source: string): Stream {
     const streams = getOrAdd(streamsOf, userId, () => new Map<string, Stream>());
     const name = JSON.stringify([deviceId, source]);
-    return getOrAdd(streams, name, () => ({ deviceId, source, starts: [], ends: [], keys: [] }));
+    return getOrAdd(streams, name, () => ({ deviceId, source, starts: [], ends: [], keys: [], heartbeats: undefined }));
   }
 
   function merge(stream: Stream): ExpectedEntry[] {
@@ -77,16 +95,25 @@ export function createLedger(): Ledger {
       endedAt: stream.ends[i]!,
       key: stream.keys[i]!,
     }));
-    return mergeSpans(spans, gap).map((e) => ({ ...e, deviceId: stream.deviceId, source: stream.source }));
+    return mergeSpans([...spans, ...heartbeatSpans(stream.heartbeats)], gap).map((e) => ({
+      ...e,
+      deviceId: stream.deviceId,
+      source: stream.source,
+    }));
   }
 
   return {
     acknowledge(userId, credentialDevice, ping) {
       const stream = streamOf(userId, ping.deviceId ?? credentialDevice, ping.source ?? 'window');
+      pings++;
+      if (ping.heartbeat) {
+        stream.heartbeats ??= { app: ping.app, at: new Set() };
+        stream.heartbeats.at.add(Date.parse(ping.startedAt));
+        return;
+      }
       stream.starts.push(Date.parse(ping.startedAt));
       stream.ends.push(Date.parse(ping.endedAt));
       stream.keys.push(keyOf(ping));
-      pings++;
     },
     users: () => [...streamsOf.keys()],
     get pings() {
@@ -94,7 +121,7 @@ export function createLedger(): Ledger {
     },
     entries(userId) {
       const streams = [...(streamsOf.get(userId)?.values() ?? [])];
-      const count = streams.reduce((sum, s) => sum + s.starts.length, 0);
+      const count = streams.reduce((sum, s) => sum + s.starts.length + (s.heartbeats?.at.size ?? 0), 0);
       const known = merged.get(userId);
       if (known?.pings === count) return known.entries;
       const byName = (a: Stream, b: Stream): number =>

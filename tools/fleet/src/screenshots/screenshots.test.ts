@@ -90,7 +90,15 @@ describe('the verdict on screenshots', () => {
     });
     await shots.finish({ settleSeconds: 20, rest: true });
     const reader = createReader(client, {
-      ...{ auth: origin, ingest: [origin], usage: origin, reports: origin, screenshots: origin, realtime: origin },
+      ...{
+        auth: origin,
+        ingest: [origin],
+        usage: origin,
+        reports: origin,
+        screenshots: origin,
+        realtime: origin,
+        protocols: origin,
+      },
     });
     const r = await shots.verify({ reader, accounts: [account!], settleSeconds: 2 });
     client.close();

@@ -51,6 +51,7 @@ const originsOf = (origin: string) => ({
   reports: origin,
   screenshots: origin,
   realtime: origin,
+  protocols: origin,
 });
 
 test('attackers are bounded, their answers are judged, bystanders are timed, and the end leaves no connection', async () => {
