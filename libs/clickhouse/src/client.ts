@@ -9,7 +9,7 @@ import {
   type ErrorLogParams,
   type WarnLogParams,
 } from '@clickhouse/client';
-import { AppError, type Logger, requestAborted } from '@worktide/runtime';
+import { AppError, type Logger, requestAborted, traced } from '@worktide/runtime';
 import { mapClickHouseError } from './errors.ts';
 
 export interface ClickHouseOptions {
@@ -115,10 +115,12 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
   return {
     client,
     query: <T>(sql: string, given: QueryOptions = {}) =>
-      mapped(async () => {
-        const result = await client.query({ query: sql, format: 'JSONEachRow', ...common(given) });
-        return result.json<T>();
-      }, given.signal),
+      traced(work('query'), () =>
+        mapped(async () => {
+          const result = await client.query({ query: sql, format: 'JSONEachRow', ...common(given) });
+          return result.json<T>();
+        }, given.signal),
+      ),
     async *stream(sql, format, given = {}) {
       try {
         // The client itself looks at nothing that was aborted before.
@@ -132,15 +134,17 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
       }
     },
     insert: ({ table, columns, format, data, ...given }) =>
-      mapped(async () => {
-        // exec, since the client's own insert() knows no binary format.
-        const { stream } = await client.exec({
-          query: `INSERT INTO ${table} (${columns.join(', ')}) FORMAT ${format}`,
-          values: Readable.from(data, { objectMode: false }),
-          ...common(given),
-        });
-        await finished(stream.resume());
-      }),
+      traced(work(`insert ${table}`), () =>
+        mapped(async () => {
+          // exec, since the client's own insert() knows no binary format.
+          const { stream } = await client.exec({
+            query: `INSERT INTO ${table} (${columns.join(', ')}) FORMAT ${format}`,
+            values: Readable.from(data, { objectMode: false }),
+            ...common(given),
+          });
+          await finished(stream.resume());
+        }),
+      ),
     command: (sql, given = {}) =>
       mapped(async () => {
         await client.command({ query: sql, ...common(given) });
@@ -153,6 +157,9 @@ export function createClickHouse(url: string, options: ClickHouseOptions): Click
     close: () => client.close(),
   };
 }
+
+const work = (what: string) => () =>
+  ({ name: `clickhouse ${what}`, kind: 'client', attributes: { 'db.system.name': 'clickhouse' } }) as const;
 
 /** @throws AppError `BAD_CONFIGURATION`; the message repeats nothing of the URL, which holds a password. */
 export function parseClickHouseUrl(url: string): URL {

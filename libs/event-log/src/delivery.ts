@@ -1,8 +1,19 @@
-import { AppError, backoffMs, describeError, type Logger, type Metrics, sleep, unavailable } from '@worktide/runtime';
+import {
+  AppError,
+  backoffMs,
+  describeError,
+  type Logger,
+  type Metrics,
+  sleep,
+  traced,
+  traceHeader,
+  unavailable,
+} from '@worktide/runtime';
 import { createRecordBuffer } from './buffer.ts';
 import { createConsumerMetrics } from './consumer-metrics.ts';
 import type { Letter } from './dead-letters.ts';
 import { settle } from './narrow.ts';
+import { messaging } from './producer.ts';
 import { createSenders } from './senders.ts';
 import { createSignal } from './signal.ts';
 import type { ConsumeOptions, Consumer, ConsumerState, LogRecord, StoredRecord } from './types.ts';
@@ -140,6 +151,26 @@ export function createDelivery(
     }
   }
 
+  /** Goes on with the traces that its records are of. */
+  const handleTraced: ConsumeOptions['handle'] = (records, context) =>
+    traced(
+      () => ({
+        name: `process ${records[0]!.topic}`,
+        kind: 'consumer',
+        attributes: {
+          ...messaging(records[0]!.topic),
+          'messaging.consumer.group.name': options.group,
+          'messaging.batch.message_count': records.length,
+        },
+        traceparents: new Map(
+          records.flatMap(({ key, headers }) =>
+            headers[traceHeader] === undefined ? [] : [[key, headers[traceHeader]]],
+          ),
+        ),
+      }),
+      () => options.handle(records, context),
+    );
+
   /** Handles a batch and puts aside what cannot be. Whether it is done with, so that it may be committed. */
   async function handle(batch: Batch): Promise<boolean> {
     for (;;) {
@@ -147,6 +178,7 @@ export function createDelivery(
       if (batch.signal.aborted) return false;
       const settled = await settle(batch.records, {
         ...options,
+        handle: handleTraced,
         senders,
         signal: batch.signal,
         isOver: () => isOver(batch),

@@ -1,5 +1,6 @@
+import { isTracing, traced, traceHeader, traceparentFor } from '@worktide/runtime';
 import { createAccumulator, defaultMaxQueuedBytes, defaultMaxRecordBytes, type TopicRecords } from './accumulator.ts';
-import type { OpenOptions, Producer, ProducerOptions } from './types.ts';
+import type { LogRecord, OpenOptions, Producer, ProducerOptions } from './types.ts';
 
 /**
  * How long a caller of `send` waits at most for one transmission: longer than a broker's restart or a change of
@@ -53,7 +54,15 @@ export function createProducer(
   });
   let closing: Promise<void> | undefined;
   return {
-    send: accumulator.send,
+    send: (topic, records, subject) =>
+      traced(
+        () => ({
+          name: `send ${topic}`,
+          kind: 'producer',
+          attributes: { ...messaging(topic), 'messaging.batch.message_count': records.length },
+        }),
+        () => accumulator.send(topic, withTraces(records), subject),
+      ),
     get queuedBytes() {
       return accumulator.queuedBytes;
     },
@@ -64,3 +73,23 @@ export function createProducer(
     },
   };
 }
+
+/** Each with the trace that goes on with it, where there is one and it does not have its own. */
+function withTraces(records: LogRecord[]): LogRecord[] {
+  if (!isTracing()) return records;
+  let traces = false;
+  const all = records.map((record) => {
+    if (record.headers?.[traceHeader] !== undefined) return record;
+    const traceparent = traceparentFor(record.key);
+    if (traceparent === undefined) return record;
+    traces = true;
+    return { ...record, headers: { ...record.headers, [traceHeader]: traceparent } };
+  });
+  return traces ? all : records;
+}
+
+/** What is said of a topic in a span. */
+export const messaging = (topic: string): Record<string, string> => ({
+  'messaging.system': 'kafka',
+  'messaging.destination.name': topic,
+});

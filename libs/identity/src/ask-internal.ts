@@ -1,4 +1,4 @@
-import { unavailable } from '@worktide/runtime';
+import { traceHeader, traceparentFor, unavailable } from '@worktide/runtime';
 import type { z } from 'zod';
 
 /** Below the two seconds of a poll, above anything a working service takes. */
@@ -23,12 +23,14 @@ export async function askInternal<S extends z.ZodType>(
   path: string,
   body?: unknown,
 ): Promise<z.output<S>> {
+  const traceparent = traceparentFor();
   try {
     const response = await fetch(url.replace(/\/+$/, '') + path, {
       method: body === undefined ? 'GET' : 'POST',
       headers: {
         authorization: `Bearer ${internalToken}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(traceparent === undefined ? {} : { [traceHeader]: traceparent }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(timeoutMs),

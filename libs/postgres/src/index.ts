@@ -3,6 +3,7 @@ export * from './errors.ts';
 export * from './migrate.ts';
 export * from './outbox.ts';
 export * from './pool.ts';
+export * from './reads.ts';
 export * from './service-database.ts';
 export * from './tenant-policies.ts';
 export * from './transaction.ts';

@@ -6,6 +6,8 @@ export interface OutboxEvent {
   topic: string;
   key: string;
   value: Buffer;
+  /** Kept in memory and not in the row: what a sweep publishes of a dead process is in nobody's trace. */
+  headers?: Record<string, string>;
 }
 
 /** No row is larger than this once unpacked: 64 MiB, far above what is written since rows are divided. */

@@ -29,7 +29,7 @@ export function createPublisher(options: PublisherOptions) {
       [...topics].map(([topic, list]) =>
         producer.send(
           topic,
-          list.map(({ key, value }) => ({ key, value })),
+          list.map(({ key, value, headers }) => ({ key, value, ...(headers && { headers }) })),
         ),
       ),
     );

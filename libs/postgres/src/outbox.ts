@@ -8,6 +8,8 @@ import {
   type Metrics,
   type ReadinessCheck,
   sleep,
+  traceHeader,
+  traceparentFor,
   unavailable,
   uuidv7,
 } from '@worktide/runtime';
@@ -119,7 +121,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       throw new AppError('RECORD_TOO_LARGE', 'An event is too large to be published.');
     }
     const doomed = [...published].slice(0, deleteRows);
-    const [first, ...more] = rowsOf(events).map((row) => ({ id: uuidv7(), ...row }));
+    const [first, ...more] = rowsOf(events.map(inTrace)).map((row) => ({ id: uuidv7(), ...row }));
     if (!first) return { rows: [], deleted: await deleteRowsOf(client, doomed), whenFull };
     // Rows locked by a parallel write of this process are its business: skipped, and left in `published` if it fails.
     const { rows } = await client.query<{ id: string }>(
@@ -269,4 +271,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
       if (failure !== undefined) throw unavailable('event-log', failure);
     },
   };
+}
+
+/** Published later, perhaps after what it follows from has ended. */
+function inTrace(event: OutboxEvent): OutboxEvent {
+  const traceparent = traceparentFor(event.key);
+  return traceparent === undefined ? event : { ...event, headers: { [traceHeader]: traceparent } };
 }

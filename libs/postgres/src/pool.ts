@@ -10,6 +10,7 @@ import {
 } from '@worktide/runtime';
 import pg from 'pg';
 import { mapPostgresError } from './errors.ts';
+import type { Replica } from './replica.ts';
 import { verifiedUrl } from './url.ts';
 
 export type Pool = pg.Pool;
@@ -46,10 +47,14 @@ const requestStatementMs = 10_000;
 
 /** What this library knows of a pool that pg does not. */
 interface Manners {
+  /** `applicationName`. */
+  name: string;
   /** Longest a statement of the service's own may run, and one of a request, in milliseconds. */
   statementTimeoutMs: number;
   requestStatementMs: number;
   turns: Turns;
+  /** Of a replica's pool: when it is asked, and what stands in for it. */
+  replica?: Replica;
 }
 
 const manners = new WeakMap<Pool, Manners>();
@@ -112,6 +117,7 @@ export function createPool(url: string, options: PoolOptions): Pool {
     types,
   });
   manners.set(pool, {
+    name: applicationName,
     statementTimeoutMs,
     requestStatementMs: Math.min(statementTimeoutMs, requestStatementMs),
     turns: createTurns({

@@ -1,8 +1,9 @@
-import { AppError, backoffMs, requestAborted, sleep, unavailable } from '@worktide/runtime';
+import { AppError, backoffMs, requestAborted, sleep, traced, unavailable } from '@worktide/runtime';
 import pg from 'pg';
 import { cancelOnAbort } from './cancel.ts';
 import { isCancelled, isConnectionTrouble, isRetryable, mapPostgresError } from './errors.ts';
 import { inTurn, mannersOf, type Pool, type PoolClient } from './pool.ts';
+import { readAt } from './replica.ts';
 
 /** Serialization failures and deadlocks are rare with rows locked in one order; more than this is a fault to see. */
 const maxAttempts = 5;
@@ -42,6 +43,9 @@ export function transaction<T>(
  * It is a request's: it waits for the organisation's turn (503 `BUSY` after 10 s), and a statement that takes longer than
  * 10 s is 503 `TIMEOUT`. With `own` it is neither: what a consumer or a worker does for an organisation must not wait
  * for what that one asks for.
+ *
+ * In the pool of a replica (`openReads`) it is done there while that is there and fresh, else at the primary: `fn` reads, and
+ * may run again.
  * @param organizationId a UUID; it comes from a credential, never from a request.
  * @param options.lock name of an advisory lock that is held to the end. Taken with the first message, so that all
  *   statements of `fn` see what its last holder has committed, and it costs no round trip.
@@ -59,12 +63,30 @@ export async function tenantTransaction<T>(
   // LOCAL, like the timeout: behind a pooler the connection is another tenant's in a moment.
   const settings = `SELECT set_config('role', session_user || '_tenant', true),
     set_config('worktide.organization_id', '${organizationId}', true); ${locked}`;
-  return run(pool, { settings, signal, ...(own ? {} : { subject: organizationId }) }, fn);
+  const terms = { settings, signal, ...(own ? {} : { subject: organizationId }) };
+  const { replica } = mannersOf(pool);
+  if (!replica) return run(pool, terms, fn);
+  return readAt(pool, replica, (where, first) =>
+    run(where, terms, async (client) => {
+      await first(client);
+      return fn(client);
+    }),
+  );
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-async function run<T>(pool: Pool, terms: Terms, fn: (client: PoolClient) => Promise<T>): Promise<T> {
+const run = <T>(pool: Pool, terms: Terms, fn: (client: PoolClient) => Promise<T>): Promise<T> =>
+  traced(
+    () => ({
+      name: 'postgres transaction',
+      kind: 'client',
+      attributes: { 'db.system.name': 'postgresql', 'worktide.pool': mannersOf(pool).name },
+    }),
+    () => attempts(pool, terms, fn),
+  );
+
+async function attempts<T>(pool: Pool, terms: Terms, fn: (client: PoolClient) => Promise<T>): Promise<T> {
   const { subject, signal } = terms;
   const once = (): Promise<T> => attemptOnce(pool, terms, fn);
   for (let attempt = 1; ; attempt++) {

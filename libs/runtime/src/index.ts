@@ -13,5 +13,6 @@ export * from './shares/index.ts';
 export * from './sleep.ts';
 export * from './space.ts';
 export * from './text.ts';
+export * from './tracing.ts';
 export * from './until-done.ts';
 export * from './young.ts';

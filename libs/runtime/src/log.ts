@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 import { openLogSink } from './log-sink.ts';
+import { traceparentFor } from './tracing.ts';
 
 export type Logger = PinoLogger;
 
@@ -21,6 +22,11 @@ export function createLogger(options: { service: string; level?: string; destina
       base: { service: options.service },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      // What it was part of, where traces are kept.
+      mixin() {
+        const traceparent = traceparentFor();
+        return traceparent === undefined ? {} : { traceId: traceparent.slice(3, 35) };
+      },
       redact: { paths: redacted, censor: '[redacted]' },
     },
     options.destination ?? openLogSink(1),

@@ -66,6 +66,14 @@ export const knownUser = z.object({
 export type KnownUser = z.output<typeof knownUser>;
 export const foundUser = z.object({ user: knownUser.nullable() });
 
+/** Addresses asked about in one request. */
+export const maxAskedAddresses = 200;
+export const askPeople = z.object({ organizationId: id, emails: z.array(z.string().max(320)).max(maxAskedAddresses) });
+/** Who of the organisation has a proven address of those asked, as it was asked. */
+export const foundPeople = z.object({
+  people: z.array(z.object({ email: z.string(), id, name: z.string(), timezone: z.string() })),
+});
+
 /** What other services know of an organisation: its plan and its settings. */
 export const knownOrganization = z.object({
   id,

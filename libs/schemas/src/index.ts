@@ -9,6 +9,8 @@ export * from './days.ts';
 export * from './erasures.ts';
 export * from './export-events.ts';
 export * from './exports.ts';
+export * from './import-events.ts';
+export * from './imports.ts';
 export * from './input-minutes.ts';
 export * from './notifications.ts';
 export * from './people.ts';

@@ -4,6 +4,7 @@ import { auditRecord } from './audit.ts';
 import { daysRecord } from './days.ts';
 import { erasuresRecord } from './erasures.ts';
 import { exportsRecord } from './export-events.ts';
+import { importOutcome, importRecord } from './import-events.ts';
 import { inputMinutesRecord } from './input-minutes.ts';
 import { peopleRecord } from './people.ts';
 import { pingsRecord } from './ping-events.ts';
@@ -112,6 +113,24 @@ export const topics = {
     partitions: 12,
     retentionMs: days(7),
     schema: timeEntriesRecord,
+    writer: 'session-writer',
+  },
+  /** Pieces of imported history, however old. */
+  imports: {
+    name: 'imports',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: importRecord,
+    writer: 'agent-protocols',
+  },
+  /** What has become of imported time entries. */
+  'import-outcomes': {
+    name: 'import-outcomes',
+    key: 'user',
+    partitions: 12,
+    retentionMs: days(7),
+    schema: importOutcome,
     writer: 'session-writer',
   },
   alerts: {

@@ -22,6 +22,14 @@ export type KnownTask = z.output<typeof knownTask>;
 /** Those of the asked that the organisation has, or had. */
 export const foundObjects = z.object({ projects: z.array(knownProject), tasks: z.array(knownTask) });
 
+/** Projects by what they are called, in whatever case. */
+export const askProjectNames = z.object({
+  organizationId: id,
+  names: z.array(z.string().max(500)).max(maxAskedObjects),
+});
+/** The active ones, under the name that was asked. */
+export const foundProjectNames = z.object({ projects: z.array(z.object({ name: z.string(), id })) });
+
 /** Whether somebody sees a task, as `GET /tasks/:id` would show it. */
 export const askSeesTask = z.object({ organizationId: id, userId: id, role, taskId: id });
 export const seesTask = z.object({ sees: z.boolean() });

@@ -14,6 +14,7 @@ import {
 } from '@worktide/runtime';
 import type { ZodObject } from 'zod';
 import { reportErrors } from './sentry.ts';
+import { traceWith } from './traces.ts';
 import { validate } from './validate.ts';
 
 /** What a service's `index.ts` exports. */
@@ -58,6 +59,7 @@ export async function runService({ serviceName, configSchema, run }: RunnableSer
   return runProcess(log, async (lifecycle) => {
     if (errors) lifecycle.onClose('sentry', () => errors.flush(2_000));
     const config = loadConfig(configSchema, process.env);
+    await traceWith(config as unknown as HttpConfig, { service: serviceName, lifecycle, log });
     const metrics = createMetrics({ processMetrics: true });
     const service = await run(config, { lifecycle, log, metrics });
     await serve({ services: [service], lifecycle, log, metrics, ...httpOptions(config as unknown as HttpConfig) });

@@ -6,13 +6,31 @@ import { z } from 'zod';
 export const configSchema = z.object({
   ...httpConfig(8088),
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** A replica for what may lag: lists. */
+  POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),
   AUTH_URL: z.url({ protocol: /^https?$/ }),
+  /** Asked which projects have the names that an imported file says; without it none has. */
+  WORKSPACE_URL: z.url({ protocol: /^https?$/ }).optional(),
   INTERNAL_TOKEN: z.string().min(32),
+  /** `s3://key:secret@bucket?endpoint=…`, or `file:/folder`; the whole of it is in operating.md. */
+  OBJECT_STORE_URL: z.string(),
   /** Requests of one user to what WakaTime's plugins call, all replicas together. */
   WAKATIME_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(600),
+  /** Full months of usage kept besides the present one; older partitions are dropped, and what is older is not imported. */
+  USAGE_RETENTION_MONTHS: z.coerce.number().int().min(3).max(600).default(25),
+  /** Of one imported file. */
+  IMPORT_MAX_BYTES: z.coerce.number().int().min(1).default(1_200_000_000),
+  /** Bytes that the files of an organisation may have that are not imported yet, before it can bring no more of them. */
+  IMPORT_MAX_STORED_BYTES: z.coerce.number().int().min(1).default(6_000_000_000),
+  /** How long the upload of a file may take. */
+  IMPORT_UPLOAD_SECONDS: z.coerce.number().min(1).max(7_200).default(1_800),
+  /** Files of one user, brought in an hour, all replicas together. */
+  IMPORT_LIMIT_PER_HOUR: z.coerce.number().int().min(1).default(60),
+  /** Files that are read or imported at a time, of an organisation one. */
+  IMPORT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
   /** Where our own interface answers, which Hubnity's desktop is translated to; `{service}` stands for the name of each service. */
   API_URL: z
     .string()

@@ -1,5 +1,5 @@
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads } from '@worktide/postgres';
 import { createPrivacyGuard } from '@worktide/privacy';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
@@ -11,6 +11,7 @@ import { takeCredential } from './credentials/take-credential.ts';
 import { createApi } from './hubnity/api.ts';
 import { pruneHubnity } from './hubnity/requests.ts';
 import { hubnityRoutes } from './hubnity/routes.ts';
+import { openImports } from './imports/open.ts';
 import { eraseOrganization, erasePeople } from './store/erase.ts';
 import { followErasures } from './store/erasures.ts';
 import { heartbeatRoutes } from './wakatime/post-heartbeats.ts';
@@ -40,6 +41,13 @@ export async function run(
 
   const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
   lifecycle.onClose('agent-protocols postgres', () => pool.end());
+  const reads = openReads({
+    service: serviceName,
+    url: config.POSTGRES_READ_URL,
+    pool,
+    keyValue: shared.keyValue,
+    ...deps,
+  });
   const producer = eventLog.producer();
   const outbox = createOutbox({
     schema: 'agent_protocols',
@@ -55,22 +63,37 @@ export async function run(
 
   const identity = openIdentity(config, shared, deps);
 
+  const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
+  const imports = await openImports(config, {
+    service: serviceName,
+    eventLog,
+    registry,
+    outbox,
+    identity,
+    privacy,
+    limit: shared.limits.window({ name: 'imports', points: config.IMPORT_LIMIT_PER_HOUR, seconds: 3_600 }),
+    ...deps,
+  });
+
   const people = await followDeletions({
     service: serviceName,
     eventLog,
     registry,
     deletions: deletionsInPostgres(pool, 'agent_protocols'),
     store: (records) => erasePeople(pool, records),
-    erase: (organizationId, signal) => eraseOrganization(pool, organizationId, signal),
+    erase: async (organizationId, signal) => {
+      await imports.erase(organizationId);
+      await eraseOrganization(pool, organizationId, signal);
+    },
     lifecycle,
     log,
   });
   const erasures = await followErasures({ service: serviceName, eventLog, registry, pool });
   lifecycle.onClose('agent-protocols erasures', () => erasures.close());
 
-  const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
   const common = {
     pool,
+    reads,
     outbox,
     pings,
     privacy,
@@ -111,8 +134,14 @@ export async function run(
   return {
     name: serviceName,
     takeCredential,
-    routes: [...watchers.routes, ...wakatimeReads(wakatime), ...hubnity.routes],
-    rawRoutes: [...watchers.rawRoutes, ...heartbeatRoutes(wakatime), currentUser(wakatime), ...hubnity.rawRoutes],
+    routes: [...watchers.routes, ...wakatimeReads(wakatime), ...hubnity.routes, ...imports.routes],
+    rawRoutes: [
+      ...watchers.rawRoutes,
+      ...heartbeatRoutes(wakatime),
+      currentUser(wakatime),
+      ...hubnity.rawRoutes,
+      ...imports.rawRoutes,
+    ],
     checks: {
       postgres: checkPostgres(pool),
       'schema registry': () => pings.prepare(),
@@ -121,11 +150,14 @@ export async function run(
     // It takes what agents send while the log is away: out of rotation it would take nothing.
     sideChecks: {
       ...shared.sideChecks,
+      ...reads.checks,
+      ...imports.checks,
       'event log': () => eventLog.check(),
       'people consumer': () => people.check(),
       'erasures consumer': () => erasures.check(),
       outbox: outbox.check,
     },
+    wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
   };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { openEventLog } from '@worktide/event-log';
 import { openLimits } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool, readsOf } from '@worktide/postgres';
 import { createPrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
@@ -121,6 +121,7 @@ async function open() {
   };
   const deps = {
     pool,
+    reads: readsOf(pool),
     outbox,
     pings: codec,
     metrics,

@@ -7,6 +7,8 @@ export const configSchema = z
   .object({
     ...httpConfig(8083),
     POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+    /** A replica for what may lag: lists. */
+    POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
     /** `http[s]://user:password@host:8123/worktide`. */
     CLICKHOUSE_URL: z.string(),
     ...eventLogConfig,

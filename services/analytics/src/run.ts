@@ -49,7 +49,7 @@ export async function run(
   });
   lifecycle.every('analysts’ accounts', { everyMs: 3_600_000, retryMs: 10_000 }, () => accounts.renew());
 
-  const exports = openExports(config, { ...deps, eventLog, registry });
+  const exports = openExports(config, { ...deps, eventLog, registry, keyValue: shared.keyValue });
 
   const people = await followDeletions({
     service: 'analytics',
@@ -122,6 +122,7 @@ export async function run(
     },
     // Reports are read and records stored without what exports need.
     sideChecks: { ...shared.sideChecks, ...exports.checks },
+    wrote: exports.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
   };

@@ -10,6 +10,8 @@ export const configSchema = z
     ...httpConfig(8084),
     /** Of the service's own role, which has its own schema and nothing else. */
     POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+    /** A replica for what may lag: lists. */
+    POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
     ...eventLogConfig,
     /** A Confluent API, `http://registry/apis/ccompat/v7`, or `local:`, where the schemas of this version are all there is. */
     SCHEMA_REGISTRY_URL: z.string().default('local:'),

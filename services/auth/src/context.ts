@@ -1,6 +1,6 @@
 import type { Audit } from '@worktide/audit';
 import type { KeyValue } from '@worktide/key-value';
-import type { Pool } from '@worktide/postgres';
+import type { Pool, Reads } from '@worktide/postgres';
 import type { Authenticate, Logger } from '@worktide/runtime';
 import type { Attempts } from './accounts/attempts.ts';
 import type { Act } from './action.ts';
@@ -20,6 +20,8 @@ export interface AuthContext {
   verifiesAddresses: boolean;
   /** For what has no tenant yet, or reads one row by a token; a caller's request goes through `act` or `tenantTransaction`. */
   pool: Pool;
+  /** Of lists, which may lag behind. */
+  reads: Reads;
   act: Act;
   /** `tell` is for what has no transaction, e.g. a refused log-in. */
   audit: Audit;

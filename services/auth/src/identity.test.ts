@@ -96,6 +96,22 @@ describe('identity', () => {
     expect(await asked('/internal/credentials/resolve')).toBe(1);
   });
 
+  test('people are found by their address, in their own organisation only', async () => {
+    const [one, two] = [await signUp(auth), await signUp(auth)];
+    const find = async (organizationId: string, emails: string[]) =>
+      (
+        await auth.call('POST', '/internal/users/by-address', {
+          token: internalToken,
+          body: { organizationId, emails },
+        })
+      ).body;
+    const { organizationId, id, email, name } = one.user;
+    const shouted = email.toUpperCase();
+    expect(await find(organizationId, [shouted, two.user.email, 'nobody', ''])).toEqual({
+      people: [{ id, email: shouted, name, timezone: 'UTC' }],
+    });
+  });
+
   test('an unknown key is 401, and asked about once', async () => {
     const wrong = bearer('waka_00000000-0000-4000-8000-000000000000');
     for (let i = 0; i < 20; i++) await expect(identity.authenticate(wrong, sender)).rejects.toMatchObject(refused);

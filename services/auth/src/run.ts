@@ -1,5 +1,5 @@
 import { createAudit } from '@worktide/audit';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads } from '@worktide/postgres';
 import { type Lifecycle, type Logger, type Metrics, type Service, startUntilDone } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
 import { openShared } from '@worktide/service';
@@ -55,6 +55,8 @@ export async function run(
   const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
   lifecycle.onClose('auth postgres', () => pool.end());
 
+  const reads = openReads({ service: serviceName, url: config.POSTGRES_READ_URL, pool, keyValue, ...deps });
+
   const producer = eventLog.producer();
   const audit = createAudit({ service: serviceName, registry, producer, log, metrics });
   const outbox = createOutbox({ schema: 'auth', pool, producer, log, metrics, lifecycle, whenFull: 'leave' });
@@ -77,6 +79,7 @@ export async function run(
     config,
     verifiesAddresses: verifiesAddresses(config),
     pool,
+    reads,
     act,
     mailer,
     people,
@@ -124,7 +127,8 @@ export async function run(
         await signingKeys.current();
       },
     },
-    sideChecks: shared.sideChecks,
+    sideChecks: { ...shared.sideChecks, ...reads.checks },
+    wrote: reads.wrote,
     authenticate: context.authenticate,
     internalToken: config.INTERNAL_TOKEN,
     ipLimit: shared.ipLimit,

@@ -13,6 +13,8 @@ const list = (text: string): string[] =>
 export const configSchema = z.object({
   ...httpConfig(8087),
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** A replica for what may lag: lists. */
+  POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),

@@ -2,7 +2,7 @@ import { createAudit } from '@worktide/audit';
 import { createLeads } from '@worktide/identity';
 import { openStates } from '@worktide/key-value';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads } from '@worktide/postgres';
 import { backoffMs, createTurns, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { openIdentity, openShared } from '@worktide/service';
 import type { Config } from './config.ts';
@@ -55,6 +55,7 @@ export async function run(
 
   const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
   lifecycle.onClose('realtime postgres', () => pool.end());
+  const reads = openReads({ service: serviceName, url: config.POSTGRES_READ_URL, pool, keyValue, ...deps });
   const audit = createAudit({ service: serviceName, registry, log, metrics });
   const outbox = createOutbox({
     schema: 'realtime',
@@ -152,14 +153,16 @@ export async function run(
   const notifications = await openNotifications(config, {
     ...deps,
     pool,
+    reads,
     eventLog,
     registry,
-    push: pushThrough(pushes, log),
+    push: pushThrough(pushes, reads.wrote, log),
   });
   consumers.set('notifications consumer', notifications.consumer);
   const webhooks = await openWebhooks(config, {
     ...deps,
     pool,
+    reads,
     outbox,
     audit,
     eventLog,
@@ -175,7 +178,7 @@ export async function run(
       notifications: notifications.routes,
       webhooks: webhooks.routes,
       presence: {
-        pool,
+        reads,
         presences,
         turns: createTurns({ ...listTurns, metrics }),
         identity,
@@ -196,7 +199,8 @@ export async function run(
       },
       auth: identity.check,
     },
-    sideChecks: shared.sideChecks,
+    sideChecks: { ...shared.sideChecks, ...reads.checks },
+    wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
   };

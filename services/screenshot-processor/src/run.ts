@@ -2,7 +2,7 @@ import { createAudit, createLooks } from '@worktide/audit';
 import { createLeads } from '@worktide/identity';
 import { openObjectStore } from '@worktide/object-store';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
-import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads, type Pool } from '@worktide/postgres';
 import type { Lifecycle, Logger, Metrics, Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
 import { openIdentity, openShared } from '@worktide/service';
@@ -50,6 +50,14 @@ export async function run(
   };
   const pool = openPool('', concurrency + 3);
   const requestPool = openPool('-requests', requestConnections);
+  const reads = openReads({
+    service: serviceName,
+    url: config.POSTGRES_READ_URL,
+    pool: requestPool,
+    max: requestConnections,
+    keyValue,
+    ...deps,
+  });
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
     metrics,
@@ -97,6 +105,7 @@ export async function run(
     routes: screenshotRoutes({
       ...settling,
       pool: requestPool,
+      reads,
       store,
       identity,
       audit,
@@ -117,7 +126,8 @@ export async function run(
       },
       auth: identity.check,
     },
-    sideChecks: shared.sideChecks,
+    sideChecks: { ...shared.sideChecks, ...reads.checks },
+    wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
     internalToken: config.INTERNAL_TOKEN,

@@ -6,7 +6,7 @@ import { createAudit, createLooks } from '@worktide/audit';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type Consumer, type EventLog, openEventLog, type Producer } from '@worktide/event-log';
 import { type ObjectStore, openObjectStore } from '@worktide/object-store';
-import { createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool, readsOf } from '@worktide/postgres';
 import {
   type AnyRoute,
   type Caller,
@@ -279,6 +279,7 @@ export async function startProcessor(
   lifecycle.onClose('consumer', () => consumer?.close());
   const routes = screenshotRoutes({
     ...settling,
+    reads: readsOf(pool),
     store,
     identity,
     audit,

@@ -1,7 +1,7 @@
 import { createAudit } from '@worktide/audit';
 import { createLeads } from '@worktide/identity';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
-import { checkPostgres, createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads, type Pool } from '@worktide/postgres';
 import {
   backoffMs,
   createBudget,
@@ -16,6 +16,8 @@ import { openIdentity, openShared } from '@worktide/service';
 import { alertRoutes } from './alerts/routes.ts';
 import { createAlertScan } from './alerts/scan.ts';
 import type { Config } from './config.ts';
+import { consumeImports } from './imports/consume.ts';
+import { forgetRemoved } from './imports/remove.ts';
 import { consumeInput } from './input/consume.ts';
 import { pruneMinutes } from './input/store.ts';
 import { consumePings } from './pings/consume.ts';
@@ -75,17 +77,22 @@ export async function run(
   const parallel = config.WRITER_TRANSACTIONS;
 
   /** Of each kind of work its own, so that none waits for another's. */
-  const openPool = (kind: string, max: number, url = config.POSTGRES_URL): Pool => {
-    const opened = createPool(url, { applicationName: `${serviceName}${kind}`, max, log, metrics });
+  const openPool = (kind: string, max: number): Pool => {
+    const opened = createPool(config.POSTGRES_URL, { applicationName: `${serviceName}${kind}`, max, log, metrics });
     lifecycle.onClose(`postgres${kind}`, () => opened.end());
     return opened;
   };
   const pool = openPool('', parallel + 4);
   const erasePool = openPool('-erase', 2);
   const requestPool = openPool('-requests', requestConnections);
-  const readPool = config.POSTGRES_READ_URL
-    ? openPool('-read', requestConnections, config.POSTGRES_READ_URL)
-    : requestPool;
+  const reads = openReads({
+    service: serviceName,
+    url: config.POSTGRES_READ_URL,
+    pool: requestPool,
+    max: requestConnections,
+    keyValue: shared.keyValue,
+    ...deps,
+  });
   const partitions = createPartitions({ pool, retentionMonths: config.USAGE_RETENTION_MONTHS, log });
 
   const pingsCodec = createCodec(registry, topics.pings);
@@ -147,12 +154,31 @@ export async function run(
     metrics,
   });
   lifecycle.onClose('sync consumers', () => Promise.all(syncs.map((consumer) => consumer.close())));
+  const importsCodec = createCodec(registry, topics.imports);
+  const outcomeCodec = createCodec(registry, topics['import-outcomes']);
+  const imports = await consumeImports({
+    ...merge,
+    pool: syncPool,
+    eventLog,
+    codec: importsCodec,
+    outcomeCodec,
+    entriesCodec,
+    identity,
+    placesOf: workspace.placesOf,
+    onErasure,
+    lifecycle,
+    metrics,
+  });
+  lifecycle.onClose('imports consumer', () => imports.close());
   const minutesCodec = createCodec(registry, topics['input-minutes']);
   const input = await consumeInput({ eventLog, pool: syncPool, codec: minutesCodec, partitions, metrics });
   lifecycle.onClose('input consumer', () => input.close());
   const forgetEntries = createRetention({ pool: syncPool, outbox, codec: entriesCodec, identity, metrics });
   lifecycle.every('time entry retention', { everyMs: 6 * 3_600_000, retryMs: maintenance.everyMs }, forgetEntries);
-  lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, () => forgetOutcomes(syncPool));
+  lifecycle.every('old outcomes', { everyMs: 3_600_000, first: 'later' }, async () => {
+    await forgetOutcomes(syncPool);
+    await forgetRemoved(syncPool);
+  });
 
   const alertPool = openPool('-alerts', 1);
   const sees = async (): Promise<boolean> => {
@@ -176,11 +202,12 @@ export async function run(
   return {
     name: serviceName,
     routes: [
-      ...usageRoutes({ pool: requestPool, readPool, turns, outbox, onErasure, identity, audit }),
+      ...usageRoutes({ pool: requestPool, reads, turns, outbox, onErasure, identity, audit }),
       ...syncRoutes({ pool: requestPool, arrivals, limit: syncLimit, waits }),
       ...alertRoutes({
         leads,
         pool: requestPool,
+        reads,
         turns,
         outbox,
         codec: alertsCodec,
@@ -190,7 +217,7 @@ export async function run(
       }),
       ...timerRoutes({
         pool: requestPool,
-        readPool,
+        reads,
         turns,
         outbox,
         codec: entriesCodec,
@@ -216,6 +243,7 @@ export async function run(
       'sync consumer': () => {
         for (const consumer of syncs) consumer.check();
       },
+      'imports consumer': () => imports.check(),
       'input consumer': () => input.check(),
       outbox: outbox.check,
       'schema registry': async () => {
@@ -228,12 +256,15 @@ export async function run(
           workspaceCodec,
           alertsCodec,
           erasuresCodec,
+          importsCodec,
+          outcomeCodec,
         ];
         await Promise.all([...codecs.map((codec) => codec.prepare()), audit.check()]);
       },
       auth: identity.check,
     },
-    sideChecks: shared.sideChecks,
+    sideChecks: { ...shared.sideChecks, ...reads.checks },
+    wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
     internalToken: config.INTERNAL_TOKEN,

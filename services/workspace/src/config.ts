@@ -6,6 +6,8 @@ import { z } from 'zod';
 export const configSchema = z.object({
   ...httpConfig(8085),
   POSTGRES_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** A replica for what may lag: lists. */
+  POSTGRES_READ_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   ...eventLogConfig,
   SCHEMA_REGISTRY_URL: z.string().default('local:'),
   KEY_VALUE_URL: z.string().default('memory:'),

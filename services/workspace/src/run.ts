@@ -1,7 +1,7 @@
 import { createAudit } from '@worktide/audit';
 import { createTenantCache } from '@worktide/key-value';
 import { deletionsInPostgres, followDeletions } from '@worktide/people';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads } from '@worktide/postgres';
 import {
   describeError,
   type Lifecycle,
@@ -42,6 +42,8 @@ export async function run(
   const pool = createPool(config.POSTGRES_URL, { applicationName: serviceName, log, metrics });
   lifecycle.onClose('workspace postgres', () => pool.end());
 
+  const reads = openReads({ service: serviceName, url: config.POSTGRES_READ_URL, pool, keyValue, ...deps });
+
   const codec = createCodec(registry, topics['workspace-events']);
   const audit = createAudit({ service: serviceName, registry, log, metrics });
   const producer = eventLog.producer();
@@ -61,6 +63,7 @@ export async function run(
   const activeProjects = createTenantCache({ name: 'projects', schema: projectPage, keyValue, log, metrics });
   const store = createStore({
     pool,
+    reads,
     outbox,
     codec,
     audit,
@@ -108,7 +111,8 @@ export async function run(
       },
       auth: identity.check,
     },
-    sideChecks: shared.sideChecks,
+    sideChecks: { ...shared.sideChecks, ...reads.checks },
+    wrote: reads.wrote,
     authenticate: identity.authenticate,
     ipLimit: shared.ipLimit,
   };

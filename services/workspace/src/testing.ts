@@ -6,7 +6,7 @@ import { createAudit } from '@worktide/audit';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { type EventLog, openEventLog, type Producer } from '@worktide/event-log';
 import { createTenantCache, type KeyValue, openKeyValue } from '@worktide/key-value';
-import { createOutbox, createPool, type Pool } from '@worktide/postgres';
+import { createOutbox, createPool, type Pool, readsOf } from '@worktide/postgres';
 import {
   type AnyRoute,
   type Caller,
@@ -112,6 +112,7 @@ export async function startWorkspace(postgresUrl: string, options: { keyValue?: 
   const activeProjects = createTenantCache({ name: 'projects', schema: projectPage, keyValue, log, metrics });
   const store = createStore({
     pool,
+    reads: readsOf(pool),
     outbox,
     codec,
     audit: createAudit({ service: 'workspace', registry, log, metrics }),

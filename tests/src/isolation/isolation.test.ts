@@ -106,6 +106,8 @@ describe('a credential that is none', () => {
       ['get', `/internal/organizations/${ada.organizationId}`, undefined],
       ['post', '/internal/mails/digest', { ...ada, items: [{ title: 'B', body: '', link: '/' }], more: 0 }],
       ['post', '/internal/users/seen', { people: [{ ...ada, at: 1 }] }],
+      ['post', '/internal/users/by-address', { organizationId: ada.organizationId, emails: [ada.email] }],
+      ['post', '/internal/workspace/project-names', { organizationId: ada.organizationId, names: ['P'] }],
       ['post', '/internal/workspace/team', { organizationId: ada.organizationId, teamId: world.ids.team }],
       ['post', '/internal/workspace/sees-task', { organizationId: ada.organizationId, taskId: world.ids.task }],
     ] as const;
@@ -351,7 +353,13 @@ describe('roles within an organisation', () => {
         }
       : {}),
     // An export is its maker's alone.
-    ...(role === 'admin' ? {} : { '/api/v1/sync/batches/{id}': 404, '/api/v1/reports/exports/{id}': 404 }),
+    ...(role === 'admin'
+      ? {}
+      : {
+          '/api/v1/sync/batches/{id}': 404,
+          '/api/v1/reports/exports/{id}': 404,
+          '/api/v1/imports/{id}': 404,
+        }),
     // A range of days that there is not.
     '/api/v1/users/current/stats/{range}': 404,
   });

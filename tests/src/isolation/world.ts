@@ -46,6 +46,7 @@ export interface World {
     | 'timer'
     | 'alert'
     | 'export'
+    | 'import'
     | 'notification'
     | 'webhook'
     | 'delivery',
@@ -141,6 +142,21 @@ export async function startWorld(): Promise<World> {
     return found.body?.status === 'ready';
   });
 
+  const history = new FormData();
+  history.set('kind', 'activitywatch');
+  const bucket = { type: 'currentwindow', client: 'w', hostname: marker, events: [] };
+  history.set('file', new Blob([JSON.stringify({ buckets: { [marker]: bucket } })]), marker);
+  const importing = await fetch(`${url}/api/v1/imports`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ada.accessToken}` },
+    body: history,
+  });
+  const { importId } = (await importing.json()) as { importId: string };
+  await until('the import is read', async () => {
+    const found = await call(url, 'get', `/api/v1/imports/${importId}`, { bearer: ada.accessToken });
+    return found.body?.status === 'ready';
+  });
+
   const heartbeat = { timestamp: new Date(yesterdayNoon()).toISOString(), duration: 0, data: { marker } };
   const watched = `/api/0/buckets/bucket-${marker}/heartbeat?pulsetime=5`;
   expectStatus(await call(url, 'post', watched, { bearer: key.key, body: heartbeat }), 200);
@@ -169,6 +185,7 @@ export async function startWorld(): Promise<World> {
       alert,
       account,
       export: exportId,
+      import: importId,
       notification,
       webhook,
       delivery,
@@ -208,6 +225,7 @@ async function stateOf({ product: { url }, ada, key, ids }: World): Promise<unkn
     alerts: await get('/alerts?type=overtime'),
     accounts: await get('/analytics/credentials'),
     exports: await get('/reports/exports'),
+    imports: await get('/imports'),
     usage: await usageOf(url, ada.accessToken),
     apps: await appsReport(url, ada.accessToken),
     // Others come when they come.
@@ -236,6 +254,7 @@ export function hers(world: World, operation: Operation): Ids {
     ['/api/v1/users/{id}', { id: employee.userId, keyId: keys.employee.id }],
     ['/api/v1/reports/user/{id}', { id: employee.userId }],
     ['/api/v1/reports/exports/{id}', { id: ids.export }],
+    ['/api/v1/imports/{id}', { id: ids.import }],
     ['/api/v1/invitations/{id}', { id: ids.invitation }],
     ['/api/v1/webhooks/{id}', { id: ids.webhook, deliveryId: ids.delivery }],
     ['/api/v1/projects/{id}', { id: ids.project }],
@@ -350,8 +369,8 @@ export function bodyOf(world: World, operation: Operation): unknown {
     'post /api/v1/tasks': { projectId: ids.project, title: 'B', assigneeId: ada.userId },
     'patch /api/v1/tasks/{id}': { title: 'B', version: 1 },
   };
-  // A form, which is no JSON: tests/src/screenshots.test.ts uploads under the ids of others.
-  if (operation.name === 'post /api/v1/sync/screenshots') return ofAda;
+  // Forms, which are no JSON: their own tests upload under the ids of others.
+  if (['post /api/v1/sync/screenshots', 'post /api/v1/imports'].includes(operation.name)) return ofAda;
   if (operation.route.startsWith('/objects/')) return 'bytes';
   const body = bodies[operation.name];
   if (!body) throw new Error(`isolation: no body is known for ${operation.name}: write one`);

@@ -14,6 +14,7 @@ export {
   startKafkaCluster,
 } from './engines/kafka.ts';
 export type { KafkaSecurity } from './engines/kafka-security.ts';
+export { type PgBouncerOptions, startPgBouncer } from './engines/pgbouncer.ts';
 export { type PostgresOptions, startPostgres } from './engines/postgres.ts';
 export { type RedisOptions, startRedis } from './engines/redis.ts';
 export { type RegistryOptions, startRegistry } from './engines/registry.ts';

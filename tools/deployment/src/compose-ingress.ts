@@ -40,10 +40,15 @@ http {
     default_type application/json;
 ${routes
   .filter(({ prefix }) => prefix !== '/')
-  .map(
-    ({ prefix, service }) =>
-      `    location ~ ^${prefix.replaceAll('.', '\\.')}(/|$) { set $service http://${service}:8080; proxy_pass $service; }`,
-  )
+  .map(({ prefix, service, maxBody, bodySeconds }) => {
+    const own = [
+      ...(maxBody === undefined ? [] : [`client_max_body_size ${maxBody};`]),
+      // Nobody answers before all of it is here.
+      ...(bodySeconds === undefined ? [] : [`proxy_read_timeout ${bodySeconds}s;`]),
+      `set $service http://${service}:8080; proxy_pass $service;`,
+    ];
+    return `    location ~ ^${prefix.replaceAll('.', '\\.')}(/|$) { ${own.join(' ')} }`;
+  })
   .join('\n')}
     # Signed links to pictures and files: the store's own to judge, by the very host and path that were signed.
     location /objects/ { set $service http://s3:8333; proxy_pass $service; }

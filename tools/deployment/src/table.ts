@@ -14,7 +14,18 @@ const service = z.strictObject({
 });
 const table = z.strictObject({
   services: z.record(z.string(), service),
-  routes: z.array(z.strictObject({ prefix: z.string().startsWith('/'), service: z.string() })),
+  routes: z.array(
+    z.strictObject({
+      prefix: z.string().startsWith('/'),
+      service: z.string(),
+      /** Where a body may be larger, or longer on its way, than elsewhere. */
+      maxBody: z
+        .string()
+        .regex(/^\d+m$/)
+        .optional(),
+      bodySeconds: z.number().int().optional(),
+    }),
+  ),
 });
 
 export type DeploymentTable = z.output<typeof table>;

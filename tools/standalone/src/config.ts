@@ -2,7 +2,17 @@ import path from 'node:path';
 import { httpConfig } from '@worktide/runtime';
 import { z } from 'zod';
 
-const { CORS_ORIGINS, METRICS_PORT, METRICS_TOKEN, DRAIN_SECONDS, TRUSTED_PROXIES, LOG_LEVEL } = httpConfig(8080);
+const {
+  CORS_ORIGINS,
+  METRICS_PORT,
+  METRICS_TOKEN,
+  DRAIN_SECONDS,
+  TRUSTED_PROXIES,
+  LOG_LEVEL,
+  OTEL_EXPORTER_OTLP_ENDPOINT,
+  OTEL_EXPORTER_OTLP_HEADERS,
+  OTEL_TRACES_SAMPLER_ARG,
+} = httpConfig(8080);
 
 /** What a person may set here; the services read their own variables besides (docs/operating.md). */
 export const configSchema = z.object({
@@ -12,6 +22,9 @@ export const configSchema = z.object({
   DRAIN_SECONDS,
   TRUSTED_PROXIES,
   LOG_LEVEL,
+  OTEL_EXPORTER_OTLP_ENDPOINT,
+  OTEL_EXPORTER_OTLP_HEADERS,
+  OTEL_TRACES_SAMPLER_ARG,
   /** The port of everything; 0 takes a free one. */
   WORKTIDE_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   /** The address it listens on. On a loopback address limits by address are wide. */

@@ -10,6 +10,7 @@ import {
   openLogSink,
   runProcess,
 } from '@worktide/runtime';
+import { traceWith } from '@worktide/service';
 import { configSchema } from './config.ts';
 import { closeDataFolder, untilReleased } from './data-folder.ts';
 import { startStandalone } from './start.ts';
@@ -53,6 +54,7 @@ try {
   const log = createLogger({ service: 'standalone', level: config.LOG_LEVEL, destination });
   if (open.length > 0) log.warn({ open }, 'others may read parts of the data folder: their owner is somebody else');
   await runProcess(log, async (lifecycle) => {
+    await traceWith(config, { service: 'standalone', lifecycle, log });
     const started = await startStandalone(config, { lifecycle, log, env: process.env, onStep: say });
     say(welcome(started.url, config.WORKTIDE_DATA));
   });

@@ -331,6 +331,39 @@ describe('access', () => {
   });
 });
 
+describe('who changed something', () => {
+  test('is told of before the answer, whatever came of it; who reads or is nobody is not', async () => {
+    const told: string[] = [];
+    const of = (method: 'get' | 'post', path: string, access: 'user' | 'public') =>
+      route({
+        ...{ method, path: `/api/v1/${path}`, operationId: `${method}-${path}`, summary: 'x', tag: 'test', access },
+        agents: true,
+        responses: { 204: { description: 'Done.' } },
+        handler: () => {
+          if (path === 'fails') throw notFound();
+          return { status: 204 };
+        },
+      });
+    const { call } = await start({
+      routes: [
+        of('get', 'x', 'user'),
+        of('post', 'x', 'user'),
+        of('post', 'fails', 'user'),
+        of('post', 'open', 'public'),
+      ],
+      authenticate: async () => caller,
+      wrote: async ({ userId }) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        told.push(userId);
+      },
+    });
+    expect([(await call('GET', '/api/v1/x')).status, told.length]).toEqual([204, 0]);
+    expect([(await call('POST', '/api/v1/x')).status, told.length]).toEqual([204, 1]);
+    expect([(await call('POST', '/api/v1/fails')).status, told.length]).toEqual([404, 2]);
+    expect([(await call('POST', '/api/v1/open')).status, told.length]).toEqual([204, 2]);
+  });
+});
+
 describe('metrics and internal routes', () => {
   const internalToken = 'i'.repeat(32);
   const plain = { operationId: 'x', summary: 'X', tag: 'test', responses: {} } as const;

@@ -6,6 +6,7 @@ import helmet from 'helmet';
 import { AppError, notFound } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { isTracing, traced, traceHeader, type Work } from '../tracing.ts';
 import { addressOf, noteSender, toldSender } from './address.ts';
 import { createBodies, defaultBodyMs, defaultBodyRate } from './bodies.ts';
 import { createErrorReporter, sendError } from './errors.ts';
@@ -56,6 +57,9 @@ export interface HttpApp {
   sweepBodies(): void;
 }
 
+/** Asked every few seconds by those who look after it, and by every service. */
+const untraced = /^\/(health|api\/health|metrics|\.well-known\/|internal\/revocations)/;
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** A caller's own request id is kept where it is short and plain, else a new one is made. */
@@ -134,9 +138,16 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     'method',
     'route',
   ]);
-  const count = (method: string, route: string, status: number, startedAt: number): void => {
-    requests.inc({ method, route, status: String(status) });
+  /** Spans of requests that are at work. */
+  const works = new WeakMap<ServerResponse, Work>();
+  const count = (res: ServerResponse, method: string, route: string, startedAt: number): void => {
+    requests.inc({ method, route, status: String(res.statusCode) });
     durations.observe({ method, route }, (performance.now() - startedAt) / 1000);
+    const work = works.get(res);
+    if (!work) return;
+    work.name = `${method} ${route}`;
+    work.attributes['http.route'] = route;
+    work.attributes['http.response.status_code'] = res.statusCode;
   };
 
   function createApp(face: Face, services: readonly Service[]): Express {
@@ -159,7 +170,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
       res.setHeader('cache-control', 'no-store');
       res.once('finish', () => {
         const route = (req.route as { path?: string } | undefined)?.path ?? 'none';
-        count(req.method, route, res.statusCode, startedAt);
+        count(res, req.method, route, startedAt);
         if ((route.startsWith('/api/') && route !== '/api/health') || res.statusCode >= 500) {
           const ms = Math.round(performance.now() - startedAt);
           log.info(
@@ -212,7 +223,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     res.setHeader('x-request-id', requestId);
     res.setHeader('x-content-type-options', 'nosniff');
     res.setHeader('cache-control', 'no-store');
-    res.once('finish', () => count(raw.spec.method.toUpperCase(), raw.spec.path, res.statusCode, startedAt));
+    res.once('finish', () => count(res, raw.spec.method.toUpperCase(), raw.spec.path, startedAt));
     // Never a preflight, which has another method: it only sets headers.
     allowOrigins?.(req, res, () => {});
     const fail = (error: unknown): void => sendError(res, error, { path, requestId, report });
@@ -242,7 +253,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
       }
       const takers = services.flatMap(({ takeCredential }) => takeCredential ?? []);
       const secrets = [...new Set(services.flatMap(({ internalToken }) => internalToken ?? []))];
-      return (req, res) => {
+      const respond: RequestListener = (req, res) => {
         noteSender(req, secrets);
         for (const take of takers) take(req);
         const path = pathOf(req.url);
@@ -250,6 +261,27 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
         const raw = rawRoutes.get(asked) ?? rawPatterns.find(({ pattern }) => pattern.test(asked))?.raw;
         if (raw) handleRaw(raw, path, req, res);
         else app(req, res);
+      };
+      return (req, res) => {
+        if (!isTracing() || untraced.test(pathOf(req.url))) return respond(req, res);
+        const method = methods.has(req.method!) ? req.method! : '_OTHER';
+        const given = req.headers[traceHeader];
+        const work: Work = {
+          name: method,
+          kind: 'server',
+          attributes: { 'http.request.method': method },
+          traceparent: typeof given === 'string' ? given : undefined,
+        };
+        works.set(res, work);
+        // Answered or cut off; nobody waits for it.
+        void traced(
+          () => work,
+          () =>
+            new Promise<void>((resolve) => {
+              res.once('close', resolve);
+              respond(req, res);
+            }),
+        );
       };
     },
     tellHandlers() {

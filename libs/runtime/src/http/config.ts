@@ -44,6 +44,12 @@ export const httpConfig = (port: number) => ({
   SENTRY_ENVIRONMENT: z.string().optional(),
   /** The version that is reported as running. */
   SENTRY_RELEASE: z.string().optional(),
+  /** `http://collector:4318`: what is done is sent there as traces, by OTLP over HTTP. Without it nothing of OpenTelemetry is loaded. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  /** Headers for the collector, `name=value` with commas between. */
+  OTEL_EXPORTER_OTLP_HEADERS: z.string().optional(),
+  /** The share of traces that is kept, 0 to 1; the same for all services. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
   /** Requests a minute for each address, over all services and replicas, on what people use. */
   IP_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(1_000),
 });
@@ -52,7 +58,7 @@ export type HttpConfig = z.output<z.ZodObject<ReturnType<typeof httpConfig>>>;
 
 /** What `serve` needs of it. */
 export const httpOptions = (
-  config: Omit<HttpConfig, 'LOG_LEVEL' | 'IP_LIMIT_PER_MINUTE' | `SENTRY_${string}`>,
+  config: Omit<HttpConfig, 'LOG_LEVEL' | 'IP_LIMIT_PER_MINUTE' | `SENTRY_${string}` | `OTEL_${string}`>,
 ): Required<
   Pick<ServeOptions, 'host' | 'port' | 'metricsPort' | 'metricsToken' | 'drainMs' | 'trustedProxies' | 'corsOrigins'>
 > => ({

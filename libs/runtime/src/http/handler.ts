@@ -143,7 +143,11 @@ export function handlerOf(
     if (signal.aborted) throw requestAborted();
     if (route.body) await receive(req, res, deadline);
     atWork.aborters.add(aborter);
-    return handle(req, res, caller, signal);
+    try {
+      return await handle(req, res, caller, signal);
+    } finally {
+      if (caller && route.method !== 'get') await service.wrote?.(caller);
+    }
   }
 
   return async (req: Request, res: Response): Promise<void> => {

@@ -141,7 +141,7 @@ export interface RawRoute {
     /** The body is no JSON but a multipart form with the fields of `body`, files among them as `z.file()`. */
     multipart?: boolean;
   };
-  /** How long the body may be on its way, in ms, where it is not as for all others; no more than 120 s. */
+  /** How long the body may be on its way, in ms, where it is not as for all others. */
   bodyTimeoutMs?: number;
   /** Bytes a second at which the body has to come, where it is not as for all others. */
   minBodyRate?: number;
@@ -191,6 +191,11 @@ export interface Service {
   checks: Record<string, ReadinessCheck>;
   /** Shown there as well, but the service is ready without them: what only some of its operations need. */
   sideChecks?: Record<string, ReadinessCheck>;
+  /**
+   * Told of who has asked for a change by a declared route, whatever came of it, and before they are answered: their own
+   * lists are not to be read where it may be missing. Never rejects.
+   */
+  wrote?: (caller: Caller) => Promise<void>;
   /** Absent only where every route is public or internal. */
   authenticate?: Authenticate;
   /** The secret that services share: of `internal` routes, and of whom another service says that it asks for (`signSender`). */

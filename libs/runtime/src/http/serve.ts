@@ -52,12 +52,22 @@ export async function serve(options: ServeOptions): Promise<Served> {
   const app = createHttpApp({ ...options, stopping: lifecycle.signal });
   const servers: Server[] = [];
   const upgrades = options.services.flatMap((service) => service.upgrades ?? []);
+  // What is still on its way then is nobody's to watch.
+  const longestBodyMs = Math.max(
+    120_000,
+    ...options.services.flatMap(({ rawRoutes = [] }) => rawRoutes.map((raw) => raw.bodyTimeoutMs ?? 0)),
+  );
+  const requestTimeout = longestBodyMs + 10_000;
   const open = async (
     onPort: number,
     listener: RequestListener,
     taken: readonly UpgradeRoute[],
   ): Promise<{ url: string; port: number }> => {
-    const server = await listen(host, onPort, listener, taken, options.trustedProxies ?? 0);
+    const server = await listen(host, onPort, listener, {
+      taken,
+      requestTimeout,
+      trustedProxies: options.trustedProxies ?? 0,
+    });
     servers.push(server);
     const { address, port: actual } = server.address() as AddressInfo;
     const name = host ?? address;
@@ -94,16 +104,18 @@ async function listen(
   host: string | undefined,
   port: number,
   listener: RequestListener,
-  upgrades: readonly UpgradeRoute[],
-  trustedProxies: number,
+  {
+    taken: upgrades,
+    requestTimeout,
+    trustedProxies,
+  }: { taken: readonly UpgradeRoute[]; requestTimeout: number; trustedProxies: number },
 ): Promise<Server> {
   const takerOf = ({ url = '/' }: IncomingMessage) => upgrades.find(({ path }) => url.startsWith(path));
   const server = createServer(
-    // Slow clients: headers within 15 s. Bodies have their own bounds (`bodyTimeoutMs`), 120 s at most; what gets past
-    // them ends here.
+    // Slow clients: headers within 15 s. Bodies have their own bounds (`bodyTimeoutMs`); what gets past them ends here.
     {
       headersTimeout: 15_000,
-      requestTimeout: 130_000,
+      requestTimeout,
       keepAliveTimeout: 65_000,
       // Curl asks for HTTP/2 with each request: only where somebody takes a connection over it is one.
       shouldUpgradeCallback: (req) => /^websocket$/i.test(req.headers.upgrade ?? '') && takerOf(req) !== undefined,

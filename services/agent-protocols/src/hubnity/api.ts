@@ -7,6 +7,8 @@ import {
   limitHeaderNames,
   senderHeader,
   signSender,
+  traceHeader,
+  traceparentFor,
   unavailable,
 } from '@worktide/runtime';
 import { z } from 'zod';
@@ -69,6 +71,7 @@ export function createApi({ apiUrl, internalToken }: { apiUrl: string; internalT
     const sent: Record<string, string | undefined> = {
       authorization: as.authorization,
       'x-request-id': as.requestId,
+      [traceHeader]: traceparentFor(),
       [senderHeader]: as.address && signSender(as.address, internalToken),
       'user-agent': as.userAgent,
       ...(body && !isForm ? { 'content-type': 'application/json' } : {}),

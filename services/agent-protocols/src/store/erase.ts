@@ -45,7 +45,8 @@ export async function erasePeople(pool: Pool, records: readonly PeopleRecord[]):
       if (event.type !== 'person' || !event.deleted) continue;
       const whose = [organizationId, event.id];
       await eraseBuckets(pool, 'organization_id = $1 AND user_id = $2', whose);
-      for (const table of ['settings', 'heartbeats', ...ofHubnity]) {
+      // Their files are swept, having no import any more.
+      for (const table of ['settings', 'heartbeats', 'imports', 'imported_content', ...ofHubnity]) {
         await pool.query(`DELETE FROM agent_protocols.${table} WHERE organization_id = $1 AND user_id = $2`, whose);
       }
     }

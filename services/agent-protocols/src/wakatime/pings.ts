@@ -9,7 +9,7 @@ export const timeoutMs = 15 * 60_000;
 type Seen = Pick<Heartbeat, 'id' | 'at' | 'entity' | 'type' | 'editor'>;
 
 /** The address that a browser's heartbeat is about. */
-function addressOf({ type, entity }: Seen): string | undefined {
+export function addressOf({ type, entity }: Seen): string | undefined {
   if (type !== 'domain' && type !== 'url') return undefined;
   return /^[a-z][a-z0-9+.-]*:/i.test(entity) && !/^[^/:]+:\d+(\/|$)/.test(entity) ? entity : `https://${entity}`;
 }

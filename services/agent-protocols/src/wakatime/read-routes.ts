@@ -1,5 +1,5 @@
 import type { Identity } from '@worktide/identity';
-import { type Pool, tenantTransaction } from '@worktide/postgres';
+import { type Reads, tenantTransaction } from '@worktide/postgres';
 import {
   type AnyRoute,
   type Authenticate,
@@ -28,7 +28,8 @@ import { percentOf, shownTime } from './time.ts';
 import { readUserAgent } from './user-agent.ts';
 
 export interface ReadDependencies {
-  pool: Pool;
+  /** What was sent a moment ago may be missing. */
+  reads: Pick<Reads, 'for'>;
   findUser: Identity['findUser'];
   authenticate: Authenticate;
   limit: RequestLimit;
@@ -56,7 +57,7 @@ const summariesQuery = z.looseObject({
 
 /** What plugins, badges and boards of WakaTime read back. */
 export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
-  const { pool, limit } = deps;
+  const { reads, limit } = deps;
   const common = { tag, access: 'user', agents: true, userLimit: limit, responses: data } as const;
 
   function daysOf(from: string, to: string, tz: string, most = maxDays): LocalDay[] {
@@ -75,7 +76,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
   }
 
   async function rangeOf(caller: Caller, name: string, tz: string): Promise<LocalDay[]> {
-    const first = /all.time/i.test(name) ? (await extent(pool, caller))?.first : undefined;
+    const first = /all.time/i.test(name) ? (await extent(await reads.for(caller), caller))?.first : undefined;
     const year = /^\d{4}$/.test(name) ? ([`${name}-01-01`, `${name}-12-31`] as const) : undefined;
     const month = /^\d{4}-(0[1-9]|1[0-2])$/.test(name)
       ? ([
@@ -90,7 +91,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
 
   async function stats(caller: Caller, name: string, tz: string, signal: AbortSignal) {
     const days = await rangeOf(caller, name, tz);
-    const spent = await durations(pool, caller, { days }, signal);
+    const spent = await durations(await reads.for(caller), caller, { days }, signal);
     return { data: statsOf(name, days, spent, tz, caller.userId) };
   }
 
@@ -105,7 +106,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
         const tz = caller.timezone;
         const today = localDate(Date.now(), tz);
         const days = daysOf(today, today, tz);
-        const spent = await durations(pool, caller, { days }, signal);
+        const spent = await durations(await reads.for(caller), caller, { days }, signal);
         const summary = daySummary(days[0]!, spent, tz);
         return { status: 200, body: { cached_at: instantOf(Date.now()), data: summary, has_team_features: false } };
       },
@@ -126,7 +127,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
             ? daysOf(dateOf(query.start ?? today, tz), dateOf(query.end ?? today, tz), tz)
             : await rangeOf(caller, query.range, tz);
         const { project } = query;
-        const spent = await durations(pool, caller, { days, project }, signal);
+        const spent = await durations(await reads.for(caller), caller, { days, project }, signal);
         const body = {
           data: days.map((day) => daySummary(day, spent, tz, { project })),
           ...totals(days, spent),
@@ -172,7 +173,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
       handler: async ({ caller, query, signal }) => {
         const tz = caller.timezone;
         const days = await rangeOf(caller, 'all_time', tz);
-        const spent = await durations(pool, caller, { days, project: query.project }, signal);
+        const spent = await durations(await reads.for(caller), caller, { days, project: query.project }, signal);
         const { text: words, decimal, digital, total_seconds } = shownTime(spent.reduce((sum, { ms }) => sum + ms, 0));
         const [first, last] = [days[0]!, days.at(-1)!];
         const range = {
@@ -205,7 +206,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
       handler: async ({ caller, query, signal }) => {
         const { organizationId, userId } = caller;
         const projects = await tenantTransaction(
-          pool,
+          await reads.for(caller),
           organizationId,
           async (client) => {
             const { rows } = await client.query<{ name: string; first: number; last: number }>(
@@ -248,7 +249,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
       handler: async ({ caller, signal }) => {
         const { organizationId, userId } = caller;
         const agents = await tenantTransaction(
-          pool,
+          await reads.for(caller),
           organizationId,
           async (client) => {
             const { rows } = await client.query<{ value: string; first: number; last: number }>(
@@ -294,7 +295,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
         const asked = query.date ?? localDate(Date.now(), tz);
         const [day] = localDays(asked, asked, tz);
         const heartbeats = await tenantTransaction(
-          pool,
+          await reads.for(caller),
           organizationId,
           async (client) => {
             const { rows } = await client.query<Parameters<typeof toHeartbeat>[0]>(
@@ -325,7 +326,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
       body: z.looseObject({ entity: text, project: text.nullable().optional() }),
       handler: async ({ caller, body, signal }) => {
         const days = await rangeOf(caller, 'all_time', caller.timezone);
-        const spent = await durations(pool, caller, { days, entity: body.entity }, signal);
+        const spent = await durations(await reads.for(caller), caller, { days, entity: body.entity }, signal);
         const ms = spent.reduce((sum, one) => sum + one.ms, 0);
         if (ms === 0) return { status: 200, body: { data: [] } };
         const user = await deps.findUser(caller.organizationId, caller.userId);
@@ -343,7 +344,7 @@ export function wakatimeReads(deps: ReadDependencies): AnyRoute[] {
 const onePage = (total: number) => ({ total, total_pages: 1, page: 1, prev_page: null, next_page: null });
 
 /** `GET /users/current`: a raw route, for in one process `/users/:id` is another service's. */
-export function currentUser({ pool, findUser, authenticate, limit }: ReadDependencies): RawRoute {
+export function currentUser({ reads, findUser, authenticate, limit }: ReadDependencies): RawRoute {
   return {
     spec: {
       method: 'get',
@@ -359,7 +360,10 @@ export function currentUser({ pool, findUser, authenticate, limit }: ReadDepende
     async handle(req, res, { sender }) {
       const caller = await authenticate(req.headers.authorization, sender);
       await takeLimit(res, limit, userSubject(caller));
-      const [user, seen] = await Promise.all([findUser(caller.organizationId, caller.userId), extent(pool, caller)]);
+      const [user, seen] = await Promise.all([
+        findUser(caller.organizationId, caller.userId),
+        extent(await reads.for(caller), caller),
+      ]);
       const name = user?.name ?? 'Me';
       const shown = {
         id: caller.userId,

@@ -109,7 +109,7 @@ export async function lastSaid(
 }
 
 /** As long as usage is kept where nobody says otherwise. */
-const keptDays = 760;
+export const keptDays = 760;
 const prunedAtOnce = 5_000;
 
 /** Deletes heartbeats that are older than anything reads back, some at a time. Rejects 503. */

@@ -1,8 +1,9 @@
 import type { Audit, Looks } from '@worktide/audit';
 import { createClickHouse } from '@worktide/clickhouse';
 import type { EventLog } from '@worktide/event-log';
+import type { KeyValue } from '@worktide/key-value';
 import { openObjectStore } from '@worktide/object-store';
-import { checkPostgres, createOutbox, createPool } from '@worktide/postgres';
+import { checkPostgres, createOutbox, createPool, openReads, type Reads } from '@worktide/postgres';
 import type { AnyRoute, Lifecycle, Logger, Metrics, RawRoute, ReadinessCheck } from '@worktide/runtime';
 import { createCodec, type SchemaRegistry, topics } from '@worktide/schemas';
 import type { Config } from '../config.ts';
@@ -27,6 +28,7 @@ export interface Exports {
   routes(deps: RightsDeps & { audit: Pick<Audit, 'tell'>; looks: Looks }): AnyRoute[];
   /** What serves links to files, where neither the store does that itself nor another service of the same store. */
   rawRoutes: RawRoute[];
+  wrote: Reads['wrote'];
   /** Reports are given without them. */
   checks: Record<string, ReadinessCheck>;
 }
@@ -40,6 +42,7 @@ export function openExports(
   config: Pick<
     Config,
     | 'POSTGRES_URL'
+    | 'POSTGRES_READ_URL'
     | 'CLICKHOUSE_URL'
     | 'OBJECT_STORE_URL'
     | 'OBJECT_SIGNING_SECRET'
@@ -55,6 +58,7 @@ export function openExports(
     metrics: Metrics;
     eventLog: Pick<EventLog, 'producer'>;
     registry: SchemaRegistry;
+    keyValue: Pick<KeyValue, 'get' | 'set'>;
   },
   pace: Pick<ExportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs'> = {},
 ): Exports {
@@ -76,8 +80,16 @@ export function openExports(
     // An export is ready though nobody can be told yet.
     whenFull: 'leave',
   });
-  const settle = createSettle({ pool, outbox, codec: createCodec(deps.registry, topics.exports) });
   const requestPool = openPool('-requests', requestConnections);
+  const reads = openReads({
+    service: 'analytics',
+    url: config.POSTGRES_READ_URL,
+    pool: requestPool,
+    max: requestConnections,
+    ...deps,
+  });
+  const codec = createCodec(deps.registry, topics.exports);
+  const settle = createSettle({ pool, outbox, codec, wrote: reads.wrote });
   const store = openObjectStore(config.OBJECT_STORE_URL, {
     log,
     metrics,
@@ -116,8 +128,9 @@ export function openExports(
 
   return {
     erase: (organizationId) => eraseExports({ pool, store }, organizationId),
-    routes: (rest) => exportRoutes({ pool: requestPool, store, bounds, workers, log, ...rest }),
+    routes: (rest) => exportRoutes({ pool: requestPool, reads, store, bounds, workers, log, ...rest }),
     rawRoutes: store.routes.filter(({ spec }) => spec.method === 'get'),
-    checks: { postgres: checkPostgres(pool), 'object store': () => store.check() },
+    wrote: reads.wrote,
+    checks: { postgres: checkPostgres(pool), 'object store': () => store.check(), ...reads.checks },
   };
 }

@@ -1,6 +1,6 @@
 import { type Audit, auditSource, type Looks, noteLook } from '@worktide/audit';
 import type { ObjectStore } from '@worktide/object-store';
-import type { Pool } from '@worktide/postgres';
+import type { Pool, Reads } from '@worktide/postgres';
 import { type AnyRoute, type Caller, describeError, type Logger, notFound, route } from '@worktide/runtime';
 import { exportJob, exportMade, exportPage, exportQuery, exportRequest, idParams } from '@worktide/schemas';
 import type { Asked } from './asked.ts';
@@ -13,6 +13,7 @@ import type { ExportBounds } from './write-file.ts';
 export interface ExportRoutesDeps extends RightsDeps {
   /** Of requests. */
   pool: Pool;
+  reads: Pick<Reads, 'for'>;
   store: Pick<ObjectStore, 'signedGet' | 'list' | 'deleteMany'>;
   bounds: Pick<ExportBounds, 'maxStoredBytes'>;
   workers: ExportWorkers;
@@ -26,7 +27,7 @@ const tag = 'exports';
 const linkSeconds = 300;
 
 export function exportRoutes(deps: ExportRoutesDeps): AnyRoute[] {
-  const { pool, store, bounds, workers, audit, looks, log } = deps;
+  const { pool, reads, store, bounds, workers, audit, looks, log } = deps;
   type Context = Parameters<typeof noteLook>[1];
 
   const tell = (context: Context, action: string, id: string, after?: object): void =>
@@ -88,7 +89,7 @@ export function exportRoutes(deps: ExportRoutesDeps): AnyRoute[] {
       query: exportQuery,
       responses: { 200: { description: 'A page of exports.', schema: exportPage } },
       handler: async ({ caller, query, signal }) => {
-        const { rows, nextCursor } = await listExports(pool, own(caller), query, { signal });
+        const { rows, nextCursor } = await listExports(await reads.for(caller), own(caller), query, { signal });
         return { status: 200, body: { items: rows.map((row) => showExport(row)), nextCursor } };
       },
     }),

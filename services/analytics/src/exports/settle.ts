@@ -1,4 +1,4 @@
-import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
+import { type Outbox, type Pool, type Queryable, type Reads, transactionWithEvents } from '@worktide/postgres';
 import { type Codec, type ExportState, type ExportsRecord, topics } from '@worktide/schemas';
 import { type Claim, type Failure, settleFailed, settleReady } from './claims.ts';
 
@@ -7,6 +7,8 @@ export interface SettleDeps {
   outbox: Pick<Outbox, 'write' | 'committed'>;
   /** Of topic `exports`. */
   codec: Codec;
+  /** Told of whose it was: who hears that it is ready looks at the list at once. */
+  wrote: Reads['wrote'];
 }
 
 /** Settlements of exports; what becomes of one is told on topic `exports`, in the transaction that notes it. */
@@ -17,7 +19,7 @@ export interface Settle {
   failed(claim: Claim, failure: Failure): Promise<boolean>;
 }
 
-export function createSettle({ pool, outbox, codec }: SettleDeps): Settle {
+export function createSettle({ pool, outbox, codec, wrote }: SettleDeps): Settle {
   async function settle(
     claim: Claim,
     become: Pick<ExportState, 'status' | 'failureCode' | 'rows' | 'bytes'>,
@@ -36,6 +38,7 @@ export function createSettle({ pool, outbox, codec }: SettleDeps): Settle {
       tell({ topic: topics.exports.name, key: userId, value: codec.encode(record) });
       return true;
     });
+    await wrote({ organizationId, userId });
     return result;
   }
 

@@ -37,6 +37,8 @@ import type { Column } from './columns.ts';
 import { type Exports, openExports } from './open.ts';
 
 const log = silentLogger();
+/** There is no replica. */
+const noMarks = { get: async () => undefined, set: async () => {} };
 
 /** Stands before a server, and can make it go away, or be silent. */
 export interface Way {
@@ -173,6 +175,7 @@ export async function startWorld(): Promise<World> {
     const metrics = createMetrics();
     const exports = openExports(
       {
+        POSTGRES_READ_URL: undefined,
         POSTGRES_URL: direct ? postgres.url : postgresWay.url,
         CLICKHOUSE_URL: direct ? clickhouseDatabase.url : clickhouseWay.url,
         OBJECT_STORE_URL: storeUrl,
@@ -184,13 +187,14 @@ export async function startWorld(): Promise<World> {
         EXPORT_MAX_STORED_BYTES: 10_000_000_000,
         ...config,
       },
-      { lifecycle, log, metrics, eventLog: { producer: () => producer }, registry },
+      { lifecycle, log, metrics, eventLog: { producer: () => producer }, registry, keyValue: noMarks },
       { pollMs: 50, leaseMs: 2_000, retryMs: 100 },
     );
     const service = {
       name: 'analytics',
       checks: {},
       sideChecks: exports.checks,
+      wrote: exports.wrote,
       authenticate: async (authorization: string | undefined) => {
         const caller = people[authorization?.slice('Bearer '.length) as Name];
         if (!caller) throw unauthorized();

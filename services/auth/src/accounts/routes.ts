@@ -51,6 +51,8 @@ export async function signedInReply(
     expiresIn: accessTokenSeconds,
     ...(inBody ? { refreshToken } : {}),
   };
+  // The list of sessions is to have this one, and that of people whoever has just come.
+  await context.reads.wrote({ organizationId: account.organization_id, userId: account.user_id });
   const cookie = refreshCookie(req, context.config.COOKIE_SECURE, refreshToken);
   return { status, body, ...(inBody ? {} : { headers: { 'set-cookie': cookie } }) };
 }

@@ -7,7 +7,7 @@ import { createAgentKey, listAgentKeys, revokeAgentKey } from './agent-keys.ts';
 const tag = 'auth';
 
 // Of a log-in only: a key that leaked must not be able to make others.
-export function agentKeyRoutes({ pool, act, limits }: AuthContext): AnyRoute[] {
+export function agentKeyRoutes({ reads, act, limits }: AuthContext): AnyRoute[] {
   return [
     route({
       method: 'post',
@@ -35,7 +35,7 @@ export function agentKeyRoutes({ pool, act, limits }: AuthContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first, without the keys.', schema: schemas.agentKeyPage } },
       handler: async ({ caller, query, signal }) => ({
         status: 200,
-        body: await listAgentKeys(pool, caller, query, signal),
+        body: await listAgentKeys(await reads.for(caller), caller, query, signal),
       }),
     }),
     route({

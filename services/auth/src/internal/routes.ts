@@ -44,6 +44,38 @@ export function internalRoutes({ pool, signingKeys, lastSeen, mailer }: AuthCont
     }),
     route({
       method: 'post',
+      path: '/internal/users/by-address',
+      operationId: 'findPeople',
+      summary: 'Who of an organisation has which address',
+      tag: 'internal',
+      access: 'internal',
+      body: schemas.askPeople,
+      responses: { 200: { description: 'Those that there are.', schema: schemas.foundPeople } },
+      handler: async ({ body: { organizationId, emails }, signal }) => {
+        // As addresses are stored; what is none is nobody's.
+        const asked = Map.groupBy(emails, (text) => schemas.email.safeParse(text).data ?? '');
+        const rows = await tenantTransaction(
+          pool,
+          organizationId,
+          async (client) =>
+            (
+              await client.query<{ id: string; email: string; name: string; timezone: string }>(
+                `SELECT id, email, name, timezone FROM auth.users
+                 WHERE organization_id = $1 AND email = ANY($2::text[]) AND deleted_at IS NULL AND status <> 'suspended'
+                   AND verified_at IS NOT NULL`,
+                [organizationId, [...asked.keys()]],
+              )
+            ).rows,
+          { signal },
+        );
+        const people = rows.flatMap(({ email, ...person }) =>
+          asked.get(email)!.map((text) => ({ ...person, email: text })),
+        );
+        return { status: 200, body: { people } };
+      },
+    }),
+    route({
+      method: 'post',
       path: '/internal/users/seen',
       operationId: 'peopleSeen',
       summary: 'When people were last seen at work',

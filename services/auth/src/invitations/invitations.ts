@@ -1,5 +1,5 @@
 import type { AuditSource } from '@worktide/audit';
-import { type Queryable, tenantTransaction } from '@worktide/postgres';
+import { type Pool, type Queryable, tenantTransaction } from '@worktide/postgres';
 import { type Caller, conflict, decodeCursor, forbidden, notFound, pageOf, type Role, uuidv7 } from '@worktide/runtime';
 import type { Invitation, invitationPage, listQuery } from '@worktide/schemas';
 import type { z } from 'zod';
@@ -141,7 +141,7 @@ async function renew(client: Queryable, caller: Caller, id: string, role: Role):
 
 /** Invitations that are neither accepted nor revoked, newest first. Rejects 400 for a bad cursor, 503. */
 export async function listInvitations(
-  { pool }: Pick<AuthContext, 'pool'>,
+  pool: Pool,
   { organizationId }: Caller,
   query: z.output<typeof listQuery>,
   signal: AbortSignal,

@@ -12,7 +12,7 @@ const tag = 'auth';
 const roles = ['admin', 'manager'] as const;
 
 export function invitationRoutes(context: AuthContext): AnyRoute[] {
-  const { limits } = context;
+  const { limits, reads } = context;
 
   return [
     route({
@@ -49,7 +49,7 @@ export function invitationRoutes(context: AuthContext): AnyRoute[] {
       responses: { 200: { description: 'Pending and expired, newest first.', schema: schemas.invitationPage } },
       handler: async ({ caller, query, signal }) => ({
         status: 200,
-        body: await listInvitations(context, caller, query, signal),
+        body: await listInvitations(await reads.for(caller), caller, query, signal),
       }),
     }),
     route({

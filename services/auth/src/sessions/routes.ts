@@ -16,7 +16,7 @@ const tag = 'auth';
 const expired = () => unauthorized('The session has ended; log in again.', 'SESSION_ENDED');
 
 export function sessionRoutes(context: AuthContext): AnyRoute[] {
-  const { config, pool } = context;
+  const { config, pool, reads } = context;
 
   /** Ends sessions of one user, and tells what was done if any was still open. */
   function end(owner: Owner, which: string | 'all', reason: EndReason, source: AuditSource): Promise<number> {
@@ -124,7 +124,7 @@ export function sessionRoutes(context: AuthContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first.', schema: schemas.sessionPage } },
       handler: async ({ caller, query, signal }) => ({
         status: 200,
-        body: await listSessions(pool, caller, query, signal),
+        body: await listSessions(await reads.for(caller), caller, query, signal),
       }),
     }),
     route({

@@ -9,7 +9,7 @@ const tag = 'people';
 
 // Of a log-in only, like all that is about people: an agent needs none of it.
 export function userRoutes(context: AuthContext): AnyRoute[] {
-  const { pool } = context;
+  const { pool, reads } = context;
   return [
     route({
       method: 'get',
@@ -23,7 +23,7 @@ export function userRoutes(context: AuthContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first.', schema: schemas.userPage } },
       handler: async ({ caller, query, signal }) => ({
         status: 200,
-        body: await listUsers(pool, caller, query, signal),
+        body: await listUsers(await reads.for(caller), caller, query, signal),
       }),
     }),
     route({
@@ -89,7 +89,10 @@ export function userRoutes(context: AuthContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first, without the keys.', schema: schemas.agentKeyPage } },
       handler: async ({ caller, params, query, signal }) => {
         const { organizationId, id: userId } = await getUser(pool, caller, params.id);
-        return { status: 200, body: await listAgentKeys(pool, { organizationId, userId }, query, signal) };
+        return {
+          status: 200,
+          body: await listAgentKeys(await reads.for(caller), { organizationId, userId }, query, signal),
+        };
       },
     }),
     route({

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Logger, Metrics } from '@worktide/runtime';
+import { type Logger, type Metrics, traceHeader, traceparentFor } from '@worktide/runtime';
 import { type SyncOutcome, syncOutcome } from '@worktide/schemas';
 
 /** The longest that a request may wait for the outcome of its batch. */
@@ -56,9 +56,10 @@ export function createOutcomes({
     batchId: string,
     { seconds, authorization, requestId, signal }: Parameters<Outcomes['ask']>[1],
   ): Promise<SyncOutcome | undefined> {
+    const traceparent = traceparentFor();
     const url = new URL(`/api/v1/sync/batches/${batchId}?wait=${seconds}`, writerUrl);
     const response = await fetch(url, {
-      headers: { authorization, 'x-request-id': requestId },
+      headers: { authorization, 'x-request-id': requestId, ...(traceparent && { [traceHeader]: traceparent }) },
       redirect: 'error',
       signal: AbortSignal.any([signal, AbortSignal.timeout(seconds * 1_000 + slackMs)]),
     });

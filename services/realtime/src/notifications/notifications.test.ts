@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Consumer } from '@worktide/event-log';
-import { tablesWithoutTenantPolicy, tenantTransaction } from '@worktide/postgres';
+import { readsOf, tablesWithoutTenantPolicy, tenantTransaction } from '@worktide/postgres';
 import { createLifecycle, createMetrics, silentLogger, uuidv7 } from '@worktide/runtime';
 import type { AlertState, Notification, WorkspaceRecord } from '@worktide/schemas';
 import { expectStatus, until } from '@worktide/testing';
@@ -37,7 +37,7 @@ beforeAll(async () => {
     metrics: counted,
     push: (pushes) => void world.pushed.push(...pushes),
   });
-  call = await world.serve(notificationRoutes(world.pool), { lifecycle, metrics });
+  call = await world.serve(notificationRoutes(world.pool, readsOf(world.pool)), { lifecycle, metrics });
   await follow();
 });
 afterAll(async () => {

@@ -1,6 +1,6 @@
 import type { Consumer, EventLog } from '@worktide/event-log';
 import { askInternal } from '@worktide/identity';
-import type { Pool } from '@worktide/postgres';
+import type { Pool, Reads } from '@worktide/postgres';
 import type { AnyRoute, Lifecycle, Metrics } from '@worktide/runtime';
 import { digestTaken, type SchemaRegistry } from '@worktide/schemas';
 import type { Config } from '../config.ts';
@@ -37,6 +37,7 @@ export async function openNotifications(
   config: Pick<Config, 'AUTH_URL' | 'INTERNAL_TOKEN'>,
   deps: {
     pool: Pool;
+    reads: Reads;
     eventLog: Pick<EventLog, 'consume'>;
     registry: SchemaRegistry;
     push: Push;
@@ -44,7 +45,7 @@ export async function openNotifications(
     metrics: Metrics;
   },
 ): Promise<Notifications> {
-  const { pool, eventLog, registry, push, lifecycle } = deps;
+  const { pool, reads, eventLog, registry, push, lifecycle } = deps;
   const metrics = notificationMetrics(deps.metrics);
   const teller = createTeller({ pool, push, metrics });
   const auth = { service: 'auth', url: config.AUTH_URL, internalToken: config.INTERNAL_TOKEN };
@@ -60,5 +61,5 @@ export async function openNotifications(
 
   const consumer = await followForNotifications({ eventLog, registry, pool, teller });
   lifecycle.onClose('notifications consumer', () => consumer.close());
-  return { routes: notificationRoutes(pool), teller, consumer };
+  return { routes: notificationRoutes(pool, reads), teller, consumer };
 }

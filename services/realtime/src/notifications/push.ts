@@ -1,3 +1,4 @@
+import type { Reads } from '@worktide/postgres';
 import { describeError, type Logger } from '@worktide/runtime';
 import type { Notification } from '@worktide/schemas';
 import type { Pushes } from '../pushes/pushes.ts';
@@ -16,7 +17,8 @@ export interface NotificationPush {
  */
 export type Push = (pushes: readonly NotificationPush[]) => void;
 
-export function pushThrough(pushes: Pick<Pushes, 'post'>, log: Logger): Push {
+/** @param wrote told before: who hears of one looks at the list at once. */
+export function pushThrough(pushes: Pick<Pushes, 'post'>, wrote: Reads['wrote'], log: Logger): Push {
   return (list) => {
     const posted = list.map(({ organizationId, userId, payload }) => ({
       kind: 'notification' as const,
@@ -26,8 +28,10 @@ export function pushThrough(pushes: Pick<Pushes, 'post'>, log: Logger): Push {
       deliveries: [{ rooms: [rooms.user(userId)], event: 'notification', payload }],
     }));
     if (posted.length === 0) return;
-    pushes.post(posted).catch((error: unknown) => {
-      log.warn({ err: error }, `notifications are in the list, and not pushed: ${describeError(error)}`);
-    });
+    Promise.all(list.map(wrote))
+      .then(() => pushes.post(posted))
+      .catch((error: unknown) => {
+        log.warn({ err: error }, `notifications are in the list, and not pushed: ${describeError(error)}`);
+      });
   };
 }

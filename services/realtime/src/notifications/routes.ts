@@ -1,4 +1,4 @@
-import type { Pool } from '@worktide/postgres';
+import type { Pool, Reads } from '@worktide/postgres';
 import { type AnyRoute, type Caller, route } from '@worktide/runtime';
 import {
   notificationPage,
@@ -15,7 +15,7 @@ const tag = 'notifications';
 const own = ({ organizationId, userId }: Caller): Owner => ({ organizationId, userId });
 
 /** One's own and nobody else's; an agent's key reads none, for they tell of others. */
-export function notificationRoutes(pool: Pool): AnyRoute[] {
+export function notificationRoutes(pool: Pool, reads: Pick<Reads, 'for'>): AnyRoute[] {
   return [
     route({
       method: 'get',
@@ -28,7 +28,7 @@ export function notificationRoutes(pool: Pool): AnyRoute[] {
       responses: { 200: { description: 'A page, and how many of all are not read.', schema: notificationPage } },
       handler: async ({ caller, query, signal }) => ({
         status: 200,
-        body: await listNotifications(pool, own(caller), query, { signal }),
+        body: await listNotifications(await reads.for(caller), own(caller), query, { signal }),
       }),
     }),
     route({

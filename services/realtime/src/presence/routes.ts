@@ -1,12 +1,12 @@
 import { colleagueAsked, type Identity, type Leads } from '@worktide/identity';
-import type { Pool } from '@worktide/postgres';
+import type { Reads } from '@worktide/postgres';
 import { type AnyRoute, type Caller, forbidden, notFound, route, type Turns } from '@worktide/runtime';
 import { presencePage, presenceQuery } from '@worktide/schemas';
 import { listPresences } from './list.ts';
 import type { Presences } from './presences.ts';
 
 export interface PresenceRoutesOptions {
-  pool: Pool;
+  reads: Pick<Reads, 'for'>;
   presences: Pick<Presences, 'read'>;
   /** Of people: some lists of one at a time. */
   turns: Turns;
@@ -17,7 +17,7 @@ export interface PresenceRoutesOptions {
 }
 
 export function presenceRoutes(options: PresenceRoutesOptions): AnyRoute[] {
-  const { turns, identity, leads, membersOf } = options;
+  const { reads, presences, turns, identity, leads, membersOf } = options;
 
   /** Whom the caller asks about: a manager everybody, unless they name some; all others themselves and whom they lead. */
   async function peopleAsked(caller: Caller, userId?: string, teamId?: string): Promise<readonly string[] | undefined> {
@@ -58,7 +58,10 @@ export function presenceRoutes(options: PresenceRoutesOptions): AnyRoute[] {
         const { userId, teamId, cursor, limit } = query;
         const userIds = await peopleAsked(caller, userId, teamId);
         const list = ['presence', organizationId, caller.userId, role, userId ?? null, teamId ?? null];
-        const work = () => listPresences(options, { organizationId, userIds, list, cursor, limit }, signal);
+        const work = async () => {
+          const pool = await reads.for(caller);
+          return listPresences({ pool, presences }, { organizationId, userIds, list, cursor, limit }, signal);
+        };
         return { status: 200, body: await turns.run(caller.userId, work, { signal }) };
       },
     }),

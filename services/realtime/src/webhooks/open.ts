@@ -1,7 +1,7 @@
 import type { Audit } from '@worktide/audit';
 import type { Consumer, EventLog } from '@worktide/event-log';
 import type { Limits } from '@worktide/key-value';
-import type { Outbox, Pool } from '@worktide/postgres';
+import type { Outbox, Pool, Reads } from '@worktide/postgres';
 import type { AnyRoute, Lifecycle, Logger, Metrics } from '@worktide/runtime';
 import type { SchemaRegistry } from '@worktide/schemas';
 import type { Config } from '../config.ts';
@@ -40,6 +40,7 @@ export async function openWebhooks(
   config: Pick<Config, 'WEBHOOK_ALLOWED_RANGES' | 'WEBHOOK_ALLOW_HTTP' | 'WEBHOOK_SECRETS_KEY' | 'WEBHOOK_CONCURRENCY'>,
   deps: {
     pool: Pool;
+    reads: Reads;
     outbox: Outbox;
     audit: Audit;
     eventLog: Pick<EventLog, 'consume'>;

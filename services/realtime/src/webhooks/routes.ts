@@ -1,5 +1,5 @@
 import { type Audit, type AuditAction, auditChange, auditSource } from '@worktide/audit';
-import { type Outbox, type Pool, tenantTransaction, transactionWithEvents } from '@worktide/postgres';
+import { type Outbox, type Pool, type Reads, tenantTransaction, transactionWithEvents } from '@worktide/postgres';
 import { type AnyRoute, invalid, type RequestLimit, type RouteContext, route, uuidv7 } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
 import { addTest, findDelivery, listDeliveries } from './deliveries.ts';
@@ -24,6 +24,8 @@ import {
 
 export interface WebhookRoutesDeps {
   pool: Pool;
+  /** Of lists, which may lag behind. */
+  reads: Pick<Reads, 'for'>;
   outbox: Pick<Outbox, 'write' | 'committed'>;
   audit: Pick<Audit, 'events' | 'check'>;
   secrets: Secrets;
@@ -43,10 +45,15 @@ const lookMs = 2_000;
 type Context = Pick<RouteContext, 'req' | 'requestId' | 'caller' | 'signal'>;
 
 export function webhookRoutes(deps: WebhookRoutesDeps): AnyRoute[] {
-  const { pool, outbox, audit, secrets, terms, limit, wake } = deps;
+  const { pool, reads, outbox, audit, secrets, terms, limit, wake } = deps;
 
-  const read = <T>({ caller: { organizationId }, signal }: Context, fn: (tenant: Tenant) => Promise<T>): Promise<T> =>
-    tenantTransaction(pool, organizationId, (client) => fn({ client, organizationId }), { signal });
+  const readIn = <T>(from: Pool, { caller, signal }: Context, fn: (tenant: Tenant) => Promise<T>): Promise<T> => {
+    const { organizationId } = caller;
+    return tenantTransaction(from, organizationId, (client) => fn({ client, organizationId }), { signal });
+  };
+  const read = <T>(context: Context, fn: (tenant: Tenant) => Promise<T>) => readIn(pool, context, fn);
+  const list = async <T>(context: Context, fn: (tenant: Tenant) => Promise<T>) =>
+    readIn(await reads.for(context.caller), context, fn);
 
   /** One transaction with its line in the audit trail, where it did something. */
   async function change<T>(context: Context, fn: (tenant: Tenant) => Promise<[T, AuditAction?]>): Promise<T> {
@@ -126,7 +133,7 @@ export function webhookRoutes(deps: WebhookRoutesDeps): AnyRoute[] {
       responses: { 200: { description: 'Newest first.', schema: schemas.webhookPage } },
       handler: async (context) => ({
         status: 200,
-        body: await read(context, (tenant) => listWebhooks(tenant, context.query)),
+        body: await list(context, (tenant) => listWebhooks(tenant, context.query)),
       }),
     }),
     route({
@@ -248,7 +255,7 @@ export function webhookRoutes(deps: WebhookRoutesDeps): AnyRoute[] {
       responses: { 200: { description: 'Newest first; of two weeks.', schema: schemas.deliveryPage } },
       handler: async (context) => ({
         status: 200,
-        body: await read(context, async (tenant) => {
+        body: await list(context, async (tenant) => {
           const { id } = await findWebhook(tenant, context.params.id);
           return listDeliveries(tenant, id, context.query);
         }),

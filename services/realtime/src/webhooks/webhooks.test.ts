@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createAudit } from '@worktide/audit';
-import { createOutbox } from '@worktide/postgres';
+import { createOutbox, readsOf } from '@worktide/postgres';
 import { createLifecycle, createMetrics, type Lifecycle, type Metrics, silentLogger, uuidv7 } from '@worktide/runtime';
 import type { CreatedWebhook, Delivery, Webhook, WebhookEvent } from '@worktide/schemas';
 import { type Answer, expectStatus, type Json, metricOf, until } from '@worktide/testing';
@@ -49,6 +49,7 @@ async function start(pace: WebhookPace = {}, config: { key?: string; concurrency
     },
     {
       ...deps,
+      reads: readsOf(deps.pool),
       outbox,
       audit: createAudit({ service: 'realtime', registry, log, metrics }),
       limits: {

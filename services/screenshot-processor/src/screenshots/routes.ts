@@ -1,6 +1,7 @@
 import { auditSource, type Looks, noteLook } from '@worktide/audit';
 import { type Identity, type Leads, userAsked } from '@worktide/identity';
 import type { ObjectStore } from '@worktide/object-store';
+import type { Reads } from '@worktide/postgres';
 import { type AnyRoute, type Caller, forbidden, invalid, notFound, route } from '@worktide/runtime';
 import { idParams, screenshot, screenshotPage, screenshotQuery } from '@worktide/schemas';
 import { type DeleteOptions, deleteScreenshot } from './delete.ts';
@@ -8,6 +9,8 @@ import { findScreenshot, listScreenshots } from './list.ts';
 import { showScreenshot } from './show.ts';
 
 export interface ScreenshotRoutesOptions extends DeleteOptions {
+  /** Of lists, which may lag behind. */
+  reads: Pick<Reads, 'for'>;
   store: Pick<ObjectStore, 'signedGet'>;
   identity: Pick<Identity, 'findUser'>;
   looks: Looks;
@@ -18,7 +21,7 @@ const path = '/api/v1/screenshots';
 const tag = 'screenshots';
 
 export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
-  const { pool, store, identity, looks, leads } = options;
+  const { pool, reads, store, identity, looks, leads } = options;
 
   /** Goes into the audit trail. */
   function looked(context: Parameters<typeof noteLook>[1], userIds: Iterable<string>): void {
@@ -61,7 +64,7 @@ export function screenshotRoutes(options: ScreenshotRoutesOptions): AnyRoute[] {
         const { status, cursor, limit } = query;
         const timeEntryId = query.timeEntryId?.toLowerCase();
         const asked = { organizationId, userId, timeEntryId, from, to, status, cursor, limit };
-        const { rows, nextCursor } = await listScreenshots(pool, asked, signal);
+        const { rows, nextCursor } = await listScreenshots(await reads.for(caller), asked, signal);
         const items = await Promise.all(rows.map((row) => showScreenshot(store, row)));
         looked(
           { req, requestId, caller },

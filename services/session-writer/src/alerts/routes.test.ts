@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createAudit } from '@worktide/audit';
-import { tenantTransaction } from '@worktide/postgres';
+import { readsOf, tenantTransaction } from '@worktide/postgres';
 import {
   type Caller,
   createLifecycle,
@@ -50,6 +50,7 @@ beforeAll(async () => {
   await Promise.all([codec.prepare(), auditCodec.prepare(), audit.check()]);
   const routes = alertRoutes({
     pool,
+    reads: readsOf(pool),
     outbox,
     codec,
     audit,

@@ -1,6 +1,6 @@
 import { type Audit, auditSource } from '@worktide/audit';
 import { type Identity, type Leads, userAsked } from '@worktide/identity';
-import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
+import { type Outbox, type Pool, type Queryable, type Reads, transactionWithEvents } from '@worktide/postgres';
 import { type AnyRoute, notFound, route, type Turns } from '@worktide/runtime';
 import { alert, alertPage, alertQuery, type Codec, id, idParams } from '@worktide/schemas';
 import { listAlerts, showAlert } from './list.ts';
@@ -12,6 +12,7 @@ const path = '/api/v1/alerts';
 export interface AlertRoutesOptions {
   /** Of requests. */
   pool: Pool;
+  reads: Reads;
   /** Of people: some lists of one at a time. */
   turns: Turns;
   outbox: Outbox;
@@ -25,6 +26,7 @@ export interface AlertRoutesOptions {
 
 export function alertRoutes({
   pool,
+  reads,
   turns,
   outbox,
   codec,
@@ -50,7 +52,7 @@ export function alertRoutes({
         const { userId: given, ...rest } = query;
         const everybody = given === undefined && role !== 'employee';
         const userId = everybody ? undefined : await userAsked(caller, given, identity.findUser, leads);
-        const work = () => listAlerts(pool, { organizationId, userId, ...rest }, signal);
+        const work = async () => listAlerts(await reads.for(caller), { organizationId, userId, ...rest }, signal);
         return { status: 200, body: await turns.run(caller.userId, work, { signal }) };
       },
     }),

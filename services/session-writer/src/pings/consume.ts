@@ -146,7 +146,7 @@ export function createHandler(options: PingsOptions, lane?: SlowLane, observe = 
 }
 
 /** Resolves when the events are in the log, or when the process closes: then they stand in the outbox. */
-async function untilAborted(published: Promise<void>, signal: AbortSignal): Promise<void> {
+export async function untilAborted(published: Promise<void>, signal: AbortSignal): Promise<void> {
   const done = published.catch(() => {});
   if (signal.aborted) return;
   let abort = (): void => {};

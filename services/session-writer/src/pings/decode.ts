@@ -80,7 +80,8 @@ function readEnvelope(record: StoredRecord, codec: Codec, bad: BadRecord[]) {
   return undefined;
 }
 
-function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLetterReason } {
+/** What the writer takes of a ping: what is none, or reaches beyond the tables, is refused. */
+export function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLetterReason } {
   if (!isPingEvent(value)) return refuse('BAD_PING', firstIssue(pingEvent.safeParse(value).error!));
   const ping = value;
   const { startedAt, endedAt } = ping;
@@ -99,7 +100,7 @@ function readPing(value: unknown, latest: number): PingEvent | { reason: DeadLet
 const refuse = (code: string, message: string) => ({ reason: { code, message } });
 
 /** An instant covers one millisecond. A run of one key shares one object, which makes comparing cheap. */
-function spanOf({ startedAt, endedAt, app, host, state }: PingEvent, before: UsageKey | undefined): KeySpan {
+export function spanOf({ startedAt, endedAt, app, host, state }: PingEvent, before: UsageKey | undefined): KeySpan {
   const same = before !== undefined && before.app === app && before.host === host && before.state === state;
   return { start: startedAt, end: Math.max(endedAt, startedAt + 1), key: same ? before : { state, app, host } };
 }

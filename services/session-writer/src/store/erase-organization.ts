@@ -12,6 +12,8 @@ const tables = [
   'sync_batch_parts',
   'sync_keys',
   'sync_taken',
+  'import_parts',
+  'removed_imports',
   'known_projects',
   'known_tasks',
 ];

@@ -65,10 +65,13 @@ test('it may read what lists read, and nothing else; no partition has a grant of
   ).toEqual({
     alerts: ['SELECT'],
     erased_ranges: ['SELECT'],
+    // Imported entries are applied, and taken out, as their organisation.
+    import_parts: ['DELETE', 'INSERT', 'SELECT'],
     known_projects: ['SELECT'],
     known_tasks: ['SELECT'],
     // Within a transaction that tells others of it; its events are not to be read.
     outbox: ['DELETE', 'INSERT'],
+    removed_imports: ['INSERT', 'SELECT'],
     streams: ['SELECT'],
     // Offline entries are applied as their organisation.
     sync_batch_parts: ['INSERT', 'SELECT'],

@@ -28,6 +28,8 @@ export interface Applied {
 
 export interface ApplyOptions {
   policy: 'reject' | 'merge';
+  /** Of new entries; `offline` unless said. */
+  kind?: TimeEntryState['kind'];
   nowMs: number;
   /** What ended before that is not taken: its organisation keeps neither entries of then nor their keys. */
   keptFrom?: number | undefined;
@@ -113,7 +115,7 @@ function applyOne(stored: Stored, event: SyncEntryEvent, options: ApplyOptions, 
       refuse({ reason: 'overlap', conflictsWith: decision.conflictsWith });
       return;
     case 'created': {
-      const after = newEntry(event, decision.sheet, options.nowMs);
+      const after = newEntry(event, decision.sheet, options);
       save(stored, applied, { action: 'synced', before: null, after });
       learn(stored, applied, idempotencyKey, { entryId: after.id, ...saidOf(event), isMerged: false });
       applied.results.push({ ...named, outcome: 'created', id: after.id });
@@ -171,11 +173,15 @@ function aboutOf(event: SyncEntryEvent): Partial<TimeEntryState> {
   };
 }
 
-function newEntry(event: SyncEntryEvent, sheet: Sheet, nowMs: number): TimeEntryState {
+function newEntry(
+  event: SyncEntryEvent,
+  sheet: Sheet,
+  { nowMs, kind = 'offline' }: Pick<ApplyOptions, 'nowMs' | 'kind'>,
+): TimeEntryState {
   const { projectId, taskId, description, tags, billable, timezone } = event;
   return {
     id: uuidv7(nowMs),
-    kind: 'offline',
+    kind,
     ...timesOf(sheet),
     projectId,
     taskId,

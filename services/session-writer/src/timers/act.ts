@@ -4,6 +4,7 @@ import {
   type Outbox,
   type Pool,
   type Queryable,
+  type Reads,
   tenantTransaction,
   transactionWithEvents,
   violatedConstraint,
@@ -18,8 +19,8 @@ import { type Author, type Change, findEntry, lockOf, recordsOf, writeChange } f
 export interface TimersContext {
   /** Of requests. */
   pool: Pool;
-  /** May lag behind: a replica where there is one. */
-  readPool: Pool;
+  /** Of lists, which may lag behind. */
+  reads: Reads;
   outbox: Outbox;
   /** Of topic `time-entries`. */
   codec: Codec;

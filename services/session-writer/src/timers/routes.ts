@@ -64,7 +64,7 @@ const changeTurns = {
 };
 
 export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
-  const { pool, readPool, workspace, identity, turns, limit, now } = context;
+  const { pool, reads, workspace, identity, turns, limit, now } = context;
   const ofAgents = { tag, access: 'user', agents: true, userLimit: limit } as const;
   const changes = createTurns({ ...changeTurns, metrics: context.metrics });
   const inTurn = <T>({ caller, signal }: Request, work: () => Promise<T>): Promise<T> =>
@@ -271,7 +271,8 @@ export function timerRoutes(context: TimerRoutesOptions): AnyRoute[] {
         const userId = await userAsked(caller, query.userId, identity.findUser);
         const { projectId, status, cursor, limit } = query;
         const asked = { organizationId, userId, from, to, projectId, status, cursor, limit };
-        const body = await turns.run(caller.userId, () => listEntries(readPool, asked, now(), signal), { signal });
+        const list = async () => listEntries(await reads.for(caller), asked, now(), signal);
+        const body = await turns.run(caller.userId, list, { signal });
         return { status: 200, body };
       },
     }),

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createPool } from '@worktide/postgres';
+import { createPool, readsOf } from '@worktide/postgres';
 import {
   type Caller,
   createLifecycle,
@@ -56,7 +56,7 @@ export async function openTimers(postgresUrl: string): Promise<Timers> {
         name: 'timers',
         routes: timerRoutes({
           pool: requestPool,
-          readPool: requestPool,
+          reads: readsOf(requestPool),
           outbox: writer.outbox,
           codec,
           identity: {

@@ -1,6 +1,6 @@
 import { type Audit, auditSource } from '@worktide/audit';
 import { type Identity, userAsked } from '@worktide/identity';
-import type { Outbox, Pool } from '@worktide/postgres';
+import type { Outbox, Pool, Reads } from '@worktide/postgres';
 import { type AnyRoute, invalid, route, type Turns } from '@worktide/runtime';
 import { eraseUsageQuery, usageErasure, usagePage, usageQuery } from '@worktide/schemas';
 import { recordErasure } from '../store/erasures.ts';
@@ -13,8 +13,8 @@ const path = '/api/v1/usage';
 export interface UsageRoutesOptions {
   /** Of requests alone: the merge of pings has its own. */
   pool: Pool;
-  /** May lag behind: a replica where there is one. */
-  readPool: Pool;
+  /** Of lists, which may lag behind. */
+  reads: Reads;
   /** Of people: some lists of one at a time. The pool takes turns between organisations. */
   turns: Turns;
   outbox: Outbox;
@@ -25,7 +25,7 @@ export interface UsageRoutesOptions {
 }
 
 export function usageRoutes(options: UsageRoutesOptions): AnyRoute[] {
-  const { pool, readPool, turns, outbox, onErasure, identity, audit } = options;
+  const { pool, reads, turns, outbox, onErasure, identity, audit } = options;
   return [
     route({
       method: 'get',
@@ -43,10 +43,8 @@ export function usageRoutes(options: UsageRoutesOptions): AnyRoute[] {
         const userId = await userAsked(caller, query.userId, identity.findUser);
         const { deviceId, cursor, limit } = query;
         const asked = { organizationId, userId, deviceId, from, to, cursor, limit };
-        return {
-          status: 200,
-          body: await turns.run(caller.userId, () => listUsage(readPool, asked, signal), { signal }),
-        };
+        const list = async () => listUsage(await reads.for(caller), asked, signal);
+        return { status: 200, body: await turns.run(caller.userId, list, { signal }) };
       },
     }),
     route({
@@ -76,6 +74,8 @@ export function usageRoutes(options: UsageRoutesOptions): AnyRoute[] {
         ]);
         const erasure = { organizationId, userId, deviceId, from, to, requestedBy: caller.userId };
         const status = await recordErasure({ pool, outbox }, erasure, told, signal);
+        // From now on in no list, whoever reads it.
+        await reads.wrote({ organizationId });
         if (status === 'pending') onErasure();
         return { status: 202, body: { ...what, userId, status } };
       },

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Audit, createAudit } from '@worktide/audit';
+import { readsOf } from '@worktide/postgres';
 import { type Caller, createLifecycle, createTurns, serve, silentLogger, unauthorized } from '@worktide/runtime';
 import {
   type AuditEvent,
@@ -48,7 +49,7 @@ beforeAll(async () => {
     name: 'session-writer',
     routes: usageRoutes({
       pool: writer.pool,
-      readPool: writer.pool,
+      reads: readsOf(writer.pool),
       turns: createTurns({ name: 'lists', places: 100, placesEach: 2, metrics: writer.metrics }),
       outbox: writer.outbox,
       onErasure() {

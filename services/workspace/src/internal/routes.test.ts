@@ -70,3 +70,16 @@ test('who is in a team; another organisation has none of its name', async () => 
   expect(await ask('/team', { organizationId: uuidv7(), teamId })).toEqual({ userIds: null });
   expect(await ask('/team', { organizationId, teamId: uuidv7() })).toEqual({ userIds: null });
 });
+
+test('projects are found by name, in whatever case, where they are active and of this organisation', async () => {
+  const boss = workspace.person('manager');
+  const { organizationId } = boss;
+  const projectId = await make(boss, '/projects', { name: 'Website Élan' });
+  await make(boss, '/projects', { name: 'Old', status: 'archived' });
+  await make(workspace.person('manager'), '/projects', { name: 'Theirs' });
+  const names = ['website élan', 'Website Élan', 'Old', 'Theirs', ''];
+  expect((await ask('/project-names', { organizationId, names })).projects).toEqual([
+    { name: 'website élan', id: projectId },
+    { name: 'Website Élan', id: projectId },
+  ]);
+});

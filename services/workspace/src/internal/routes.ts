@@ -4,9 +4,11 @@ import { type AnyRoute, AppError, route } from '@worktide/runtime';
 import {
   askLed,
   askObjects,
+  askProjectNames,
   askSeesTask,
   askTeam,
   foundObjects,
+  foundProjectNames,
   foundTeam,
   type KnownProject,
   type KnownTask,
@@ -14,6 +16,7 @@ import {
   seesTask,
 } from '@worktide/schemas';
 import { sightOf } from '../policies.ts';
+import { nameKey } from '../projects/projects.ts';
 import { findTask } from '../tasks/rows.ts';
 import { findLed, findMembers } from '../teams/teams.ts';
 
@@ -52,6 +55,34 @@ export function internalRoutes(pool: Pool, organization: Identity['organization'
             { signal },
           ),
         };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/internal/workspace/project-names',
+      operationId: 'findProjectNames',
+      summary: 'Active projects by their names',
+      tag: 'internal',
+      access: 'internal',
+      body: askProjectNames,
+      responses: { 200: { description: 'Those that there are.', schema: foundProjectNames } },
+      handler: async ({ body: { organizationId, names }, signal }) => {
+        const byKey = Map.groupBy(names, nameKey);
+        const rows = await tenantTransaction(
+          pool,
+          organizationId,
+          async (client) =>
+            (
+              await client.query<{ id: string; key: string }>(
+                `SELECT id, name_key AS key FROM projects
+                 WHERE organization_id = $1 AND name_key = ANY($2::text[]) AND status = 'active' AND deleted_at IS NULL`,
+                [organizationId, [...byKey.keys()]],
+              )
+            ).rows,
+          { signal },
+        );
+        const projects = rows.flatMap(({ id, key }) => byKey.get(key)!.map((name) => ({ name, id })));
+        return { status: 200, body: { projects } };
       },
     }),
     route({

@@ -28,7 +28,8 @@ const columns = `id, name, description, status, color, client_name, budget_secon
   version`;
 
 /** How names are compared: two that look alike are one. In the code, since databases differ in what lower case is. */
-const nameKey = (name: string): string => name.normalize('NFC').toLowerCase();
+/** A name as names are compared. */
+export const nameKey = (name: string): string => name.normalize('NFC').toLowerCase();
 
 const show = (row: ProjectRow): Project => ({
   id: row.id,

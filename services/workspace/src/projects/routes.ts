@@ -21,7 +21,7 @@ export function projectRoutes({ store, activeProjects, agentLimit }: WorkspaceCo
       responses: { 200: { description: 'Newest first.', schema: schemas.projectPage } },
       handler: async ({ caller, signal, query }) => ({
         status: 200,
-        body: await store.read({ caller, signal }, (tenant) => listProjects(tenant, query)),
+        body: await store.list({ caller, signal }, (tenant) => listProjects(tenant, query)),
       }),
     }),
     route({

@@ -1,6 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { type Audit, type AuditAction, auditSource } from '@worktide/audit';
-import { type Outbox, type Pool, type Queryable, tenantTransaction, transactionWithEvents } from '@worktide/postgres';
+import {
+  type Outbox,
+  type Pool,
+  type Queryable,
+  type Reads,
+  tenantTransaction,
+  transactionWithEvents,
+} from '@worktide/postgres';
 import type { Caller } from '@worktide/runtime';
 import { type Codec, type TaskAssigned, topics, type WorkspaceEvent, type WorkspaceRecord } from '@worktide/schemas';
 
@@ -34,6 +41,8 @@ export interface RequestSource extends ReadSource {
  * organisation, and what a query forgets to ask for the database's row-level security refuses to give.
  */
 export interface Store {
+  /** For lists that nobody keeps or judges by: from a replica where there is one, and it may lag. Rejects as `read`. */
+  list<T>(source: ReadSource, fn: (tenant: Tenant) => Promise<T>): Promise<T>;
   /** Rejects 503, and as `fn` does. */
   read<T>(source: ReadSource, fn: (tenant: Tenant) => Promise<T>): Promise<T>;
   /**
@@ -45,6 +54,7 @@ export interface Store {
 
 export function createStore(options: {
   pool: Pool;
+  reads: Pick<Reads, 'for'>;
   outbox: Pick<Outbox, 'write' | 'committed'>;
   /** Of topic `workspace-events`. */
   codec: Codec;
@@ -52,12 +62,17 @@ export function createStore(options: {
   /** After the commit, before the answer: who changed something sees it at their next request. */
   onCommitted: (organizationId: string, events: readonly WorkspaceEvent[]) => Promise<void>;
 }): Store {
-  const { pool, outbox, codec, audit, onCommitted } = options;
+  const { pool, reads, outbox, codec, audit, onCommitted } = options;
   const topic = topics['workspace-events'].name;
 
+  const readIn = <T>(from: Pool, { caller, signal }: ReadSource, fn: (tenant: Tenant) => Promise<T>): Promise<T> => {
+    const { organizationId } = caller;
+    return tenantTransaction(from, organizationId, (client) => fn({ client, organizationId }), { signal });
+  };
+
   return {
-    read: ({ caller: { organizationId }, signal }, fn) =>
-      tenantTransaction(pool, organizationId, (client) => fn({ client, organizationId }), { signal }),
+    list: async (source, fn) => readIn(await reads.for(source.caller), source, fn),
+    read: (source, fn) => readIn(pool, source, fn),
 
     async change(source, fn) {
       const { caller, req, requestId, signal } = source;

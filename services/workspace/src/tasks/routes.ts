@@ -43,7 +43,7 @@ export function taskRoutes({ store, findUser, organization }: WorkspaceContext):
       responses: { 200: { description: 'Newest first.', schema: schemas.taskPage } },
       handler: async ({ caller, signal, params, query }) => {
         const sight = await sightOfCaller(caller);
-        const body = await store.read({ caller, signal }, async (tenant) => {
+        const body = await store.list({ caller, signal }, async (tenant) => {
           const { id: projectId } = await findProject(tenant, params.id);
           return listTasks(tenant, sight, { ...query, projectId });
         });
@@ -81,7 +81,7 @@ export function taskRoutes({ store, findUser, organization }: WorkspaceContext):
       responses: { 200: { description: 'Newest first.', schema: schemas.taskPage } },
       handler: async ({ caller, signal, query }) => {
         const sight = await sightOfCaller(caller);
-        return { status: 200, body: await store.read({ caller, signal }, (tenant) => listTasks(tenant, sight, query)) };
+        return { status: 200, body: await store.list({ caller, signal }, (tenant) => listTasks(tenant, sight, query)) };
       },
     }),
     route({
@@ -109,7 +109,7 @@ export function taskRoutes({ store, findUser, organization }: WorkspaceContext):
       handler: async ({ caller, signal, query }) => {
         const sight = await sightOfCaller(caller);
         const count = (tenant: Tenant) => taskStats(tenant, sight, query, caller.timezone);
-        return { status: 200, body: await store.read({ caller, signal }, count) };
+        return { status: 200, body: await store.list({ caller, signal }, count) };
       },
     }),
     route({

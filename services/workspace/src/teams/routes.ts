@@ -31,7 +31,7 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first.', schema: schemas.teamPage } },
       handler: async ({ caller, signal, params, query }) => ({
         status: 200,
-        body: await store.read({ caller, signal }, (tenant) => listTeamsOf(tenant, params.id, query)),
+        body: await store.list({ caller, signal }, (tenant) => listTeamsOf(tenant, params.id, query)),
       }),
     }),
     route({
@@ -45,7 +45,7 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       responses: { 200: { description: 'Newest first.', schema: schemas.teamPage } },
       handler: async ({ caller, signal, query }) => ({
         status: 200,
-        body: await store.read({ caller, signal }, (tenant) => listTeams(tenant, query)),
+        body: await store.list({ caller, signal }, (tenant) => listTeams(tenant, query)),
       }),
     }),
     route({
@@ -141,7 +141,7 @@ export function teamRoutes({ store, findUser }: WorkspaceContext): AnyRoute[] {
       responses: { 200: { description: 'By user id.', schema: schemas.teamMemberPage } },
       handler: async ({ caller, signal, params, query }) => ({
         status: 200,
-        body: await store.read({ caller, signal }, (tenant) => listMembers(tenant, params.id, query)),
+        body: await store.list({ caller, signal }, (tenant) => listMembers(tenant, params.id, query)),
       }),
     }),
     route({

@@ -15,6 +15,8 @@ export interface PostgresOptions {
   password?: string;
   /** More `-c` settings, e.g. `['max_connections=50']`. */
   settings?: string[];
+  /** Made as a copy of another server, which is restarted for it, and follows that one. */
+  replicaOf?: { primary: Engine; dir: string };
   /** Takes connections with TLS too. */
   certificate?: Certificate;
   onUnexpectedEnd?: (how: string) => void;
@@ -34,6 +36,27 @@ async function initialise(bin: string, data: string, password: string, user: Ser
   await run(path.join(bin, 'initdb'), ['-D', partial, ...locale, ...login], { cwd: path.dirname(data), ...user });
   await rm(passwordFile);
   await rename(partial, data);
+}
+
+/** Of a server that has ended in order, whose folder is whole by itself. */
+async function copyOf(
+  { primary, dir }: NonNullable<PostgresOptions['replicaOf']>,
+  data: string,
+  user: ServerUser | undefined,
+): Promise<void> {
+  await primary.stop();
+  // With owners and modes.
+  await run('cp', ['-a', await dataFolder(dir, user), data]);
+  const signal = path.join(data, 'standby.signal');
+  await writeFile(signal, '');
+  if (user) await chown(signal, user.uid, user.gid);
+  await primary.restart();
+}
+
+/** What `primary_conninfo` wants: a superuser may follow. */
+function connectionTo(url: string): string {
+  const { hostname, port, username, password } = new URL(url);
+  return `host=${hostname} port=${port} user=${username} password=${decodeURIComponent(password)}`;
 }
 
 /** Copies beside the data: the server takes a key only where it is its own user's and nobody else can read it. */
@@ -62,12 +85,14 @@ async function nameNoZombie(data: string): Promise<void> {
 
 /** A real PostgreSQL 18 on loopback; `url` is the superuser's, database `postgres`. */
 export async function startPostgres(options: PostgresOptions): Promise<Engine> {
-  const { dir, password = 'postgres', settings = [], certificate } = options;
+  const { dir, password = 'postgres', settings = [], certificate, replicaOf } = options;
   const port = options.port ?? (await freePort());
   const user = await serverUser();
   const bin = await programsFor(user);
   const data = await dataFolder(dir, user);
-  if (!(await stat(data).catch(() => undefined))) await initialise(bin, data, password, user);
+  if (!(await stat(data).catch(() => undefined))) {
+    await (replicaOf ? copyOf(replicaOf, data, user) : initialise(bin, data, password, user));
+  }
   await nameNoZombie(data);
   const given = [
     `port=${port}`,
@@ -78,6 +103,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Engine> {
     'max_connections=300',
     'shared_buffers=256MB',
     'max_wal_size=2GB',
+    ...(replicaOf ? [`primary_conninfo=${connectionTo(replicaOf.primary.url)}`] : []),
     ...(certificate ? await tlsSettings(certificate, data, user) : []),
     ...settings,
   ];
@@ -93,7 +119,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Engine> {
     signal: options.signal,
     // SIGINT is PostgreSQL's fast shutdown: it ends sessions instead of waiting for them.
     stopSignal: 'SIGINT',
-    ready: async (log) => log.includes('ready to accept connections') && (await accepts(port)),
+    ready: async (log) => /ready to accept (read-only )?connections/.test(log) && (await accepts(port)),
     // After kill -9 of the postmaster its children take a moment to notice.
     retryOn: /pre-existing shared memory block|lock file .* already exists/,
   });
