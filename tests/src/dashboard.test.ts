@@ -84,6 +84,7 @@ const views: readonly (readonly [path: string, heading: string, roles: readonly 
   ['/settings/security', 'Settings', everybody],
   ['/settings/agent-keys', 'Settings', everybody],
   ['/settings/notifications', 'Settings', everybody],
+  ['/settings/imports', 'Settings', everybody],
   ['/settings/organization', 'Settings', ['admin']],
   ['/settings/webhooks', 'Settings', ['admin']],
 ];

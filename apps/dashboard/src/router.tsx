@@ -286,6 +286,11 @@ const organization = createRoute({
   path: '/organization',
   component: lazyRouteComponent(() => import('./views/settings/organization.tsx'), 'OrganizationSettings'),
 });
+const imports = createRoute({
+  getParentRoute: () => settings,
+  path: '/imports',
+  component: lazyRouteComponent(() => import('./views/settings/imports.tsx'), 'Imports'),
+});
 const webhooksView = lazyRouteComponent(() => import('./views/settings/webhooks.tsx'), 'Webhooks');
 const webhooks = createRoute({ getParentRoute: () => settings, path: '/webhooks', component: webhooksView });
 const webhookOne = createRoute({ getParentRoute: () => settings, path: '/webhooks/$id', component: webhooksView });
@@ -332,6 +337,7 @@ const tree = root.addChildren([
       agentKeys,
       notificationsSettings,
       organization,
+      imports,
       webhooks,
       webhookOne,
     ]),

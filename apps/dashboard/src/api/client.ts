@@ -21,12 +21,14 @@ export class ApiError extends Error {
 
 /** With the token of this tab; a token that has run out is renewed once, and the request sent again. */
 async function send(request: Request): Promise<Response> {
-  const again = request.clone();
+  // A file is sent once: a copy of it would be kept in memory for the case.
+  const isFile = request.headers.get('content-type')?.startsWith('multipart/');
+  const again = isFile ? undefined : request.clone();
   const response = await reach(await authorize(request));
   if (response.status !== 401 || request.url.includes('/api/v1/auth/log') || request.url.endsWith('/auth/refresh')) {
     return response;
   }
-  if (!request.headers.has('authorization') || !(await renew())) return response;
+  if (!again || !request.headers.has('authorization') || !(await renew())) return response;
   return reach(await authorize(again));
 }
 

@@ -7,11 +7,12 @@ import { BarTable, hueOf } from './charts.tsx';
 import { Button } from './controls.tsx';
 import { EntryDialog, type EntryDraft } from './entry-dialog.tsx';
 import { EntryLane } from './entry-lane.tsx';
+import { unionMs, withoutThose } from './intervals.ts';
 import { useProjectNames } from './people.tsx';
 import { Badge, Box, Empty, Shown, Stat } from './states.tsx';
 import { Strip, type StripItem } from './strip.tsx';
 import { useNow, workedAt } from './timer.tsx';
-import { type UsageEntry, unionMs, useTimeEntries, useUsage, withoutThose } from './usage.ts';
+import { type UsageEntry, useTimeEntries, useUsage } from './usage.ts';
 
 const zooms = [1, 2, 4, 8, 16, 32];
 

@@ -1,7 +1,8 @@
 import { useMemo } from 'react';
+import { unionMs } from '../../parts/intervals.ts';
 import { RangeBar, useRange } from '../../parts/range.tsx';
 import { Box, Empty, Shown } from '../../parts/states.tsx';
-import { unionMs, useUsage } from '../../parts/usage.ts';
+import { useUsage } from '../../parts/usage.ts';
 import { t } from '../../text/index.ts';
 import { dayOf, duration } from '../../time/format.ts';
 import { addDays, boundsOf, clockHours, datesBetween } from '../../time/zones.ts';

@@ -8,6 +8,7 @@ const parts: readonly { to: string; text: Text; forAdmins?: true }[] = [
   { to: '/settings/security', text: 'Password and sessions' },
   { to: '/settings/agent-keys', text: 'Agent keys' },
   { to: '/settings/notifications', text: 'Notifications' },
+  { to: '/settings/imports', text: 'Imports' },
   { to: '/settings/organization', text: 'Organisation', forAdmins: true },
   { to: '/settings/webhooks', text: 'Webhooks', forAdmins: true },
 ];
