@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 /** The environment of this service; `loadConfig` reports every problem at once. */
 export const configSchema = z.object({
-  ...httpConfig(8088),
+  ...httpConfig(8089),
   /** The folder that `npm run dashboard:build` wrote: pages, scripts and styles, and nothing else. */
   DASHBOARD_FILES: z
     .string()

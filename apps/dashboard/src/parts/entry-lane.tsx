@@ -137,7 +137,7 @@ function EntryBlock({
       aria-label={`${label}: ${name}`}
       aria-valuenow={edge === 'startTime' ? start : end}
       aria-valuetext={timeOf(edge === 'startTime' ? start : end, zone)}
-      className={`absolute inset-y-0 z-10 hidden w-2.5 @min-[2.5rem]:block cursor-ew-resize touch-none rounded bg-ink/30 ${edge === 'startTime' ? 'left-0' : 'right-0'}`}
+      className={`absolute inset-y-0 z-10 hidden w-1.5 @min-[2.5rem]:block cursor-ew-resize touch-none rounded bg-ink/25 ${edge === 'startTime' ? 'left-0' : 'right-0'}`}
       onPointerDown={(event) => {
         event.stopPropagation();
         event.currentTarget.setPointerCapture(event.pointerId);
@@ -166,7 +166,7 @@ function EntryBlock({
         type="button"
         aria-label={t('{name}, {from} to {to}', { name, from: timeOf(start, zone), to: timeOf(end, zone) })}
         onClick={() => onDraft({ kind: 'edit', entry })}
-        className="absolute inset-0 cursor-pointer overflow-hidden rounded border-s-4 bg-tint px-3 text-start text-xs"
+        className="absolute inset-0 cursor-pointer overflow-hidden rounded border-s-4 bg-tint px-2.5 text-start text-xs"
         style={{ borderColor: hueOf(projectName(entry.projectId)) }}
       >
         <span className="block truncate font-medium">{name}</span>
