@@ -53,6 +53,37 @@ export const Strip = memo(function Strip({
   );
 });
 
+const waiting = new Set<() => void>();
+
+/** One drawing a frame: several lanes at once would make one long frame of it. Until then a canvas shows its old picture, stretched. */
+function inTurn(draw: () => void): void {
+  if (waiting.size === 0) requestAnimationFrame(drawNext);
+  waiting.add(draw);
+}
+
+function drawNext(): void {
+  const [draw] = waiting;
+  if (!draw) return;
+  waiting.delete(draw);
+  draw();
+  if (waiting.size > 0) requestAnimationFrame(drawNext);
+}
+
+/** By colour as a canvas knows it, which knows no variables: a colour is dear to set, a rectangle is not. */
+function byColor(items: readonly StripItem[], canvas: HTMLCanvasElement): [string, StripItem[]][] {
+  const groups = new Map<string, StripItem[]>();
+  for (const item of items) {
+    const group = groups.get(item.color);
+    if (group) group.push(item);
+    else groups.set(item.color, [item]);
+  }
+  const known = (color: string): string => {
+    canvas.style.color = color;
+    return getComputedStyle(canvas).color;
+  };
+  return [...groups].map(([color, group]) => [known(color), group]);
+}
+
 function CanvasStrip({
   items,
   from,
@@ -69,25 +100,31 @@ function CanvasStrip({
   const ref = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const canvas = ref.current!;
+    const groups = byColor(items, canvas);
     const draw = (): void => {
       const scale = Math.min(window.devicePixelRatio || 1, 2);
-      // No canvas is wider than browsers make them; a wider strip is stretched.
-      const width = Math.min(Math.round(canvas.clientWidth * scale), 16_000);
+      // A second is less than a pixel then; a wider strip is stretched.
+      const width = Math.min(Math.round(canvas.clientWidth * scale), 8_000);
       if (width === 0) return;
       canvas.width = width;
       canvas.height = Math.round(height * scale);
       const pen = canvas.getContext('2d')!;
       const perMs = width / (to - from);
-      for (const item of items) {
-        const x = (Math.max(item.from, from) - from) * perMs;
-        const w = Math.max((Math.min(item.to, to) - from) * perMs - x, 0.5);
-        pen.fillStyle = item.color;
-        pen.fillRect(x, item.isIdle ? canvas.height / 3 : 0, w, item.isIdle ? canvas.height / 3 : canvas.height);
+      for (const [color, group] of groups) {
+        pen.fillStyle = color;
+        for (const item of group) {
+          const x = (Math.max(item.from, from) - from) * perMs;
+          const w = Math.max((Math.min(item.to, to) - from) * perMs - x, 0.5);
+          pen.fillRect(x, item.isIdle ? canvas.height / 3 : 0, w, item.isIdle ? canvas.height / 3 : canvas.height);
+        }
       }
     };
-    const watcher = new ResizeObserver(draw);
+    const watcher = new ResizeObserver(() => inTurn(draw));
     watcher.observe(canvas);
-    return () => watcher.disconnect();
+    return () => {
+      watcher.disconnect();
+      waiting.delete(draw);
+    };
   }, [items, from, to, height]);
   return <canvas ref={ref} role="img" aria-label={label} className="block w-full rounded bg-page" height={height} />;
 }
