@@ -143,6 +143,12 @@ describe('every view', () => {
       expect(await page.evaluate('document.documentElement.lang')).toBe('de');
       expect(`${at} ${await page.evaluate('document.documentElement.scrollWidth - innerWidth')}`).toBe(`${at} 0`);
       expect((await seriousIn(page)).map((one) => `${at} ${one}`)).toEqual([]);
+      // What services say themselves, too.
+      if (at === '/privacy') {
+        const said = (await page.getByRole('table').textContent())!;
+        expect(said).toContain('Titel von Fenstern.');
+        expect(said).not.toMatch(/\b(the|of|which|never|nothing|days|my|and)\b/i);
+      }
     }
     await context.close();
   }, 60_000);

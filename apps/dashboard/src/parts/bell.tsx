@@ -2,12 +2,17 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { Button as AriaButton, Dialog as AriaDialog, DialogTrigger, Popover } from 'react-aria-components';
 import { api, client } from '../api/client.ts';
+import { useAccount } from '../api/session.ts';
 import { t } from '../text/index.ts';
-import { ago, number } from '../time/format.ts';
+import { ago, number, told } from '../time/format.ts';
 import { Button } from './controls.tsx';
 import { tried } from './toasts.tsx';
 
+/** Whether its body is a sentence of a service, and not a title or a name that somebody gave. */
+const isOurs = (type: string): boolean => /^(alert|webhook)\./.test(type);
+
 export function Bell() {
+  const { user } = useAccount();
   const queries = useQueryClient();
   const { data } = api.useQuery('get', '/api/v1/notifications', { params: { query: { limit: 20 } } });
   const unread = data?.unread ?? 0;
@@ -35,7 +40,7 @@ export function Bell() {
         <AriaDialog aria-label={t('Notifications')} className="max-h-[70vh] overflow-y-auto outline-none">
           {({ close }) => (
             <>
-              <div className="flex items-center justify-between gap-2 border-b border-line p-3">
+              <div className="flex flex-wrap items-center justify-between gap-2 border-b border-line p-3">
                 <h2>{t('Notifications')}</h2>
                 {unread > 0 && (
                   <Button small onPress={readAll}>
@@ -45,14 +50,14 @@ export function Bell() {
               </div>
               {(data?.items.length ?? 0) === 0 && <p className="p-6 text-center text-quiet">{t('Nothing new.')}</p>}
               <ul>
-                {data?.items.map(({ id, title, body, link, createdAt, readAt }) => (
+                {data?.items.map(({ id, type, title, body, link, createdAt, readAt }) => (
                   <li key={id} className="border-b border-line last:border-0">
                     <Link to={link as '/'} onClick={close} className="block px-4 py-2.5 no-underline hover:bg-tint">
                       <span className={`block ${readAt ? '' : 'font-semibold'}`}>
                         {!readAt && <span className="sr-only">{t('Not read:')} </span>}
-                        {title}
+                        {told(title, user.timezone)}
                       </span>
-                      {body && <span className="block truncate text-sm">{body}</span>}
+                      {body && <span className="block text-sm">{isOurs(type) ? told(body, user.timezone) : body}</span>}
                       <span className="block text-sm text-quiet">{ago(createdAt)}</span>
                     </Link>
                   </li>

@@ -461,3 +461,98 @@ export const german = {
   '{n} titles, {m} addresses': '{n} Titel, {m} Adressen',
   '{title}: {status}': '{title}: {status}',
 } as const;
+
+/** What services say themselves, in English, of which pages show the whole: by its pattern, with its parts as `$1`. */
+export const sentences: readonly (readonly [RegExp, string])[] = [
+  [
+    /^Which application was in front, on which device, .*$/,
+    'Welche Anwendung vorn war, auf welchem Gerät, von wann bis wann, aktiv oder untätig.',
+  ],
+  [/^Titles of windows\.$/, 'Titel von Fenstern.'],
+  [/^Addresses of pages, without credentials\.$/, 'Adressen von Seiten, ohne Zugangsdaten.'],
+  [
+    /^What follows from pings: .*$/,
+    'Was aus Pings folgt: Anwendungen und Seiten, und wann ich aktiv oder untätig war.',
+  ],
+  [
+    /^How often keys were pressed .*$/,
+    'Wie oft in einer Minute Tasten gedrückt und die Maus bewegt wurde; nie, welche Tasten.',
+  ],
+  [/^Pictures of the screen, where an agent takes them\.$/, 'Bilder des Bildschirms, wo ein Agent sie aufnimmt.'],
+  [
+    /^What I, or my managers, enter as time worked, .*$/,
+    'Was ich oder meine Manager als gearbeitete Zeit eintragen, und jede Änderung daran.',
+  ],
+  [
+    /^Whether I am online, idle or offline, and in which application\.$/,
+    'Ob ich online, untätig oder offline bin, und in welcher Anwendung.',
+  ],
+  [/^Whether I am online, idle or offline\.$/, 'Ob ich online, untätig oder offline bin.'],
+  [
+    /^What I did to objects of the organisation, .*$/,
+    'Was ich an Dingen der Organisation getan habe, und von welcher Adresse.',
+  ],
+  [/^Nothing while I pause, .*$/, 'Nichts während meiner Pause, und nichts aus der Zeit meiner letzten Pause.'],
+  [/^Nothing outside of (.*), in my own zone \((.*)\)\.$/, 'Nichts außerhalb von $1, in meiner eigenen Zone ($2).'],
+  [/^Nothing outside of (.*), in (.*)\.$/, 'Nichts außerhalb von $1, in $2.'],
+  [/^Nothing of private browser windows\.$/, 'Nichts aus privaten Fenstern des Browsers.'],
+  [/^Nothing of (.*)$/, 'Nichts von $1'],
+  [/^None is kept\.$/, 'Keine werden behalten.'],
+  [/^None of (.*)$/, 'Keine von $1'],
+  [/^Of each only the host is kept\.$/, 'Von jeder wird nur die Seite behalten.'],
+  [/^Only the host of (.*)$/, 'Nur die Seite von $1'],
+  [
+    /^Blurred before they are kept: none demanded\.$/,
+    'Vor dem Aufbewahren unscharf gemacht: keine Mindestunschärfe verlangt.',
+  ],
+  [
+    /^Blurred before they are kept: a light blur at least\.$/,
+    'Vor dem Aufbewahren unscharf gemacht: mindestens leicht.',
+  ],
+  [
+    /^Blurred before they are kept: a strong blur at least\.$/,
+    'Vor dem Aufbewahren unscharf gemacht: mindestens stark.',
+  ],
+  [
+    /^Blurred before they are kept: the strongest blur at least\.$/,
+    'Vor dem Aufbewahren unscharf gemacht: am stärksten.',
+  ],
+  [
+    /^They are what somebody states, .*$/,
+    'Sie sind, was jemand angibt, und nicht, was beobachtet wird: keine Regel nimmt etwas weg.',
+  ],
+  [/^(\d+) days$/, '$1 Tage'],
+  [/^(\d+) days; hosts as usage$/, '$1 Tage; Seiten wie Nutzung'],
+  [/^not at all$/, 'gar nicht'],
+  [/^as usage$/, 'wie Nutzung'],
+  [
+    /^as many months as the operator has set .*$/,
+    'so viele Monate, wie der Betreiber eingestellt hat (USAGE_RETENTION_MONTHS), oder bis ich sie löschen lasse',
+  ],
+  [/^for ever$/, 'für immer'],
+  [
+    /^minutes; when I was last seen: until the next time$/,
+    'Minuten; wann ich zuletzt gesehen wurde: bis zum nächsten Mal',
+  ],
+  [/^me$/, 'ich'],
+  [/^managers and administrators$/, 'Manager und Administratoren'],
+  [/^administrators$/, 'Administratoren'],
+  [/^who leads a team of mine$/, 'wer ein Team von mir leitet'],
+  [/^nobody: no list, report or view shows it$/, 'niemand: keine Liste, kein Bericht und keine Sicht zeigt es'],
+  [/^A timer runs without activity since (.*)\.$/, 'Eine Zeitmessung läuft ohne Aktivität seit $1.'],
+  [/^More than (.*) of work on (.*)\.$/, 'Mehr als $1 Arbeit am $2.'],
+  [/^A task is yours now$/, 'Eine Aufgabe gehört jetzt dir'],
+  [/^A task of yours was given to somebody else$/, 'Eine Aufgabe von dir ging an jemand anderen'],
+  [/^A task is due tomorrow$/, 'Eine Aufgabe ist morgen fällig'],
+  [/^Your timer runs, and there is no activity$/, 'Deine Zeitmessung läuft, und es gibt keine Aktivität'],
+  [/^You have worked overtime$/, 'Du hast Überstunden gemacht'],
+  [/^An alert about (.*)$/, 'Ein Hinweis zu $1'],
+  [/^(.*) has accepted your invitation$/, '$1 hat deine Einladung angenommen'],
+  [/^Your export is ready$/, 'Dein Export ist fertig'],
+  [/^Your export has failed$/, 'Dein Export ist fehlgeschlagen'],
+  [/^A webhook was switched off$/, 'Ein Webhook wurde ausgeschaltet'],
+  [/^Somebody switched it off\.$/, 'Jemand hat ihn ausgeschaltet.'],
+  [/^Too many deliveries wait for it\.$/, 'Zu viele Zustellungen warten auf ihn.'],
+  [/^It has answered that it is gone\.$/, 'Er hat geantwortet, dass es ihn nicht mehr gibt.'],
+  [/^It has taken nothing for a day\.$/, 'Er hat einen Tag lang nichts angenommen.'],
+];

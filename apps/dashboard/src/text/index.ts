@@ -8,6 +8,7 @@ export type Text = keyof typeof german;
 export type Language = 'en' | 'de';
 
 const kept = 'worktide.language';
+let served: readonly (readonly [RegExp, string])[] = [];
 const i18n = setupI18n();
 i18n.setMessagesCompiler(compileMessage);
 // What is missing is its own id: English needs no catalogue, and German is fetched by those who read it.
@@ -27,7 +28,11 @@ export const locale = (): string => {
 
 export async function setLanguage(language: Language, keep = true): Promise<void> {
   if (keep) localStorage.setItem(kept, language);
-  if (language === 'de') i18n.load('de', (await import('./german.ts')).german as Record<string, string>);
+  if (language === 'de') {
+    const { german: texts, sentences } = await import('./german.ts');
+    i18n.load('de', texts as Record<string, string>);
+    served = sentences;
+  }
   document.documentElement.lang = language;
   i18n.activate(language);
 }
@@ -40,6 +45,13 @@ export const useLanguage = (): Language =>
 
 /** In the language of the page, with values in `{places}`. */
 export const t = (text: Text, values?: Record<string, string | number>): string => i18n._(text, values);
+
+/** What a service says itself, in the language of the page where it is a sentence that is known, else as it was said. */
+export function translated(sentence: string): string {
+  if (i18n.locale !== 'de') return sentence;
+  const [pattern, text] = served.find(([one]) => one.test(sentence)) ?? [];
+  return pattern ? sentence.replace(pattern, text!) : sentence;
+}
 
 /** Before anything is drawn. */
 export const languageReady = setLanguage(initial(), false);

@@ -1,4 +1,4 @@
-import { locale } from '../text/index.ts';
+import { locale, translated } from '../text/index.ts';
 import type { LocalDate } from './zones.ts';
 
 const made = new Map<string, Intl.DateTimeFormat | Intl.NumberFormat>();
@@ -84,3 +84,7 @@ export function ago(at: string | number, now = Date.now()): string {
   const [unit, size] = steps.find(([, one]) => Math.abs(ms) >= one) ?? steps[3];
   return new Intl.RelativeTimeFormat(locale(), { numeric: 'auto' }).format(Math.trunc(ms / size), unit);
 }
+
+/** A sentence of a service, in the language of the page, with instants as clocks of the reader show them. */
+export const told = (sentence: string, zone: string): string =>
+  translated(sentence).replaceAll(/\d{4}-\d{2}-\d{2}T[\d:.]+Z/g, (at) => momentOf(at, zone));

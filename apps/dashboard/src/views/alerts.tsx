@@ -7,11 +7,7 @@ import { useNames } from '../parts/people.tsx';
 import { Badge, Box, Empty, Page, Shown } from '../parts/states.tsx';
 import { tried } from '../parts/toasts.tsx';
 import { t } from '../text/index.ts';
-import { dayOf, momentOf } from '../time/format.ts';
-
-/** Instants in a sentence of the service, as clocks of the reader show them. */
-const withLocalTimes = (text: string, zone: string): string =>
-  text.replaceAll(/\d{4}-\d{2}-\d{2}T[\d:.]+Z/g, (at) => momentOf(at, zone));
+import { dayOf, momentOf, told } from '../time/format.ts';
 
 export function Alerts() {
   const { user } = useAccount();
@@ -84,7 +80,7 @@ export function Alerts() {
                         {dayOf(alert.date, 'short')}
                       </Link>
                     </td>
-                    <td>{withLocalTimes(alert.message, user.timezone)}</td>
+                    <td>{told(alert.message, user.timezone)}</td>
                     <td>
                       {alert.resolvedAt === null ? (
                         <Button small onPress={() => void resolve(alert.id)}>

@@ -6,7 +6,7 @@ import { useAccount } from '../api/session.ts';
 import { Button, Check, Input, Select } from '../parts/controls.tsx';
 import { Badge, Box, Failure, Page, Shown } from '../parts/states.tsx';
 import { say, tried } from '../parts/toasts.tsx';
-import { type Text, t } from '../text/index.ts';
+import { type Text, t, translated } from '../text/index.ts';
 import { dayOf, duration, momentOf, number } from '../time/format.ts';
 
 type Rules = Schemas['Privacy'];
@@ -80,18 +80,18 @@ export function Privacy() {
                   {kinds.map((kind) => (
                     <tr key={kind.kind}>
                       <td>
-                        {kind.what}
+                        {translated(kind.what)}
                         {kind.rules.map((rule) => (
                           <div key={rule} className="text-sm text-quiet">
-                            {rule}
+                            {translated(rule)}
                           </div>
                         ))}
                       </td>
                       <td>
                         <Badge tone={kind.collected === 'no' ? 'good' : 'plain'}>{collected[kind.collected]}</Badge>
                       </td>
-                      <td>{kind.keptFor}</td>
-                      <td>{kind.seenBy.join(', ')}</td>
+                      <td>{translated(kind.keptFor)}</td>
+                      <td>{kind.seenBy.map(translated).join(', ')}</td>
                     </tr>
                   ))}
                 </tbody>
