@@ -82,6 +82,12 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
   const { key } = await makeAgentKey(cluster.url, watcher);
   const report = () => call(cluster.url, 'get', '/api/v1/reports/daily?from=2026-01-01&to=2026-01-02', { bearer: key });
   const pings = () => call(cluster.url, 'post', '/api/v1/pings', { bearer: key, body: ping('Watch') });
+  const heartbeat = (second: number) => {
+    const timestamp = new Date(yesterdayNoon() + 3_600_000 + second * 1_000);
+    const body = { timestamp, duration: 0, data: { app: 'Watched', title: '' } };
+    const path = '/api/0/buckets/aw-watcher-window_box/heartbeat?pulsetime=6';
+    return call(cluster.url, 'post', path, { bearer: key, body, timeoutMs: 40_000 });
+  };
   for (const origin of cluster.originsOf('ingest-gateway')) await post(origin, key, ping('Watch'));
   expectStatus(await report(), 200);
 
@@ -101,11 +107,18 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
       const refused = await pings();
       expect(refused.status).toBe(503);
       expect(refused.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+      // Watchers of ActivityWatch never try again: what they send is taken without the log.
+      for (const second of [0, 5, 10]) expectStatus(await heartbeat(second), 200);
     });
     await cluster.untilNotReady({});
+    await until('time that was told while the log was away', async () => {
+      const entries = (await usageOf(cluster.url, key)).filter(({ app }) => app === 'Watched');
+      return entries.reduce((sum, { seconds }) => sum + seconds, 0) === 10;
+    });
 
     await accepted(cluster.metricsOf('ingest-gateway'), 100);
     await postgres.kill9();
+    const held = heartbeat(15);
     await cluster.untilNotReady({
       auth: 'postgres',
       workspace: 'postgres',
@@ -126,6 +139,9 @@ test('Kafka, Postgres and ClickHouse away, one after the other: said so, paused,
     // No database stands in the way of a ping.
     expectStatus(await pings(), 202);
     await postgres.restart();
+    // Held meanwhile, for 25 s at most: with a slower machine it is refused, in words that say so.
+    expect([200, 503]).toContain((await held).status);
+    expectStatus(await heartbeat(15), 200);
     await cluster.untilNotReady({});
 
     await accepted(cluster.metricsOf('ingest-gateway'), 100);

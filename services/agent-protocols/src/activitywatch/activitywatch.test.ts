@@ -9,7 +9,7 @@ import { activityWatch } from './routes.ts';
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer((deps) => activityWatch({ ...deps, queryMs: 1_000 }));
+  server = await startTestServer((deps) => activityWatch({ ...deps, queryMs: 4_000 }));
 });
 afterAll(() => server?.close());
 

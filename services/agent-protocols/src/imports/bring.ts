@@ -120,8 +120,7 @@ export async function bring(
         tell({ topic: topics.imports.name, key: userId, value: deps.codec.encode(record) });
       };
       for (const [userId, theirs] of Map.groupBy(entries, (one) => one.userId)) {
-        for (let from = 0; from < theirs.length; from += maxImportedEntries) {
-          const some = theirs.slice(from, from + maxImportedEntries);
+        for (const some of chunks(theirs, maxImportedEntries, ({ item }) => sizeOfEntry(item))) {
           const part = parts++;
           for (const { item } of some) partOf.set(item.content, part);
           tellRecord(userId, {
@@ -140,7 +139,11 @@ export async function bring(
       }
       await noteContent(client, { organizationId, importId, position: before.position }, [...content.values()]);
       const seen = fresh.flatMap(({ item }) => (item.type === 'seen' ? [item] : []));
-      for (const pings of recordsOf(seen.flatMap(({ pings }) => pings)))
+      for (const pings of chunks(
+        seen.flatMap(({ pings }) => pings),
+        pingsOfRecord,
+        sizeOfPing,
+      ))
         tellRecord(claim.userId, { type: 'pings', pings });
       await keepHeartbeats(client, claim, seen);
 
@@ -182,19 +185,24 @@ export function contentOfKey(key: string): bigint | undefined {
   return hex === undefined ? undefined : BigInt(`0x${hex}`);
 }
 
-/** Pings in as many records as they take. */
-function* recordsOf(pings: readonly PingEvent[]): Generator<PingEvent[]> {
-  let some: PingEvent[] = [];
+// Bytes of JSON at most, but for escapes, which may take twice as much: a record may have four times of what is packed into one.
+const sizeOfPing = ({ app, title = '', url = '' }: PingEvent): number =>
+  400 + 3 * (app.length + title.length + url.length);
+const sizeOfEntry = ({ entry: { description, tags }, project }: EntryItem): number =>
+  600 + 3 * ((description ?? '').length + project.length + tags.reduce((sum, tag) => sum + tag.length, 0));
+
+/** In their order, in as many records as they take. */
+function* chunks<T>(all: readonly T[], most: number, sizeOf: (one: T) => number): Generator<T[]> {
+  let some: T[] = [];
   let bytes = 0;
-  for (const ping of pings) {
-    // Escapes take six times the room at most; titles and addresses are most of a ping.
-    const size = 400 + 3 * (ping.app.length + (ping.title?.length ?? 0) + (ping.url?.length ?? 0));
-    if (some.length > 0 && (some.length >= pingsOfRecord || bytes + size > recordBytes)) {
+  for (const one of all) {
+    const size = sizeOf(one);
+    if (some.length > 0 && (some.length >= most || bytes + size > recordBytes)) {
       yield some;
       some = [];
       bytes = 0;
     }
-    some.push(ping);
+    some.push(one);
     bytes += size;
   }
   if (some.length > 0) yield some;

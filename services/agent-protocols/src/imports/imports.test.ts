@@ -179,6 +179,26 @@ test('entries are settled by their outcomes; what was a conflict may be brought 
   );
 });
 
+test('long texts are divided among records that the log takes', async () => {
+  await start();
+  const person = imports.person();
+  // Each character takes six bytes of JSON.
+  const long = '\u0001'.repeat(1_900);
+  const lines = Array.from(
+    { length: 120 },
+    (_, i) =>
+      `Me,,2026-01-${String(1 + (i % 28)).padStart(2, '0')},${9 + Math.floor(i / 28)}:00,,,0:30:00,"${long} ${i}"`,
+  );
+  const id = await ready(person, 'toggl', new Blob([[header, ...lines].join('\n')]), { timezone: 'UTC' });
+  await ask(person, 'post', id, '/start');
+  const parts = await until('all of it is on the log', async () => {
+    const all = (await imports.records()).flatMap(({ what }) => (what.type === 'entries' ? [what] : []));
+    return all.reduce((sum, { entries }) => sum + entries.length, 0) === 120 && all;
+  });
+  expect(parts.map(({ part }) => part).sort((a, b) => a - b)).toEqual([...parts.keys()]);
+  expect(parts.length).toBeGreaterThan(2);
+});
+
 describe('work', () => {
   test('who has lost it brings nothing more', async () => {
     await start({ pace: { pollMs: 3_600_000 } });

@@ -37,20 +37,26 @@ export function showEntry(userId: string, entry: TimeEntryState, now: number) {
   };
 }
 
+/** Thousands of entries of years ago come with an import, and go with it: that is no news of an entry. */
+const isHistory = ({ kind, version, deleted }: TimeEntryState): boolean =>
+  kind === 'imported' && (version === 1 || deleted);
+
 export const pushesOfEntries = ({ organizationId, userId, entries }: TimeEntriesRecord, now: number): Push[] =>
-  entries.map((entry) => ({
-    kind: 'entry',
-    organizationId,
-    id: entry.id,
-    version: entry.version,
-    deliveries: [
-      {
-        rooms: aboutPerson(organizationId, userId),
-        event: 'session:update',
-        payload: showEntry(userId, entry, now),
-      },
-    ],
-  }));
+  entries
+    .filter((entry) => !isHistory(entry))
+    .map((entry) => ({
+      kind: 'entry',
+      organizationId,
+      id: entry.id,
+      version: entry.version,
+      deliveries: [
+        {
+          rooms: aboutPerson(organizationId, userId),
+          event: 'session:update',
+          payload: showEntry(userId, entry, now),
+        },
+      ],
+    }));
 
 const alertEvents = { idle: 'alert:inactive', overtime: 'alert:overtime' } as const;
 

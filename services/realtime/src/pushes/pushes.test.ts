@@ -1,7 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { openStates } from '@worktide/key-value';
 import { silentLogger, uuidv7 } from '@worktide/runtime';
+import type { TimeEntryState } from '@worktide/schemas';
 import type { Delivery } from '../sockets/server.ts';
+import { pushesOfEntries } from './follow.ts';
 import { createPushes, isNews, type Push } from './pushes.ts';
 
 function world() {
@@ -101,4 +103,29 @@ test('who was told of a deletion is told that it was taken back', async () => {
   await pushes.post([task(1, false), task(2, true), task(3, false), task(4, false)]);
   await pushes.tell();
   expect(heard.map(({ type }) => type)).toEqual(['updated', 'deleted', 'restored', 'updated']);
+});
+
+test('entries that come, or go, with an import are no news; what becomes of one since is', () => {
+  const entry = (kind: TimeEntryState['kind'], version: number, deleted = false): TimeEntryState => ({
+    id: uuidv7(),
+    kind,
+    status: 'STOPPED',
+    projectId: null,
+    taskId: null,
+    description: null,
+    tags: [],
+    billable: false,
+    timezone: 'UTC',
+    startedAt: 0,
+    endedAt: 1,
+    pauses: [],
+    createdAt: 0,
+    updatedAt: 0,
+    version,
+    deleted,
+  });
+  const ids = { organizationId: uuidv7(), userId: uuidv7() };
+  const entries = [entry('imported', 1), entry('imported', 2), entry('imported', 2, true), entry('manual', 1)];
+  const told = pushesOfEntries({ ...ids, actorId: null, entries }, 1_000).map(({ id }) => id);
+  expect(told).toEqual([entries[1]!.id, entries[3]!.id]);
 });

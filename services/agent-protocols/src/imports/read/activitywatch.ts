@@ -80,8 +80,9 @@ function judge(value: unknown, bucket: Partial<BucketHead>, context: SeenContext
   const fields = pingFieldsOf({ type, client }, known);
   if (!fields) return { problem: { code: 'NOT_TIME', message: 'What it tells of is nobody’s time.' } };
   const device = deviceName(hostname, 'unknown');
-  const { app, source, state, title = null, url = null } = fields;
-  const content = contentOf(from, to, app, source, state, title, url);
+  const { app, source, state, url } = fields;
+  // Not its title, of which privacy may leave nothing: nor does a hash of it stay, then.
+  const content = contentOf(from, to, app, source, state, url && URL.canParse(url) ? new URL(url).host : null);
   const pings = pingsOf({ device, content, from, to, fields, isPrivate: isPrivate(known) }, context);
   if ('code' in pings) return { problem: pings };
   return {

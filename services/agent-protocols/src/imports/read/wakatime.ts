@@ -55,8 +55,9 @@ function judge(
   device: string,
   context: SeenContext,
 ): Omit<Judged, 'row'> {
-  const { at, entity, type, editor } = one;
-  const content = contentOf(at, entity, type, editor, one.project, one.isWrite);
+  const { at, type, editor } = one;
+  // Not what it was spent on, of which privacy may leave nothing: nor does a hash of it stay, then.
+  const content = contentOf(at, type, editor, one.project, one.isWrite);
   const instant = pingsOf(
     { device, content, from: at, to: at, fields: fieldsOf(one), isPrivate: isPrivate(one) },
     context,
