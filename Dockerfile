@@ -6,6 +6,7 @@ FROM ${BASE} AS pages
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY tools/preinstall.mjs tools/
+COPY tsconfig.base.json ./
 COPY apps apps
 RUN npm ci --omit=dev --no-audit --no-fund --include-workspace-root=false -w apps/dashboard \
  && node apps/dashboard/build/main.ts --to /pages

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const app = fileURLToPath(new URL('..', import.meta.url));
-const parts = ['src', 'public', 'index.html', 'vite.config.ts', 'package.json'];
+const parts = ['src', 'public', 'index.html', 'vite.config.ts', 'tsconfig.json', 'package.json'];
 
 /** Where builds of this checkout are, one folder for each state of the sources. */
 export const builtFolder = path.join(app, 'dist');
