@@ -15,7 +15,9 @@ async function filesBelow(part: string): Promise<string[]> {
   const whole = path.join(app, part);
   const entries = await readdir(whole, { recursive: true, withFileTypes: true }).catch(() => undefined);
   if (!entries) return [whole];
-  return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
+    .map((entry) => path.join(entry.parentPath, entry.name));
 }
 
 /** The same for the same sources, wherever and whenever they were checked out. */

@@ -1,5 +1,5 @@
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Button as AriaButton, Menu, MenuItem, MenuTrigger, Popover, Separator } from 'react-aria-components';
 import { client } from './api/client.ts';
 import { type Connection, useConnection } from './api/live.ts';
@@ -199,8 +199,16 @@ export function Shell() {
   const [isOpen, setOpen] = useState(false);
   const path = useRouterState({ select: (state) => state.location.pathname });
   const shown = useRouterState({ select: (state) => state.resolvedLocation?.href });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu.
-  useEffect(() => setOpen(false), [path]);
+  const main = useRef<HTMLElement>(null);
+  const before = useRef(path);
+  // Another page begins at its top, and who goes by keyboard or ear is there.
+  useEffect(() => {
+    if (before.current === path) return;
+    before.current = path;
+    setOpen(false);
+    window.scrollTo(0, 0);
+    main.current?.focus({ preventScroll: true });
+  }, [path]);
   if (session.status !== 'in') return null;
   const { user, organization } = session;
   return (
@@ -257,7 +265,7 @@ export function Shell() {
             </Button>
           </div>
         )}
-        <main id="main" data-shown={shown} className="px-3 py-5 sm:px-6" tabIndex={-1}>
+        <main ref={main} id="main" data-shown={shown} className="px-3 py-5 outline-none sm:px-6" tabIndex={-1}>
           <Outlet />
         </main>
       </div>

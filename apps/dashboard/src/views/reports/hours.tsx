@@ -1,4 +1,5 @@
 import { useMemo } from 'react';
+import { ExportButton } from '../../parts/export-button.tsx';
 import { unionMs } from '../../parts/intervals.ts';
 import { RangeBar, useRange } from '../../parts/range.tsx';
 import { Box, Empty, Shown } from '../../parts/states.tsx';
@@ -33,7 +34,19 @@ export function Hours() {
     });
   }, [usage.data, dates, range.zone]);
   return (
-    <ReportFrame title={t('Hours of the day')}>
+    <ReportFrame
+      title={t('Hours of the day')}
+      actions={
+        <ExportButton
+          of={{
+            report: 'usage',
+            from: new Date(from).toISOString(),
+            to: new Date(end).toISOString(),
+            userId: range.userId,
+          }}
+        />
+      }
+    >
       <RangeBar range={range} />
       <Shown
         of={usage}

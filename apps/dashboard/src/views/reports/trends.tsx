@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { api } from '../../api/client.ts';
+import { ExportButton } from '../../parts/export-button.tsx';
 import { RangeBar, useRange } from '../../parts/range.tsx';
 import { Box, Shown } from '../../parts/states.tsx';
 import { t } from '../../text/index.ts';
@@ -73,7 +74,14 @@ export function Trends() {
   const query = { from: range.from, to: range.to, timezone: range.zone, group: 'week' as const };
   const report = api.useQuery('get', '/api/v1/reports/user/{id}', { params: { path: { id: range.userId }, query } });
   return (
-    <ReportFrame title={t('Trends')}>
+    <ReportFrame
+      title={t('Trends')}
+      actions={
+        <ExportButton
+          of={{ report: 'daily', from: range.from, to: range.to, timezone: range.zone, userId: range.userId }}
+        />
+      }
+    >
       <RangeBar range={range} />
       <Shown of={report}>
         {({ days }) => (
