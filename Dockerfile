@@ -2,6 +2,15 @@
 # Digests cannot be looked up where there is no registry: pin yours with --build-arg BASE=docker.io/library/node@sha256:….
 ARG BASE=docker.io/library/node:24-bookworm-slim
 
+FROM ${BASE} AS pages
+WORKDIR /app
+COPY package.json package-lock.json ./
+COPY tools/preinstall.mjs tools/
+COPY tsconfig.base.json ./
+COPY apps apps
+RUN npm ci --omit=dev --no-audit --no-fund --include-workspace-root=false -w apps/dashboard \
+ && node apps/dashboard/build/main.ts --to /pages
+
 FROM ${BASE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -14,7 +23,7 @@ COPY tools/fleet tools/fleet
 # The workspaces that run here: what embeds engines (chdb, PostgreSQL) belongs to `npm start` and stays out. lmdb is one of event-log's.
 RUN npm ci --omit=dev --no-audit --no-fund --include-workspace-root=false \
       -w services/auth -w services/workspace -w services/ingest-gateway -w services/session-writer -w services/screenshot-processor \
-      -w services/analytics -w services/realtime -w services/agent-protocols -w tools/prepare -w tools/dead-letters -w tools/fleet \
+      -w services/analytics -w services/realtime -w services/agent-protocols -w services/dashboard -w tools/prepare -w tools/dead-letters -w tools/fleet \
  && find libs services tools -name '*.test.ts' -delete \
  && find node_modules -name '*.map' -delete
 
@@ -34,6 +43,7 @@ ENV NODE_ENV=production \
     MALLOC_ARENA_MAX=2
 WORKDIR /app
 COPY --from=dependencies /app ./
+COPY --from=pages /pages apps/dashboard/dist
 # Any user does: nothing is written but what a volume takes.
 USER 1000:1000
 EXPOSE 8080 9090

@@ -5,6 +5,7 @@ import { createLogger, runProcess } from '@worktide/runtime';
 import { type Context, startEngines } from './context.ts';
 import { type Options, type PartName, readOptions, usage } from './options.ts';
 import { analytics } from './parts/analytics.ts';
+import { dashboard } from './parts/dashboard.ts';
 import { endToEnd } from './parts/end-to-end.ts';
 import { exports } from './parts/exports.ts';
 import { fresh } from './parts/fresh.ts';
@@ -43,6 +44,7 @@ const parts: Record<PartName, (context: Context) => Promise<void>> = {
   shares,
   realtime,
   protocols,
+  dashboard,
 };
 
 const given = process.argv.slice(2);

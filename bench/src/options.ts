@@ -19,6 +19,7 @@ export const partNames = [
   'shares',
   'realtime',
   'protocols',
+  'dashboard',
 ] as const;
 export type PartName = (typeof partNames)[number];
 

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { chromium } from './chromium.ts';
 import { dockerAnswers } from './containers.ts';
 import { type BackendName, variableOf } from './names.ts';
 import { preparations } from './native.ts';
@@ -26,6 +27,7 @@ const run = (command: string, args: string[]): Promise<number> =>
 
 /** Downloads what the tests will ask for: within a test's own time a first download would be a timeout. */
 async function fetchEngines(): Promise<void> {
+  console.log(`chromium: ${await chromium()}`);
   if (await dockerAnswers()) return console.log('a Docker engine answers: containers are used');
   for (const [name, prepare] of Object.entries(preparations) as [BackendName, () => Promise<unknown>][]) {
     if (process.env[variableOf(name)]) console.log(`${name}: ${variableOf(name)} is set`);
@@ -58,6 +60,7 @@ async function jest(): Promise<JestSummary | undefined> {
 const broken = [
   ...(await check('biome check', () => run(bin('biome'), ['check', '.']))),
   ...(await check('tsc', () => run(bin('tsc'), ['-p', 'tsconfig.json']))),
+  ...(await check('tsc of the dashboard', () => run(bin('tsc'), ['-p', 'apps/dashboard/tsconfig.json']))),
   ...(await check('engines', () =>
     fetchEngines().then(
       () => 0,

@@ -1,5 +1,6 @@
 export { cached } from './cache.ts';
 export { type Authority, type Certificate, makeAuthority } from './certificates.ts';
+export { chromium } from './chromium.ts';
 export { backend } from './client.ts';
 export { aptInstall, onPath, run } from './command.ts';
 export { freshClickHouseDatabase, freshDatabase } from './databases.ts';

@@ -15,6 +15,7 @@ import {
   startRegistry,
   startS3,
 } from '@worktide/backends';
+import { buildDashboard } from '@worktide/dashboard-pages';
 import { readTable } from '@worktide/deployment';
 import { openEventLog, replicationFrom } from '@worktide/event-log';
 import { prepareBucket, prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
@@ -61,7 +62,7 @@ export interface Cluster {
 
 /** What engines and services make in the folder. */
 const ours =
-  /^(kafka|postgres|clickhouse|redis|registry|s3|mail|auth|(ingest-gateway|session-writer|workspace|screenshot-processor|analytics|realtime|agent-protocols)-\d+)$/;
+  /^(kafka|postgres|clickhouse|redis|registry|s3|mail|auth|(ingest-gateway|session-writer|workspace|screenshot-processor|analytics|realtime|agent-protocols|dashboard)-\d+)$/;
 
 /** Starts the real engines, applies migrations and topics, and starts every service as a process of its own. */
 export async function startCluster(
@@ -98,6 +99,7 @@ export async function startCluster(
   await eventLog.close();
 
   step('Starting the services …');
+  const pages = await buildDashboard(lifecycle.signal);
   const authInternalPort = await freePort();
   const workspaceInternalPort = await freePort();
   const ingressPort = options.port || (await freePort());
@@ -118,6 +120,9 @@ export async function startCluster(
     REGISTER_LIMIT_PER_MINUTE: '10000',
     MAIL_LIMIT_PER_MINUTE: '10000',
     IP_LIMIT_PER_MINUTE: '100000',
+    DASHBOARD_FILES: pages,
+    // Links to pictures lead to the store itself.
+    DASHBOARD_IMAGE_ORIGINS: originsOf(engines.s3.url),
     SMTP_URL: `file:${path.join(dir, 'mail')}`,
     PUBLIC_URL: origin,
     OBJECT_STORE_URL: engines.s3.url,
@@ -163,6 +168,7 @@ export async function startCluster(
     ...replicas('analytics', options.analytics),
     ...replicas('realtime', options.realtimes ?? 2),
     ...replicas('agent-protocols', 2),
+    ...replicas('dashboard', 1),
   ]);
 
   const targets = (service: string): string[] =>
@@ -172,8 +178,8 @@ export async function startCluster(
       host: '127.0.0.1',
       port: ingressPort,
       rules: [
-        ...readTable().routes.map(({ prefix, service }) => ({ prefix, targets: targets(service) })),
         ...['/health', '/api/health'].map((prefix) => ({ prefix, targets: targets('ingest-gateway') })),
+        ...readTable().routes.map(({ prefix, service }) => ({ prefix, targets: targets(service) })),
       ],
     },
     deps,
@@ -181,6 +187,14 @@ export async function startCluster(
   await untilReady([...services.values()], log);
   return { url, engines, allEngines, services, eventLogUrl, registryUrl: engines.registry.url };
 }
+
+/** Of a store's URL: where browsers get what it signs. */
+const originsOf = (storeUrl: string): string => {
+  const { searchParams } = new URL(storeUrl);
+  return [searchParams.get('publicEndpoint') ?? searchParams.get('endpoint')]
+    .filter((origin) => origin !== null)
+    .join();
+};
 
 async function startEngines(
   dir: string,

@@ -138,6 +138,9 @@ describe('what is made', () => {
         if (value !== undefined) expect(typeof value).toBe('string');
       }
     }
+    expect(
+      deploymentOf(manifests, 'dashboard').spec.template.spec.containers[0].env.map(({ name }: Manifest) => name),
+    ).toEqual(['LOG_LEVEL', 'TRUSTED_PROXIES', 'DRAIN_SECONDS']);
     expect(places.get('ADMIN_POSTGRES_URL')).toBe('postgres-superuser/uri');
     expect(places.get('CLICKHOUSE_URL')).toBe('clickhouse/uri');
     expect(places.get('INTERNAL_TOKEN')).toBe('worktide/INTERNAL_TOKEN');
@@ -244,7 +247,9 @@ describe('what is made', () => {
     expect(portsOf('screenshot-processor')).not.toContain(8123);
     expect(portsOf('analytics')).toContain(8123);
     expect(portsOf('ingest-gateway')).not.toContain(5432);
-    for (const name of Object.keys(table.services))
+    // Names alone: it asks nobody.
+    expect(portsOf('dashboard')).toEqual([53, 53]);
+    for (const name of Object.keys(table.services).filter((one) => !table.services[one]!.plain))
       expect(portsOf(name)).toEqual(expect.arrayContaining([53, 9092, 6379]));
   });
 

@@ -1,4 +1,4 @@
-import type { DeploymentTable } from './table.ts';
+import { type DeploymentTable, serviceOf } from './table.ts';
 
 /**
  * nginx for `docker-compose.yml`. A file of 50,000,000 bytes with its form is our gateway's to judge, so nginx takes a little more; how
@@ -39,6 +39,7 @@ http {
     proxy_set_header Connection $connection_upgrade;
     default_type application/json;
 ${routes
+  .filter(({ prefix }) => prefix !== '/')
   .map(({ prefix, service, maxBody, bodySeconds }) => {
     const own = [
       ...(maxBody === undefined ? [] : [`client_max_body_size ${maxBody};`]),
@@ -60,7 +61,8 @@ ${routes
     }
     error_page 413 = @large;
     location @large { return 413 '{"statusCode":413,"code":"BODY_TOO_LARGE","message":"The body is larger than this operation takes."}'; }
-    location / { return 404 '{"statusCode":404,"code":"NOT_FOUND","message":"There is no such path."}'; }
+    location ~ ^/(api|health|internal|metrics)(/|$) { return 404 '{"statusCode":404,"code":"NOT_FOUND","message":"There is no such path."}'; }
+    location / { set $service http://${serviceOf('/', routes)}:8080; proxy_pass $service; }
   }
 }
 `;

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as agentProtocols from '@worktide/agent-protocols';
 import * as analytics from '@worktide/analytics';
 import * as auth from '@worktide/auth';
+import * as dashboard from '@worktide/dashboard';
+import { buildDashboard } from '@worktide/dashboard-pages';
 import * as ingestGateway from '@worktide/ingest-gateway';
 import * as realtime from '@worktide/realtime';
 import { createLifecycle, createMetrics, loadConfig, type Service, silentLogger } from '@worktide/runtime';
@@ -21,6 +23,7 @@ const runnable: RunnableService[] = [
   agentProtocols,
   analytics,
   auth,
+  dashboard,
   ingestGateway,
   realtime,
   screenshotProcessor,
@@ -34,6 +37,7 @@ const closing: (() => Promise<unknown>)[] = [];
 /** Each as it runs with nothing but what the table says that it is given; its engines are away, which no start minds. */
 beforeAll(async () => {
   const log = silentLogger();
+  const DASHBOARD_FILES = await buildDashboard();
   for (const { serviceName, configSchema, run } of runnable) {
     const folder = await mkdtemp(path.join(tmpdir(), 'deployment-'));
     const lifecycle = createLifecycle({ log });
@@ -52,6 +56,7 @@ beforeAll(async () => {
       AUTH_URL: 'http://127.0.0.1:9',
       WORKSPACE_URL: 'http://127.0.0.1:9',
       WRITER_URL: 'http://127.0.0.1:9',
+      DASHBOARD_FILES,
       API_URL: 'http://127.0.0.1:9',
       INTERNAL_TOKEN: 'internal-token-of-tests-0123456789abcdef',
       ...(given.postgres ? { POSTGRES_URL: 'postgres://nobody@127.0.0.1:9/worktide' } : {}),
@@ -79,16 +84,11 @@ test('every public path leads to the service that answers it, and no other path 
     }
   }
   expect(serviceOf('/socket.io/', table.routes)).toBe('realtime');
-  for (const hidden of [
-    '/',
-    '/metrics',
-    '/health',
-    '/health/ready',
-    '/internal/revocations',
-    '/api/v1x',
-    '/socket.iox',
-  ])
-    expect(serviceOf(hidden, table.routes)).toBeUndefined();
+  expect(serviceOf('/', table.routes)).toBe('dashboard');
+  expect(running.get('dashboard')!.service.routes).toEqual([]);
+  // The dashboard has pages and nothing else; `services/dashboard` tests that none of these is one.
+  for (const hidden of ['/metrics', '/health', '/health/ready', '/internal/revocations', '/api/v1x', '/socket.iox'])
+    expect(serviceOf(hidden, table.routes)).toBe('dashboard');
 });
 
 test('who is scaled by lag is so by groups and topics that there are', () => {

@@ -6,6 +6,7 @@ const lag = z.strictObject({ group: z.string(), topic: z.string(), records: z.nu
 const service = z.strictObject({
   scale: z.enum(['http', 'lag']),
   postgres: z.literal(true).optional(),
+  plain: z.literal(true).optional(),
   secret: z.array(z.string()).default([]),
   optional: z.array(z.string()).default([]),
   reaches: z.array(z.enum(['clickhouse', 's3', 'smtp', 'webhooks'])).default([]),
@@ -36,8 +37,9 @@ export const deployFolder = new URL('../../../deploy/', import.meta.url);
 export const readTable = (): DeploymentTable =>
   table.parse(parse(readFileSync(new URL('helm/worktide/files/services.yaml', deployFolder), 'utf8')));
 
-/** Whether the path is the prefix, or lies below it. */
-export const isBelow = (path: string, prefix: string): boolean => path === prefix || path.startsWith(`${prefix}/`);
+/** Whether the path is the prefix, or lies below it; below `/` all of them do. */
+export const isBelow = (path: string, prefix: string): boolean =>
+  prefix === '/' || path === prefix || path.startsWith(`${prefix}/`);
 
 /** The service that answers a path; undefined where none does. */
 export const serviceOf = (path: string, routes: DeploymentTable['routes']): string | undefined =>

@@ -100,7 +100,7 @@ function explain(url: string, zone: string, account: Account): void {
   const weekAgo = localDate(Date.now() - 7 * dayMs, zone);
   print();
   print(`Northwind Studio is at work on ${url}`);
-  print(`  login      ${email}  ${password}`);
+  print(`  login      ${email}  ${password}  (in a browser, at ${url})`);
   print(`  agent key  ${account.devices[0]?.agentKey}`);
   print(`  API docs   ${url}/api/docs`);
   print();

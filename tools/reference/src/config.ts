@@ -3,6 +3,7 @@ import path from 'node:path';
 import { configSchema as agentProtocols } from '@worktide/agent-protocols';
 import { configSchema as analytics } from '@worktide/analytics';
 import { configSchema as auth } from '@worktide/auth';
+import { configSchema as dashboard } from '@worktide/dashboard';
 import { configSchema as ingestGateway } from '@worktide/ingest-gateway';
 import { environment as prepare } from '@worktide/prepare';
 import { configSchema as realtime } from '@worktide/realtime';
@@ -34,6 +35,7 @@ const readers: Record<string, { shape: Readonly<Record<string, z.core.$ZodType>>
   analytics: { shape: analytics.shape, files: own('services/analytics') },
   realtime: { shape: realtime.shape, files: own('services/realtime') },
   'agent-protocols': { shape: agentProtocols.shape, files: own('services/agent-protocols') },
+  dashboard: { shape: dashboard.shape, files: ['services/dashboard/src/config.ts', 'libs/runtime/src/http/config.ts'] },
   'npm start': { shape: standalone.shape, files: own('tools/standalone') },
   'prepare:engines': { shape: prepare.shape, files: own('tools/prepare') },
 };

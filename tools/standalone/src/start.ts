@@ -4,6 +4,8 @@ import * as agentProtocols from '@worktide/agent-protocols';
 import * as analytics from '@worktide/analytics';
 import * as auth from '@worktide/auth';
 import { type ClickHouseOptions, type Engine, freePort, startClickHouse, startPostgres } from '@worktide/backends';
+import * as dashboard from '@worktide/dashboard';
+import { buildDashboard } from '@worktide/dashboard-pages';
 import { openEventLog } from '@worktide/event-log';
 import * as gateway from '@worktide/ingest-gateway';
 import { prepareClickHouse, preparePostgres, prepareTopics } from '@worktide/prepare';
@@ -76,6 +78,7 @@ export async function startStandalone(
   const disk = await watchDisk(data.path, config.WORKTIDE_MIN_FREE_BYTES, { lifecycle, log, metrics });
   const watched = { lifecycle, log, disk };
 
+  const pages = buildPages({ lifecycle, log });
   step('Starting PostgreSQL and ClickHouse …');
   const [postgres, clickhouse] = await Promise.all([
     supervise(
@@ -162,6 +165,10 @@ export async function startStandalone(
     const child = log.child({ part: service.serviceName });
     services.push(refuseWithoutRoom(await start(service, env, { lifecycle, log: child, metrics }), disk));
   }
+  const folder = await pages;
+  if (folder !== undefined) {
+    services.push(await start(dashboard, { ...environment, DASHBOARD_FILES: folder }, { lifecycle, log, metrics }));
+  }
   services.push({ name: 'standalone', routes: [], checks: { disk: disk.requireRoom } });
   return serve({
     services,
@@ -176,6 +183,16 @@ export async function startStandalone(
     corsOrigins: config.CORS_ORIGINS,
     trustedProxies: config.TRUSTED_PROXIES,
   });
+}
+
+/** Beside the start of the engines, where there is anything to build. Without pages everything else works: it is said, and no more. */
+async function buildPages({ lifecycle, log }: Pick<Deps, 'lifecycle' | 'log'>): Promise<string | undefined> {
+  try {
+    return await buildDashboard(lifecycle.signal);
+  } catch (error) {
+    if (!lifecycle.signal.aborted) log.error({ err: error }, 'there are no pages: the dashboard could not be built');
+    return undefined;
+  }
 }
 
 /** Where connection strings of analysts keep leading, as far as nobody else has the port. */

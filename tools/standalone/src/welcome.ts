@@ -3,7 +3,7 @@ export function welcome(url: string, data: string): string {
   return `
 Worktide is ready at ${url}   (API pages: ${url}/api/docs, data and log: ${data})
 
-Try it in another terminal:
+Open it in a browser and register, or try it in another terminal:
 
   # 1. an organisation and its first admin
   TOKEN=$(curl -s ${url}/api/v1/auth/register -H 'content-type: application/json' \\

@@ -205,8 +205,10 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
         throw new AppError('METHOD_NOT_ALLOWED', `This takes ${[...methods].join(', ')}.`, { statusCode: 405 });
       });
     }
-    app.use(() => {
-      throw notFound(noPath);
+    const pages = face === 'internal' ? [] : services.flatMap((service) => service.pages ?? []);
+    app.use((req, res) => {
+      const isRead = req.method === 'GET' || req.method === 'HEAD';
+      if (!isRead || !pages.some((answer) => answer(req, res))) throw notFound(noPath);
     });
     const onError: ErrorRequestHandler = (error, req, res, _next) => {
       sendError(res, error, { path: pathOf(req.originalUrl), requestId: res.locals.requestId as string, report });

@@ -182,6 +182,11 @@ export interface Service {
    * into `Authorization`, and out of `url`, which is logged and shown. Never throws.
    */
   takeCredential?: (req: IncomingMessage) => void;
+  /**
+   * Files and pages: asked for every GET and HEAD that no route of any service takes. False where it has nothing there either,
+   * and has touched nothing.
+   */
+  pages?: (req: Request, res: Response) => boolean;
   /** Dependencies by the name shown in `/health/ready`. */
   checks: Record<string, ReadinessCheck>;
   /** Shown there as well, but the service is ready without them: what only some of its operations need. */

@@ -1,0 +1,2 @@
+export { buildDashboard, builtFolder } from './build.ts';
+export { typesOf } from './types.ts';

@@ -1,0 +1,4 @@
+import { runService } from '@worktide/service';
+import * as service from './index.ts';
+
+await runService(service);
