@@ -64,9 +64,6 @@ export interface Plan {
   /** Of ActivityWatch, what its buckets are. */
   buckets: Record<string, BucketHead>;
   dateOrder: 'ymd' | 'dmy' | 'mdy' | null;
-  /** Epoch ms, [from, to) of all that is usable; both 0 without any. */
-  from: number;
-  to: number;
   rows: number;
 }
 
@@ -82,8 +79,6 @@ export const noPlan = (): Plan => ({
   devices: [],
   buckets: {},
   dateOrder: null,
-  from: 0,
-  to: 0,
   rows: 0,
 });
 

@@ -146,8 +146,6 @@ export async function previewFile(
     [...buckets].map(([id, { type = '', client = '', hostname = '' }]) => [id, { type, client, hostname }]),
   );
   const isEmpty = all.usable === 0;
-  // An instant covers a millisecond.
-  if (!isEmpty) Object.assign(plan, { from: all.from, to: all.to + 1 });
   const own = await deps.identity.findUser(row.organizationId, row.userId);
   return {
     plan,

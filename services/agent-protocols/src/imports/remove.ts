@@ -1,6 +1,6 @@
 import type { ObjectStore } from '@worktide/object-store';
 import type { Pool, Queryable, Tell } from '@worktide/postgres';
-import { type Codec, type ImportRecord, topics } from '@worktide/schemas';
+import { type Codec, type ImportRecord, pingEventBounds, topics } from '@worktide/schemas';
 import { deviceIdOf } from './items.ts';
 import { fileKeyOf } from './keys.ts';
 import type { ImportRow } from './store.ts';
@@ -15,6 +15,26 @@ export async function removeFile(
     organizationId,
     id,
   ]);
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * [from, to), epoch ms, in which all is that an import has brought so far; both 0 without any. What is told apart by a day begins on
+ * it, but for the span before a heartbeat, and ends as much later as a ping may last.
+ */
+async function broughtTime(
+  client: Queryable,
+  { organizationId, id }: ImportRow,
+): Promise<{ from: number; to: number }> {
+  const { rows } = await client.query<{ first: number | null; last: number | null }>(
+    `SELECT min(day) AS first, max(day) AS last FROM agent_protocols.imported_content
+     WHERE organization_id = $1 AND import_id = $2`,
+    [organizationId, id],
+  );
+  const { first, last } = rows[0]!;
+  if (first === null || last === null) return { from: 0, to: 0 };
+  return { from: Math.max(0, (first - 1) * dayMs), to: (last + 1) * dayMs + pingEventBounds.durationMs };
 }
 
 /**
@@ -41,9 +61,9 @@ export async function takeOut(
     [organizationId, id],
   );
   const devices = plan.devices.map((device) => deviceIdOf(id, device));
-  const { from, to } = plan;
-  // Of WakaTime a span begins with the heartbeat before.
-  const what: ImportRecord['what'] = { type: 'removed', actorId, requestId, devices, from: Math.max(0, from), to };
+  // Of what was brought, not of what was usable when the file was looked at: rules may be others since.
+  const brought = await broughtTime(client, row);
+  const what: ImportRecord['what'] = { type: 'removed', actorId, requestId, devices, ...brought };
   for (const userId of new Set(devices.length > 0 ? [row.userId] : Object.values(plan.people))) {
     const record: ImportRecord = {
       organizationId,

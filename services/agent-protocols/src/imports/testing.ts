@@ -23,6 +23,7 @@ import {
   type KnownOrganization,
   openSchemaRegistry,
   organizationSettings,
+  type PrivacyRules,
   topics,
 } from '@worktide/schemas';
 import { openImports } from './open.ts';
@@ -45,6 +46,8 @@ export interface TestImports {
     fields: Record<string, string>,
     file?: Blob,
   ): Promise<{ status: number; body: Record<string, unknown> }>;
+  /** What every organisation keeps of people. */
+  rules: { privacy?: PrivacyRules };
   /** All that went to topic `imports`. */
   records(): Promise<ImportRecord[]>;
   outbox: Outbox;
@@ -92,9 +95,10 @@ export async function startImports(
     if (!caller) throw unauthorized();
     return caller;
   };
+  const rules: TestImports['rules'] = {};
   const organization = async (id: string): Promise<KnownOrganization> => {
     const settings = organizationSettings.parse({});
-    return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings };
+    return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings, ...rules };
   };
   const findUser = async (organizationId: string, id: string) => {
     const found = [...people.values()].find((one) => one.userId === id);
@@ -145,6 +149,7 @@ export async function startImports(
     pool,
     metrics,
     people,
+    rules,
     outbox,
     codec,
     person(more = {}) {

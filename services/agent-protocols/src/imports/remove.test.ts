@@ -1,0 +1,86 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
+import { createLifecycle, type Lifecycle, silentLogger } from '@worktide/runtime';
+import { noPrivacyRules } from '@worktide/schemas';
+import { call, until } from '@worktide/testing';
+import { database as serviceDatabase } from '../database.ts';
+import { startImports, type TestImports } from './testing.ts';
+
+const log = silentLogger();
+const dayMs = 86_400_000;
+let database: TestDatabase;
+let folder: string;
+let lifecycle: Lifecycle;
+let imports: TestImports;
+beforeAll(async () => {
+  database = await freshServiceDatabase(serviceDatabase);
+});
+afterAll(() => database?.drop());
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'imports-'));
+  lifecycle = createLifecycle({ log });
+});
+afterEach(async () => {
+  await lifecycle.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+type Person = ReturnType<TestImports['person']>;
+const ask = (person: Person, method: string, id: string, rest = '') =>
+  call(imports.url, method, `/api/v1/imports/${id}${rest}`, { bearer: person.header.slice('Bearer '.length) });
+async function reaches(person: Person, id: string, status: string) {
+  return until(`it is ${status}`, async () => {
+    const { body } = await ask(person, 'get', id);
+    return body.status === status && body;
+  });
+}
+async function ready(person: Person, kind: string, file: Blob): Promise<string> {
+  const { body } = await imports.post(person.header, { kind }, file);
+  await reaches(person, body.importId as string, 'ready');
+  return body.importId as string;
+}
+async function done(person: Person, id: string): Promise<void> {
+  expect((await ask(person, 'post', id, '/start')).status).toBe(202);
+  await reaches(person, id, 'done');
+}
+const today = Math.floor(Date.now() / dayMs) * dayMs;
+const windows = (...events: object[]): Blob =>
+  new Blob([JSON.stringify({ buckets: { w: { type: 'currentwindow', client: 'w', hostname: 'desk', events } } })]);
+const event = (at: number, app: string, seconds = 60): object => ({
+  timestamp: new Date(at).toISOString(),
+  duration: seconds,
+  data: { app, title: 't' },
+});
+
+test('all that was brought is taken out, also what the rules did not let be kept when the file was looked at', async () => {
+  imports = await startImports(database.url, folder, lifecycle);
+  const person = imports.person();
+  imports.rules.privacy = { ...noPrivacyRules, rules: [{ id: 'k', kind: 'drop', apps: ['Kee*'] }] };
+  const [first, last] = [today - 90 * dayMs, today - 10 * dayMs];
+  const id = await ready(
+    person,
+    'activitywatch',
+    windows(event(first, 'Kee'), event(today - 40 * dayMs, 'A'), event(last, 'Kee', 3 * 86_400)),
+  );
+  expect((await ask(person, 'get', id)).body.preview.usable).toBe(1);
+  delete imports.rules.privacy;
+  await done(person, id);
+  expect((await ask(person, 'delete', id)).status).toBe(204);
+  const all = await until('whoever has it is told', async () => {
+    const records = await imports.records();
+    return records.some(({ what }) => what.type === 'removed') && records;
+  });
+  const removed = all.flatMap(({ what }) => (what.type === 'removed' ? [what] : []));
+  const brought = all.flatMap(({ what }) => (what.type === 'pings' ? what.pings : []));
+  expect(removed).toHaveLength(1);
+  const { from, to, devices } = removed[0]!;
+  expect(brought.map(({ startedAt }) => startedAt)).toEqual(expect.arrayContaining([first, last]));
+  for (const { startedAt, endedAt, deviceId } of brought) {
+    expect(devices).toContain(deviceId);
+    expect(from).toBeLessThanOrEqual(startedAt);
+    expect(to).toBeGreaterThanOrEqual(endedAt);
+  }
+});
