@@ -111,7 +111,7 @@ export async function openImports(
   lifecycle.every('import sweeper', sweeping, createImportSweep({ pool, store, log, metrics: counted }));
   const request = { pool: requestPool, outbox, audit, workers };
   return {
-    routes: importRoutes({ ...request, codec, metrics: counted }),
+    routes: importRoutes({ ...request, store, log, codec, metrics: counted }),
     rawRoutes: [
       postImport({
         ...request,

@@ -1,12 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
-import { createLifecycle, type Lifecycle, silentLogger } from '@worktide/runtime';
+import { openObjectStore } from '@worktide/object-store';
+import { createLifecycle, createMetrics, type Lifecycle, silentLogger } from '@worktide/runtime';
 import { noPrivacyRules } from '@worktide/schemas';
 import { call, until } from '@worktide/testing';
 import { database as serviceDatabase } from '../database.ts';
+import { importMetrics } from './metrics.ts';
+import { createImportSweep } from './sweep.ts';
 import { startImports, type TestImports } from './testing.ts';
 
 const log = silentLogger();
@@ -83,4 +86,41 @@ test('all that was brought is taken out, also what the rules did not let be kept
     expect(from).toBeLessThanOrEqual(startedAt);
     expect(to).toBeGreaterThanOrEqual(endedAt);
   }
+});
+
+test('the file of what is taken out goes at once, and counts for as long as it is there', async () => {
+  const [one, other] = [windows(event(today, 'A')), windows(event(today, 'B'))];
+  imports = await startImports(database.url, folder, lifecycle, { env: { IMPORT_MAX_STORED_BYTES: one.size } });
+  const person = imports.person();
+  const files = async (): Promise<number> => {
+    const all = await readdir(path.join(folder, 'objects'), { recursive: true, withFileTypes: true });
+    return all.filter((file) => file.isFile()).length;
+  };
+  const post = (file: Blob) => imports.post(person.header, { kind: 'activitywatch' }, file);
+  const rows = async (): Promise<number> => {
+    const found = await imports.pool.query(
+      'SELECT count(*)::int AS n FROM agent_protocols.imports WHERE organization_id = $1',
+      [person.organizationId],
+    );
+    return found.rows[0]!.n;
+  };
+  const id = await ready(person, 'activitywatch', one);
+  expect((await ask(person, 'delete', id)).status).toBe(204);
+  expect([await files(), await rows()]).toEqual([0, 0]);
+
+  // What cannot be deleted: a folder stands where the file is.
+  const stuck = await ready(person, 'activitywatch', one);
+  const file = (await readdir(path.join(folder, 'objects'), { recursive: true })).find((name) => name.endsWith(stuck))!;
+  const place = path.join(folder, 'objects', file);
+  await rm(place);
+  await mkdir(path.join(place, 'x'), { recursive: true });
+  expect((await ask(person, 'delete', stuck)).status).toBe(204);
+  expect((await ask(person, 'get', stuck)).status).toBe(404);
+  expect(await post(other)).toMatchObject({ status: 429, body: { code: 'TOO_MANY_IMPORTS' } });
+  await rm(place, { recursive: true });
+  const store = openObjectStore(`file:${folder}/objects`, { log, metrics: createMetrics() });
+  await createImportSweep({ pool: imports.pool, store, log, metrics: importMetrics(createMetrics()) })();
+  await store.close();
+  expect(await rows()).toBe(0);
+  expect((await post(other)).status).toBe(202);
 });

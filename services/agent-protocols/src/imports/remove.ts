@@ -5,7 +5,7 @@ import { deviceIdOf } from './items.ts';
 import { fileKeyOf } from './keys.ts';
 import type { ImportRow } from './store.ts';
 
-/** Deletes the file of an import, and then the word that there is one. Rejects 503. */
+/** Deletes the file of an import, and then the word that there is one: all there is of what was never started. Rejects 503. */
 export async function removeFile(
   { pool, store }: { pool: Pool; store: Pick<ObjectStore, 'delete'> },
   { organizationId, id }: Pick<ImportRow, 'organizationId' | 'id'>,
@@ -15,6 +15,11 @@ export async function removeFile(
     organizationId,
     id,
   ]);
+  await pool.query(
+    `DELETE FROM agent_protocols.imports
+     WHERE organization_id = $1 AND id = $2 AND removed_at IS NOT NULL AND started_at IS NULL`,
+    [organizationId, id],
+  );
 }
 
 const dayMs = 86_400_000;
@@ -48,18 +53,13 @@ export async function takeOut(
   { codec, actorId, requestId }: { codec: Codec; actorId: string; requestId: string },
 ): Promise<boolean> {
   const { organizationId, id, plan, startedAt } = row;
-  if (startedAt === null || plan === null) {
-    await client.query('DELETE FROM agent_protocols.imports WHERE organization_id = $1 AND id = $2', [
-      organizationId,
-      id,
-    ]);
-    return false;
-  }
+  // Its row stays for as long as there is a file of it, which counts until it is gone.
   await client.query(
     `UPDATE agent_protocols.imports SET removed_at = clock_timestamp(), lease = NULL, due_at = NULL
      WHERE organization_id = $1 AND id = $2`,
     [organizationId, id],
   );
+  if (startedAt === null || plan === null) return false;
   const devices = plan.devices.map((device) => deviceIdOf(id, device));
   // Of what was brought, not of what was usable when the file was looked at: rules may be others since.
   const brought = await broughtTime(client, row);

@@ -63,7 +63,7 @@ export interface Owner {
 
 /**
  * Whether there is room for one more.
- * @param maxBytes of the files of an organisation that are there.
+ * @param maxBytes of the files of an organisation that are there, those that nobody has any more among them.
  * @throws 429 `TOO_MANY_IMPORTS`.
  */
 export async function requireRoom(
@@ -75,7 +75,8 @@ export async function requireRoom(
     `SELECT count(*) FILTER (WHERE status IN ('reading', 'ready')) AS organization,
        count(*) FILTER (WHERE status IN ('reading', 'ready') AND user_id = $2) AS person,
        count(*) FILTER (WHERE user_id = $2) AS kept,
-       coalesce(sum(bytes) FILTER (WHERE file_key IS NOT NULL), 0)::float8 AS bytes
+       (SELECT coalesce(sum(bytes), 0)::float8 FROM agent_protocols.imports
+        WHERE organization_id = $1 AND file_key IS NOT NULL) AS bytes
      FROM agent_protocols.imports WHERE organization_id = $1 AND removed_at IS NULL`,
     [organizationId, userId],
   );
