@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Pool, type Queryable, transaction } from '@worktide/postgres';
-import { columns, type ImportRow, keptDays, numbersOf } from './store.ts';
+import { columns, keptDays, numbersOf, type PlannedImport, settledPlan } from './store.ts';
 
 /** An import that is the caller's to read, or to import, until its lease ends. */
-export type Claim = ImportRow & { lease: string };
+export type Claim = PlannedImport & { lease: string };
 
 export interface Failure {
   code: string;
@@ -39,7 +39,7 @@ export function claimImport(pool: Pool, leaseMs: number): Promise<Claim | undefi
        RETURNING lease, ${columns.replaceAll(/\b(organization_id|id)\b/g, 'i.$1')}`,
       [randomUUID(), leaseMs],
     );
-    return rows[0] && { ...numbersOf(rows[0]), lease: rows[0].lease };
+    return rows[0] && numbersOf(rows[0]);
   });
 }
 
@@ -61,10 +61,10 @@ export async function renewClaim(client: Queryable, claim: Claim, progress: numb
 export async function settleFailed(client: Queryable, claim: Claim, { code, message }: Failure): Promise<boolean> {
   const { rowCount } = await client.query(
     `UPDATE agent_protocols.imports
-     SET status = 'failed', failure_code = $4, failure_message = $5, due_at = NULL, lease = NULL, finished_at = clock_timestamp(),
+     SET status = 'failed', failure_code = $4, failure_message = $5, due_at = NULL, lease = NULL, finished_at = clock_timestamp(), plan = $6,
        expires_at = CASE WHEN started_at IS NULL THEN now() + interval '${keptDays} days' END
      WHERE ${ours}`,
-    [...named(claim), code, message],
+    [...named(claim), code, message, settledPlan(claim.plan)],
   );
   return rowCount === 1;
 }

@@ -67,13 +67,15 @@ export async function openImports(
     privacy: PrivacyGuard;
     /** Uploads of one user. */
     limit: RequestLimit;
+    /** What one user reads of them. */
+    readLimit?: RequestLimit;
     lifecycle: Lifecycle;
     log: Logger;
     metrics: Metrics;
   },
   pace: Pick<ImportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs' | 'rowsAtOnce'> = {},
 ): Promise<Imports> {
-  const { service, eventLog, registry, outbox, identity, privacy, limit, lifecycle, log, metrics } = deps;
+  const { service, eventLog, registry, outbox, identity, privacy, limit, readLimit, lifecycle, log, metrics } = deps;
   const openPool = (kind: string, max: number) => {
     const pool = createPool(config.POSTGRES_URL, { applicationName: `${service}${kind}`, max, log, metrics });
     lifecycle.onClose(`imports postgres${kind}`, () => pool.end());
@@ -111,7 +113,7 @@ export async function openImports(
   lifecycle.every('import sweeper', sweeping, createImportSweep({ pool, store, log, metrics: counted }));
   const request = { pool: requestPool, outbox, audit, workers };
   return {
-    routes: importRoutes({ ...request, store, log, codec, metrics: counted }),
+    routes: importRoutes({ ...request, store, log, readLimit, codec, metrics: counted }),
     rawRoutes: [
       postImport({
         ...request,

@@ -1,7 +1,7 @@
 import type { ObjectStore } from '@worktide/object-store';
 import type { Pool, Queryable, Tell } from '@worktide/postgres';
 import { type Codec, type ImportRecord, pingEventBounds, topics } from '@worktide/schemas';
-import { deviceIdOf } from './items.ts';
+import { deviceIdOf, type Plan } from './items.ts';
 import { fileKeyOf } from './keys.ts';
 import type { ImportRow } from './store.ts';
 
@@ -52,13 +52,14 @@ export async function takeOut(
   row: ImportRow,
   { codec, actorId, requestId }: { codec: Codec; actorId: string; requestId: string },
 ): Promise<boolean> {
-  const { organizationId, id, plan, startedAt } = row;
+  const { organizationId, id, startedAt } = row;
   // Its row stays for as long as there is a file of it, which counts until it is gone.
-  await client.query(
+  const { rows } = await client.query<{ plan: Plan | null }>(
     `UPDATE agent_protocols.imports SET removed_at = clock_timestamp(), lease = NULL, due_at = NULL
-     WHERE organization_id = $1 AND id = $2`,
+     WHERE organization_id = $1 AND id = $2 RETURNING CASE WHEN started_at IS NOT NULL THEN plan END AS plan`,
     [organizationId, id],
   );
+  const plan = rows[0]?.plan ?? null;
   if (startedAt === null || plan === null) return false;
   const devices = plan.devices.map((device) => deviceIdOf(id, device));
   // Of what was brought, not of what was usable when the file was looked at: rules may be others since.

@@ -10,6 +10,7 @@ import {
   forbidden,
   type Logger,
   notFound,
+  type RequestLimit,
   route,
 } from '@worktide/runtime';
 import { type Codec, idParams, importJob, importPage, importQuery } from '@worktide/schemas';
@@ -28,6 +29,8 @@ export interface ImportRoutesDependencies {
   audit: Pick<Audit, 'events'>;
   workers: ImportWorkers;
   metrics: Pick<ImportMetrics, 'removed'>;
+  /** What one user reads of them. */
+  readLimit?: RequestLimit | undefined;
 }
 
 const path = '/api/v1/imports';
@@ -41,7 +44,7 @@ async function ownImport(client: Queryable, caller: Caller, id: string, lock = f
 }
 
 export function importRoutes(deps: ImportRoutesDependencies): AnyRoute[] {
-  const { pool, store, outbox, log, codec, audit, workers, metrics } = deps;
+  const { pool, store, outbox, log, codec, audit, workers, metrics, readLimit } = deps;
   const terms = (caller: Caller, signal: AbortSignal) =>
     ({ pool, outbox, tenant: caller.organizationId, signal, whenFull: 'leave' }) as const;
   return [
@@ -53,6 +56,7 @@ export function importRoutes(deps: ImportRoutesDependencies): AnyRoute[] {
       description: 'One’s own; to an administrator everybody’s.',
       tag,
       access: 'session',
+      ...(readLimit ? { userLimit: readLimit } : {}),
       query: importQuery,
       responses: { 200: { description: 'A page of imports.', schema: importPage } },
       handler: async ({ caller, query, signal }) => {

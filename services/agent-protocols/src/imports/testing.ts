@@ -64,11 +64,14 @@ export async function startImports(
     env = {},
     pace = {},
     forgets = false,
+    reads = 10_000,
   }: {
     env?: Partial<Parameters<typeof openImports>[0]>;
     pace?: Parameters<typeof openImports>[2];
     /** The log takes what comes and keeps nothing: the embedded one maps its file into the process that is looked at. */
     forgets?: boolean;
+    /** Lists of one user a minute. */
+    reads?: number;
   } = {},
 ): Promise<TestImports> {
   const metrics = createMetrics();
@@ -127,6 +130,7 @@ export async function startImports(
       identity: { authenticate, findUser, organization },
       privacy: createPrivacyGuard({ organization, metrics }),
       limit: limits.window({ name: 'imports', points: 1_000, seconds: 60 }),
+      readLimit: limits.window({ name: 'import-reads', points: reads, seconds: 60 }),
       lifecycle,
       log,
       metrics,

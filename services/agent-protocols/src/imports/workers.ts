@@ -26,7 +26,7 @@ import type { ImportMetrics } from './metrics.ts';
 import { type PreviewDependencies, previewFile } from './preview.ts';
 import { judgeRows, openFile } from './read-file.ts';
 import { removeFile } from './remove.ts';
-import { keptDays, settleDone } from './store.ts';
+import { keptDays, settleDone, settledPlan } from './store.ts';
 
 export interface ImportWorkers {
   /** There is something to do: call it after the commit. Without it, it is seen within a second. */
@@ -148,8 +148,8 @@ export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers
     signal.throwIfAborted();
     await transaction(pool, async (client) => {
       const { rowCount } = await client.query(
-        `UPDATE agent_protocols.imports SET all_sent = true, lease = NULL, due_at = NULL, status = 'running' WHERE ${ours}`,
-        named(claim),
+        `UPDATE agent_protocols.imports SET all_sent = true, lease = NULL, due_at = NULL, status = 'running', plan = $4 WHERE ${ours}`,
+        [...named(claim), settledPlan(plan)],
       );
       if (rowCount !== 1) throw new ClaimLost('the import is not ours any more');
       await settleDone(client, claim.organizationId, claim.id);
