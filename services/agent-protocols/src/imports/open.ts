@@ -73,7 +73,7 @@ export async function openImports(
     log: Logger;
     metrics: Metrics;
   },
-  pace: Pick<ImportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs' | 'rowsAtOnce'> = {},
+  pace: Pick<ImportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs' | 'rowsAtOnce' | 'turnMs' | 'smallBytes'> = {},
 ): Promise<Imports> {
   const { service, eventLog, registry, outbox, identity, privacy, limit, readLimit, lifecycle, log, metrics } = deps;
   const openPool = (kind: string, max: number) => {
@@ -81,7 +81,7 @@ export async function openImports(
     lifecycle.onClose(`imports postgres${kind}`, () => pool.end());
     return pool;
   };
-  const pool = openPool('-imports', config.IMPORT_CONCURRENCY + 3);
+  const pool = openPool('-imports', config.IMPORT_CONCURRENCY + 4);
   const requestPool = openPool('-import-requests', requestConnections);
   const store = openObjectStore(config.OBJECT_STORE_URL, { log, metrics });
   lifecycle.onClose('imports object store', () => store.close());

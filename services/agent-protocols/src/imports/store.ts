@@ -149,7 +149,8 @@ export { numbersOf };
  * What an import goes by, once nobody reads its file any more: its buckets and projects, most of it, are of no use then. Of the rest whoever
  * takes it out knows what is to go.
  */
-export const settledPlan = (plan: Plan | null): string | null => plan && JSON.stringify({ ...plan, buckets: {}, projects: {} });
+export const settledPlan = (plan: Plan | null): string | null =>
+  plan && JSON.stringify({ ...plan, buckets: {}, projects: {} });
 
 /** A page, newest first. @throws 400 `INVALID_CURSOR`, 503. */
 export async function listImports(

@@ -82,3 +82,50 @@ test('who asks for lists over and over is told to wait', async () => {
   expect([await list(person), await list(person), await list(person)]).toEqual([200, 200, 429]);
   expect(await list(other)).toBe(200);
 });
+
+/** As long as this is held nothing of the person is brought. */
+async function holdBack({ organizationId, userId }: Person): Promise<() => Promise<void>> {
+  const client = await imports.pool.connect();
+  const lock = `heartbeats ${organizationId} ${userId}`;
+  await client.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [lock]);
+  return async () => {
+    await client.query('SELECT pg_advisory_unlock(hashtextextended($1, 0))', [lock]);
+    client.release();
+  };
+}
+
+test('while large files have all places, a small one has its own', async () => {
+  const large = windows(200);
+  const smallBytes = large.size - 1;
+  imports = await startImports(database.url, folder, lifecycle, { pace: { smallBytes } });
+  const [big, little] = [imports.person(), imports.person()];
+  const id = await ready(big, large);
+  const goOn = await holdBack(big);
+  await ask(big, 'post', id, '/start');
+  await reaches(big, id, 'running');
+  await ready(little, windows(1));
+  expect(await statusOf(big, id)).toBe('running');
+  await goOn();
+  await reaches(big, id, 'done');
+});
+
+test('an import makes way for those of others that wait, and goes on where it was', async () => {
+  const pace = { smallBytes: 0, rowsAtOnce: 5, turnMs: 0 };
+  imports = await startImports(database.url, folder, lifecycle, { pace });
+  const [first, second] = [imports.person(), imports.person()];
+  const id = await ready(first, windows(203));
+  const goOn = await holdBack(first);
+  await ask(first, 'post', id, '/start');
+  await reaches(first, id, 'running');
+  const other = await post(second, windows(1));
+  await goOn();
+  await reaches(second, other, 'ready');
+  await reaches(first, id, 'done');
+  expect((await ask(first, 'get', id)).body.result).toMatchObject({ added: 203, alreadyThere: 0 });
+  const { rows } = await imports.pool.query(
+    'SELECT organization_id AS id FROM agent_protocols.import_turns WHERE organization_id = ANY($1) ORDER BY begun_at',
+    [[first.organizationId, second.organizationId]],
+  );
+  // The first was begun with again, after the second.
+  expect(rows).toEqual([{ id: second.organizationId }, { id: first.organizationId }]);
+});
