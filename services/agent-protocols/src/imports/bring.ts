@@ -1,4 +1,5 @@
 import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
+import { derivedUuid } from '@worktide/runtime';
 import {
   type Codec,
   type ImportProblem,
@@ -225,5 +226,17 @@ async function keepHeartbeats(client: Queryable, claim: Claim, seen: readonly Se
   const left = [...young.values()].filter(
     (one) => !rangesOf(erased, one).some(({ from, to }) => from <= one.at && one.at < to),
   );
-  if (left.length > 0) await insertHeartbeats(client, organizationId, left);
+  if (left.length === 0) return;
+  // What a plugin has sent is there already, and stays there when the import goes.
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT h.id FROM unnest($3::bigint[], $4::uuid[]) AS t (at_ms, id)
+     JOIN agent_protocols.heartbeats h ON h.organization_id = $1 AND h.user_id = $2 AND h.at_ms = t.at_ms AND h.id = t.id`,
+    [organizationId, userId, left.map(({ at }) => at), left.map(({ id }) => id)],
+  );
+  const sent = new Set(rows.map(({ id }) => id));
+  // With ids of their own: what a plugin sends later is stored beside them, and its time is that of its own device.
+  const imported = left
+    .filter(({ id }) => !sent.has(id))
+    .map((one) => ({ ...one, id: derivedUuid('imported heartbeat', one.deviceId, one.id) }));
+  if (imported.length > 0) await insertHeartbeats(client, organizationId, imported);
 }

@@ -5,9 +5,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import { freshServiceDatabase, type TestDatabase } from '@worktide/backends';
 import { openObjectStore } from '@worktide/object-store';
 import { createLifecycle, createMetrics, type Lifecycle, silentLogger } from '@worktide/runtime';
-import { noPrivacyRules } from '@worktide/schemas';
+import { createCodec, type ErasuresRecord, noPrivacyRules, openSchemaRegistry, topics } from '@worktide/schemas';
 import { call, until } from '@worktide/testing';
 import { database as serviceDatabase } from '../database.ts';
+import { eraseTime } from '../store/erasures.ts';
+import { durations } from '../wakatime/durations.ts';
+import { takeHeartbeats } from '../wakatime/take.ts';
 import { importMetrics } from './metrics.ts';
 import { createImportSweep } from './sweep.ts';
 import { startImports, type TestImports } from './testing.ts';
@@ -86,6 +89,76 @@ test('all that was brought is taken out, also what the rules did not let be kept
     expect(from).toBeLessThanOrEqual(startedAt);
     expect(to).toBeGreaterThanOrEqual(endedAt);
   }
+});
+
+test('what a plugin sends stays when an import with the same heartbeats goes, sent before or after', async () => {
+  imports = await startImports(database.url, folder, lifecycle);
+  const person = imports.person({ deviceId: 'laptop' });
+  const { organizationId, userId } = person;
+  const beats = [0, 60, 120, 180].map((seconds) => ({
+    entity: 'a.js',
+    type: 'file',
+    time: (today - 2 * dayMs) / 1000 + seconds,
+    project: 'p',
+    is_write: false,
+    editor: 'Vim',
+    machine: 'm',
+  }));
+  const send = async (): Promise<void> => {
+    const registry = openSchemaRegistry('local:');
+    const pings = createCodec(registry, topics.pings);
+    const deps = { pool: imports.pool, outbox: imports.outbox, pings, privacy: imports.privacy };
+    const sending = { caller: person, values: beats, sender: { userAgent: null, machine: null } };
+    await takeHeartbeats(deps, organizationId, [sending]);
+  };
+  const bring = async (): Promise<string> => {
+    const id = await ready(
+      person,
+      'wakatime',
+      new Blob([JSON.stringify({ days: [{ date: 'x', heartbeats: beats }] })]),
+    );
+    await done(person, id);
+    return id;
+  };
+  const devices = async (): Promise<Record<string, number>> => {
+    const { rows } = await imports.pool.query<{ device: string; n: number }>(
+      `SELECT device_id AS device, count(*)::int AS n FROM agent_protocols.heartbeats
+       WHERE organization_id = $1 AND user_id = $2 GROUP BY 1`,
+      [organizationId, userId],
+    );
+    return Object.fromEntries(rows.map(({ device, n }) => [device.startsWith('import:') ? 'import' : device, n]));
+  };
+  /** As topic `erasures` says it, once the import is taken out. */
+  const takeOut = async (id: string): Promise<void> => {
+    expect((await ask(person, 'delete', id)).status).toBe(204);
+    const what = await until('it is told', async () =>
+      (await imports.records())
+        .map((one) => one.importId === id && one.what)
+        .find((one) => one && one.type === 'removed'),
+    );
+    if (what?.type !== 'removed') throw new Error('nothing is taken out');
+    const ranges = what.devices.map((deviceId) => ({ deviceId, from: what.from, to: what.to }));
+    await eraseTime(imports.pool, { organizationId, userId, ranges } as ErasuresRecord);
+  };
+
+  const first = await bring();
+  expect(await devices()).toEqual({ import: 4 });
+  await send();
+  expect(await devices()).toEqual({ import: 4, laptop: 4 });
+  // Time is what lies between instants: it is there once.
+  const day = { date: 'd', start: today - 2 * dayMs, end: today - dayMs };
+  const spent = async () =>
+    (await durations(imports.pool, person, { days: [day] })).map(({ project, ms }) => [project, ms]);
+  expect(await spent()).toEqual([['p', 180_000]]);
+  await takeOut(first);
+  expect(await devices()).toEqual({ laptop: 4 });
+  expect(await spent()).toEqual([['p', 180_000]]);
+
+  // The other way round: what is there already is not there twice.
+  const second = await bring();
+  expect(await devices()).toEqual({ laptop: 4 });
+  await takeOut(second);
+  expect(await devices()).toEqual({ laptop: 4 });
 });
 
 test('the file of what is taken out goes at once, and counts for as long as it is there', async () => {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { openEventLog } from '@worktide/event-log';
 import { openLimits } from '@worktide/key-value';
 import { createOutbox, createPool, type Outbox, type Pool } from '@worktide/postgres';
-import { createPrivacyGuard } from '@worktide/privacy';
+import { createPrivacyGuard, type PrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
   createMetrics,
@@ -48,6 +48,7 @@ export interface TestImports {
   ): Promise<{ status: number; body: Record<string, unknown> }>;
   /** What every organisation keeps of people. */
   rules: { privacy?: PrivacyRules };
+  privacy: PrivacyGuard;
   /** All that went to topic `imports`. */
   records(): Promise<ImportRecord[]>;
   outbox: Outbox;
@@ -108,6 +109,7 @@ export async function startImports(
     const { role = 'employee', timezone = 'UTC' } = found ?? {};
     return { id, organizationId, name: 'Somebody', role, timezone, status: 'active' as const };
   };
+  const privacy = createPrivacyGuard({ organization, metrics });
   const imports = await openImports(
     {
       POSTGRES_URL: postgresUrl,
@@ -128,7 +130,7 @@ export async function startImports(
       registry,
       outbox,
       identity: { authenticate, findUser, organization },
-      privacy: createPrivacyGuard({ organization, metrics }),
+      privacy,
       limit: limits.window({ name: 'imports', points: 1_000, seconds: 60 }),
       readLimit: limits.window({ name: 'import-reads', points: reads, seconds: 60 }),
       lifecycle,
@@ -154,6 +156,7 @@ export async function startImports(
     metrics,
     people,
     rules,
+    privacy,
     outbox,
     codec,
     person(more = {}) {
