@@ -12,7 +12,7 @@ import { erasedRanges, rangesOf } from '../store/erased-ranges.ts';
 import { insertHeartbeats, keptDays as keptHeartbeatDays, type OwnHeartbeat } from '../wakatime/store.ts';
 import { type Claim, named, ours } from './claims.ts';
 import { knownContent, nameOf, noteContent, type Place } from './content.ts';
-import { deviceIdOf, type EntryItem, type Judged, type Plan, type Problem, type SeenItem } from './items.ts';
+import { deviceIdOf, type EntryItem, type Judged, ofPlan, type Plan, type Problem, type SeenItem } from './items.ts';
 import { createProblems } from './problems.ts';
 import { tagOf } from './read/entries.ts';
 
@@ -171,7 +171,7 @@ export async function bring(
 }
 
 function entryOf({ entry, content, project }: EntryItem, row: number, importId: string, plan: Plan) {
-  const projectId = Object.hasOwn(plan.projects, project) ? plan.projects[project]! : null;
+  const projectId = ofPlan(plan.projects, project);
   // What is no project here is kept as a word.
   const tags = projectId === null ? [...new Set([...entry.tags, ...tagOf(project)])].slice(0, 20) : entry.tags;
   return { ...entry, tags, projectId, index: row, idempotencyKey: keyOf(importId, content) };

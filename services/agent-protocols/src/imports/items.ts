@@ -73,9 +73,12 @@ export interface BucketHead {
   hostname: string;
 }
 
+/** By any name that a file may have: also by those that every object has. */
+const byName = <T>(): Record<string, T> => Object.create(null);
+
 export const noPlan = (): Plan => ({
-  people: {},
-  projects: {},
+  people: byName(),
+  projects: byName(),
   devices: [],
   buckets: {},
   dateOrder: null,
@@ -91,6 +94,10 @@ export const planBounds = { people: 1_000, projects: 2_000, devices: 50, buckets
  */
 export const contentOf = (...parts: (string | number | boolean | null)[]): bigint =>
   hash('sha256', JSON.stringify(parts), 'buffer').readBigUInt64BE(0);
+
+/** What one of the names of a plan stands for, whether it was read from JSON or not. */
+export const ofPlan = (names: Readonly<Record<string, string>>, name: string): string | null =>
+  Object.hasOwn(names, name) ? names[name]! : null;
 
 /** Names that go into stores and ids: well-formed, without what no store takes, and not longer than this. */
 export const kept = (text: string, max: number): string =>
