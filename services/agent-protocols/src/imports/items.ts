@@ -53,6 +53,17 @@ export interface Judged {
   person?: { key: string; name: string; email: string };
 }
 
+const unreadable: Problem = { code: 'UNREADABLE_ROW', message: 'It cannot be read.' };
+
+/** Judges one row. What goes wrong with it, a fault of ours among that, is said of it and keeps none of the others. */
+export function judged<T extends Omit<Judged, 'row'>>(row: number, judge: () => T): Judged {
+  try {
+    return { row, ...judge() };
+  } catch {
+    return { row, problem: unreadable };
+  }
+}
+
 /** What was found out of a file when it was looked at, for when it is imported. */
 export interface Plan {
   /** Users by what the file calls them; who is not among them has no rows here. */
