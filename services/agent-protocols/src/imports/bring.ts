@@ -1,4 +1,5 @@
 import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
+import { derivedUuid } from '@worktide/runtime';
 import {
   type Codec,
   type ImportProblem,
@@ -11,7 +12,7 @@ import { erasedRanges, rangesOf } from '../store/erased-ranges.ts';
 import { insertHeartbeats, keptDays as keptHeartbeatDays, type OwnHeartbeat } from '../wakatime/store.ts';
 import { type Claim, named, ours } from './claims.ts';
 import { knownContent, nameOf, noteContent, type Place } from './content.ts';
-import { deviceIdOf, type EntryItem, type Judged, type Plan, type Problem, type SeenItem } from './items.ts';
+import { deviceIdOf, type EntryItem, type Judged, ofPlan, type Plan, type Problem, type SeenItem } from './items.ts';
 import { createProblems } from './problems.ts';
 import { tagOf } from './read/entries.ts';
 
@@ -170,7 +171,7 @@ export async function bring(
 }
 
 function entryOf({ entry, content, project }: EntryItem, row: number, importId: string, plan: Plan) {
-  const projectId = Object.hasOwn(plan.projects, project) ? plan.projects[project]! : null;
+  const projectId = ofPlan(plan.projects, project);
   // What is no project here is kept as a word.
   const tags = projectId === null ? [...new Set([...entry.tags, ...tagOf(project)])].slice(0, 20) : entry.tags;
   return { ...entry, tags, projectId, index: row, idempotencyKey: keyOf(importId, content) };
@@ -225,5 +226,17 @@ async function keepHeartbeats(client: Queryable, claim: Claim, seen: readonly Se
   const left = [...young.values()].filter(
     (one) => !rangesOf(erased, one).some(({ from, to }) => from <= one.at && one.at < to),
   );
-  if (left.length > 0) await insertHeartbeats(client, organizationId, left);
+  if (left.length === 0) return;
+  // What a plugin has sent is there already, and stays there when the import goes.
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT h.id FROM unnest($3::bigint[], $4::uuid[]) AS t (at_ms, id)
+     JOIN agent_protocols.heartbeats h ON h.organization_id = $1 AND h.user_id = $2 AND h.at_ms = t.at_ms AND h.id = t.id`,
+    [organizationId, userId, left.map(({ at }) => at), left.map(({ id }) => id)],
+  );
+  const sent = new Set(rows.map(({ id }) => id));
+  // With ids of their own: what a plugin sends later is stored beside them, and its time is that of its own device.
+  const imported = left
+    .filter(({ id }) => !sent.has(id))
+    .map((one) => ({ ...one, id: derivedUuid('imported heartbeat', one.deviceId, one.id) }));
+  if (imported.length > 0) await insertHeartbeats(client, organizationId, imported);
 }

@@ -53,6 +53,17 @@ export interface Judged {
   person?: { key: string; name: string; email: string };
 }
 
+const unreadable: Problem = { code: 'UNREADABLE_ROW', message: 'It cannot be read.' };
+
+/** Judges one row. What goes wrong with it, a fault of ours among that, is said of it and keeps none of the others. */
+export function judged<T extends Omit<Judged, 'row'>>(row: number, judge: () => T): Judged {
+  try {
+    return { row, ...judge() };
+  } catch {
+    return { row, problem: unreadable };
+  }
+}
+
 /** What was found out of a file when it was looked at, for when it is imported. */
 export interface Plan {
   /** Users by what the file calls them; who is not among them has no rows here. */
@@ -64,9 +75,6 @@ export interface Plan {
   /** Of ActivityWatch, what its buckets are. */
   buckets: Record<string, BucketHead>;
   dateOrder: 'ymd' | 'dmy' | 'mdy' | null;
-  /** Epoch ms, [from, to) of all that is usable; both 0 without any. */
-  from: number;
-  to: number;
   rows: number;
 }
 
@@ -76,14 +84,15 @@ export interface BucketHead {
   hostname: string;
 }
 
+/** By any name that a file may have: also by those that every object has. */
+const byName = <T>(): Record<string, T> => Object.create(null);
+
 export const noPlan = (): Plan => ({
-  people: {},
-  projects: {},
+  people: byName(),
+  projects: byName(),
   devices: [],
   buckets: {},
   dateOrder: null,
-  from: 0,
-  to: 0,
   rows: 0,
 });
 
@@ -96,6 +105,10 @@ export const planBounds = { people: 1_000, projects: 2_000, devices: 50, buckets
  */
 export const contentOf = (...parts: (string | number | boolean | null)[]): bigint =>
   hash('sha256', JSON.stringify(parts), 'buffer').readBigUInt64BE(0);
+
+/** What one of the names of a plan stands for, whether it was read from JSON or not. */
+export const ofPlan = (names: Readonly<Record<string, string>>, name: string): string | null =>
+  Object.hasOwn(names, name) ? names[name]! : null;
 
 /** Names that go into stores and ids: well-formed, without what no store takes, and not longer than this. */
 export const kept = (text: string, max: number): string =>

@@ -67,19 +67,21 @@ export async function openImports(
     privacy: PrivacyGuard;
     /** Uploads of one user. */
     limit: RequestLimit;
+    /** What one user reads of them. */
+    readLimit?: RequestLimit;
     lifecycle: Lifecycle;
     log: Logger;
     metrics: Metrics;
   },
-  pace: Pick<ImportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs' | 'rowsAtOnce'> = {},
+  pace: Pick<ImportWorkersOptions, 'pollMs' | 'leaseMs' | 'retryMs' | 'rowsAtOnce' | 'turnMs' | 'smallBytes'> = {},
 ): Promise<Imports> {
-  const { service, eventLog, registry, outbox, identity, privacy, limit, lifecycle, log, metrics } = deps;
+  const { service, eventLog, registry, outbox, identity, privacy, limit, readLimit, lifecycle, log, metrics } = deps;
   const openPool = (kind: string, max: number) => {
     const pool = createPool(config.POSTGRES_URL, { applicationName: `${service}${kind}`, max, log, metrics });
     lifecycle.onClose(`imports postgres${kind}`, () => pool.end());
     return pool;
   };
-  const pool = openPool('-imports', config.IMPORT_CONCURRENCY + 3);
+  const pool = openPool('-imports', config.IMPORT_CONCURRENCY + 4);
   const requestPool = openPool('-import-requests', requestConnections);
   const store = openObjectStore(config.OBJECT_STORE_URL, { log, metrics });
   lifecycle.onClose('imports object store', () => store.close());
@@ -111,7 +113,7 @@ export async function openImports(
   lifecycle.every('import sweeper', sweeping, createImportSweep({ pool, store, log, metrics: counted }));
   const request = { pool: requestPool, outbox, audit, workers };
   return {
-    routes: importRoutes({ ...request, codec, metrics: counted }),
+    routes: importRoutes({ ...request, store, log, readLimit, codec, metrics: counted }),
     rawRoutes: [
       postImport({
         ...request,

@@ -8,7 +8,7 @@ import {
   maxAskedObjects,
 } from '@worktide/schemas';
 import { personUnknown, planProblem } from './bring.ts';
-import { type Judged, noPlan, type Plan, planBounds } from './items.ts';
+import { type Judged, noPlan, ofPlan, type Plan, planBounds } from './items.ts';
 import { createProblems } from './problems.ts';
 import type { Buckets } from './read/activitywatch.ts';
 import { type FileDependencies, findDateOrder, judgeRows, openFile } from './read-file.ts';
@@ -146,8 +146,6 @@ export async function previewFile(
     [...buckets].map(([id, { type = '', client = '', hostname = '' }]) => [id, { type, client, hostname }]),
   );
   const isEmpty = all.usable === 0;
-  // An instant covers a millisecond.
-  if (!isEmpty) Object.assign(plan, { from: all.from, to: all.to + 1 });
   const own = await deps.identity.findUser(row.organizationId, row.userId);
   return {
     plan,
@@ -161,7 +159,7 @@ export async function previewFile(
       projects: [...tally.projects]
         .sort(([, a], [, b]) => b - a)
         .slice(0, maxShown)
-        .map(([name, rows]) => ({ name, projectId: plan.projects[name] ?? null, rows })),
+        .map(([name, rows]) => ({ name, projectId: ofPlan(plan.projects, name), rows })),
       devices: [...tally.devices].map(([name, rows]) => ({ name, rows })),
       problems: problems.list,
     },
@@ -195,7 +193,7 @@ async function matchPeople(
   return [...people].slice(0, maxShown).map(([key, { name, email, rows }]) => ({
     name: name || null,
     email: email || null,
-    userId: Object.hasOwn(plan.people, key) ? plan.people[key]! : null,
+    userId: ofPlan(plan.people, key),
     rows,
   }));
 }

@@ -1,21 +1,36 @@
 import { type Audit, auditSource } from '@worktide/audit';
+import type { ObjectStore } from '@worktide/object-store';
 import { type Outbox, type Pool, type Queryable, tenantTransaction, transactionWithEvents } from '@worktide/postgres';
 import { isPaused } from '@worktide/privacy';
-import { type AnyRoute, type Caller, conflict, forbidden, notFound, route } from '@worktide/runtime';
+import {
+  type AnyRoute,
+  type Caller,
+  conflict,
+  describeError,
+  forbidden,
+  type Logger,
+  notFound,
+  type RequestLimit,
+  route,
+} from '@worktide/runtime';
 import { type Codec, idParams, importJob, importPage, importQuery } from '@worktide/schemas';
 import type { ImportMetrics } from './metrics.ts';
-import { takeOut } from './remove.ts';
+import { removeFile, takeOut } from './remove.ts';
 import { findImport, type ImportRow, listImports, showImport, startImport } from './store.ts';
 import type { ImportWorkers } from './workers.ts';
 
 export interface ImportRoutesDependencies {
   pool: Pool;
+  store: Pick<ObjectStore, 'delete'>;
   outbox: Outbox;
+  log: Logger;
   /** Of topic `imports`. */
   codec: Codec;
   audit: Pick<Audit, 'events'>;
   workers: ImportWorkers;
   metrics: Pick<ImportMetrics, 'removed'>;
+  /** What one user reads of them. */
+  readLimit?: RequestLimit | undefined;
 }
 
 const path = '/api/v1/imports';
@@ -29,7 +44,7 @@ async function ownImport(client: Queryable, caller: Caller, id: string, lock = f
 }
 
 export function importRoutes(deps: ImportRoutesDependencies): AnyRoute[] {
-  const { pool, outbox, codec, audit, workers, metrics } = deps;
+  const { pool, store, outbox, log, codec, audit, workers, metrics, readLimit } = deps;
   const terms = (caller: Caller, signal: AbortSignal) =>
     ({ pool, outbox, tenant: caller.organizationId, signal, whenFull: 'leave' }) as const;
   return [
@@ -41,6 +56,7 @@ export function importRoutes(deps: ImportRoutesDependencies): AnyRoute[] {
       description: 'One’s own; to an administrator everybody’s.',
       tag,
       access: 'session',
+      ...(readLimit ? { userLimit: readLimit } : {}),
       query: importQuery,
       responses: { 200: { description: 'A page of imports.', schema: importPage } },
       handler: async ({ caller, query, signal }) => {
@@ -130,6 +146,14 @@ export function importRoutes(deps: ImportRoutesDependencies): AnyRoute[] {
           tell(...audit.events(caller.organizationId, auditSource({ req, requestId }, caller), actions));
         });
         metrics.removed.inc();
+        // After the commit: what is not taken out after all has its file. What is left here is the sweep's, and counts till then.
+        const { organizationId } = caller;
+        await removeFile({ pool, store }, { organizationId, id: params.id }).catch((error: unknown) => {
+          log.warn(
+            { err: error, organizationId, id: params.id },
+            `the file of an import is left: ${describeError(error)}`,
+          );
+        });
         return { status: 204 };
       },
     }),

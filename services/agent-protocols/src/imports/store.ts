@@ -3,7 +3,7 @@ import { AppError, conflict, openTimedCursor, sealTimedCursor } from '@worktide/
 import type { DateOrder, ImportJob, ImportKind, ImportPreview, ImportProblem, ImportStatus } from '@worktide/schemas';
 import type { Plan } from './items.ts';
 
-/** An import as it is stored. */
+/** An import as it is stored, but for what it goes by. */
 export interface ImportRow {
   organizationId: string;
   id: string;
@@ -20,7 +20,6 @@ export interface ImportRow {
   status: ImportStatus;
   progress: number;
   preview: ImportPreview | null;
-  plan: Plan | null;
   position: number;
   added: number;
   alreadyThere: number;
@@ -38,11 +37,16 @@ export interface ImportRow {
   expiresAt: Date | null;
 }
 
-export const columns = `organization_id AS "organizationId", id, user_id AS "userId", kind, file_name AS "fileName", bytes,
+export type PlannedImport = ImportRow & { plan: Plan | null };
+
+/** All but what it goes by, which may have megabytes. */
+const shownColumns = `organization_id AS "organizationId", id, user_id AS "userId", kind, file_name AS "fileName", bytes,
   file_key AS "fileKey", timezone, date_order AS "dateOrder", for_others AS "forOthers", paused_from AS "pausedFrom",
-  paused_until AS "pausedUntil", status, progress, preview, plan, position, added, already_there AS "alreadyThere", refused,
+  paused_until AS "pausedUntil", status, progress, preview, position, added, already_there AS "alreadyThere", refused,
   problems, conflicts, parts, failure_code AS "failureCode", failure_message AS "failureMessage", attempts, postponed,
   created_at AS "createdAt", started_at AS "startedAt", finished_at AS "finishedAt", expires_at AS "expiresAt"`;
+/** Of whoever works on it. */
+export const columns = `${shownColumns}, plan`;
 
 /** How long a file waits to be started. */
 export const keptDays = 7;
@@ -63,7 +67,7 @@ export interface Owner {
 
 /**
  * Whether there is room for one more.
- * @param maxBytes of the files of an organisation that are there.
+ * @param maxBytes of the files of an organisation that are there, those that nobody has any more among them.
  * @throws 429 `TOO_MANY_IMPORTS`.
  */
 export async function requireRoom(
@@ -75,7 +79,8 @@ export async function requireRoom(
     `SELECT count(*) FILTER (WHERE status IN ('reading', 'ready')) AS organization,
        count(*) FILTER (WHERE status IN ('reading', 'ready') AND user_id = $2) AS person,
        count(*) FILTER (WHERE user_id = $2) AS kept,
-       coalesce(sum(bytes) FILTER (WHERE file_key IS NOT NULL), 0)::float8 AS bytes
+       (SELECT coalesce(sum(bytes), 0)::float8 FROM agent_protocols.imports
+        WHERE organization_id = $1 AND file_key IS NOT NULL) AS bytes
      FROM agent_protocols.imports WHERE organization_id = $1 AND removed_at IS NULL`,
     [organizationId, userId],
   );
@@ -118,7 +123,7 @@ export async function findImport(
   lock = false,
 ): Promise<ImportRow | undefined> {
   const { rows } = await client.query<ImportRow>(
-    `SELECT ${columns} FROM agent_protocols.imports
+    `SELECT ${shownColumns} FROM agent_protocols.imports
      WHERE organization_id = $1 AND id = $2 AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
      ${lock ? 'FOR UPDATE' : ''}`,
     [organizationId, id],
@@ -127,7 +132,7 @@ export async function findImport(
 }
 
 /** Sums of a bigint may come as text. */
-const numbersOf = (row: ImportRow): ImportRow => ({
+const numbersOf = <T extends ImportRow>(row: T): T => ({
   ...row,
   bytes: Number(row.bytes),
   position: Number(row.position),
@@ -139,6 +144,13 @@ const numbersOf = (row: ImportRow): ImportRow => ({
 });
 
 export { numbersOf };
+
+/**
+ * What an import goes by, once nobody reads its file any more: its buckets and projects, most of it, are of no use then. Of the rest whoever
+ * takes it out knows what is to go.
+ */
+export const settledPlan = (plan: Plan | null): string | null =>
+  plan && JSON.stringify({ ...plan, buckets: {}, projects: {} });
 
 /** A page, newest first. @throws 400 `INVALID_CURSOR`, 503. */
 export async function listImports(
@@ -155,7 +167,7 @@ export async function listImports(
     organizationId,
     (client) =>
       client.query<ImportRow>(
-        `SELECT ${columns} FROM agent_protocols.imports
+        `SELECT ${shownColumns} FROM agent_protocols.imports
          WHERE organization_id = $1 AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
            AND ($2::uuid IS NULL OR user_id = $2) AND ($3::text IS NULL OR status = $3)
            AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))

@@ -52,9 +52,10 @@ export function createImportSweep(options: ImportSweepOptions): () => Promise<vo
   /** Nobody waits for it: content of what was taken out counts for nothing from that commit on. */
   async function removeTakenOut(): Promise<void> {
     const { rows } = await pool.query<{ organizationId: string; id: string; old: boolean }>(
-      `SELECT organization_id AS "organizationId", id, removed_at < now() - interval '${keptRemovedDays} days' AS old
+      // Of one that was never started nothing is left but its file.
+      `SELECT organization_id AS "organizationId", id, started_at IS NULL OR removed_at < now() - interval '${keptRemovedDays} days' AS old
        FROM agent_protocols.imports i WHERE removed_at IS NOT NULL AND (
-         removed_at < now() - interval '${keptRemovedDays} days' OR file_key IS NOT NULL OR EXISTS (
+         started_at IS NULL OR removed_at < now() - interval '${keptRemovedDays} days' OR file_key IS NOT NULL OR EXISTS (
            SELECT FROM agent_protocols.imported_content c WHERE c.organization_id = i.organization_id AND c.import_id = i.id))
        ORDER BY removed_at LIMIT ${rowsPerPass}`,
     );

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { openEventLog } from '@worktide/event-log';
 import { openLimits } from '@worktide/key-value';
 import { createOutbox, createPool, type Outbox, type Pool } from '@worktide/postgres';
-import { createPrivacyGuard } from '@worktide/privacy';
+import { createPrivacyGuard, type PrivacyGuard } from '@worktide/privacy';
 import {
   type Caller,
   createMetrics,
@@ -23,6 +23,7 @@ import {
   type KnownOrganization,
   openSchemaRegistry,
   organizationSettings,
+  type PrivacyRules,
   topics,
 } from '@worktide/schemas';
 import { openImports } from './open.ts';
@@ -45,6 +46,9 @@ export interface TestImports {
     fields: Record<string, string>,
     file?: Blob,
   ): Promise<{ status: number; body: Record<string, unknown> }>;
+  /** What every organisation keeps of people. */
+  rules: { privacy?: PrivacyRules };
+  privacy: PrivacyGuard;
   /** All that went to topic `imports`. */
   records(): Promise<ImportRecord[]>;
   outbox: Outbox;
@@ -61,11 +65,14 @@ export async function startImports(
     env = {},
     pace = {},
     forgets = false,
+    reads = 10_000,
   }: {
     env?: Partial<Parameters<typeof openImports>[0]>;
     pace?: Parameters<typeof openImports>[2];
     /** The log takes what comes and keeps nothing: the embedded one maps its file into the process that is looked at. */
     forgets?: boolean;
+    /** Lists of one user a minute. */
+    reads?: number;
   } = {},
 ): Promise<TestImports> {
   const metrics = createMetrics();
@@ -92,15 +99,17 @@ export async function startImports(
     if (!caller) throw unauthorized();
     return caller;
   };
+  const rules: TestImports['rules'] = {};
   const organization = async (id: string): Promise<KnownOrganization> => {
     const settings = organizationSettings.parse({});
-    return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings };
+    return { id, timezone: 'UTC', subscriptionStatus: 'pro', settings, ...rules };
   };
   const findUser = async (organizationId: string, id: string) => {
     const found = [...people.values()].find((one) => one.userId === id);
     const { role = 'employee', timezone = 'UTC' } = found ?? {};
     return { id, organizationId, name: 'Somebody', role, timezone, status: 'active' as const };
   };
+  const privacy = createPrivacyGuard({ organization, metrics });
   const imports = await openImports(
     {
       POSTGRES_URL: postgresUrl,
@@ -121,8 +130,9 @@ export async function startImports(
       registry,
       outbox,
       identity: { authenticate, findUser, organization },
-      privacy: createPrivacyGuard({ organization, metrics }),
+      privacy,
       limit: limits.window({ name: 'imports', points: 1_000, seconds: 60 }),
+      readLimit: limits.window({ name: 'import-reads', points: reads, seconds: 60 }),
       lifecycle,
       log,
       metrics,
@@ -145,6 +155,8 @@ export async function startImports(
     pool,
     metrics,
     people,
+    rules,
+    privacy,
     outbox,
     codec,
     person(more = {}) {

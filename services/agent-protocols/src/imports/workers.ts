@@ -14,6 +14,7 @@ import {
   type Claim,
   claimImport,
   type Failure,
+  makeWay,
   measureQueue,
   named,
   ours,
@@ -26,7 +27,7 @@ import type { ImportMetrics } from './metrics.ts';
 import { type PreviewDependencies, previewFile } from './preview.ts';
 import { judgeRows, openFile } from './read-file.ts';
 import { removeFile } from './remove.ts';
-import { keptDays, settleDone } from './store.ts';
+import { keptDays, settleDone, settledPlan } from './store.ts';
 
 export interface ImportWorkers {
   /** There is something to do: call it after the commit. Without it, it is seen within a second. */
@@ -47,6 +48,10 @@ export interface ImportWorkersOptions extends BringDependencies, PreviewDependen
   retryMs?: number;
   /** Rows of one transaction; 1,000 unless said. */
   rowsAtOnce?: number;
+  /** For how long rows are brought while other organisations wait, 10 s unless said; longer where it took longer to come to them. */
+  turnMs?: number;
+  /** A file of no more bytes finds a place of its own where large ones have the others; 8 MB unless said. */
+  smallBytes?: number;
 }
 
 const maxAttempts = 4;
@@ -61,15 +66,17 @@ const isAway = (error: unknown): boolean => error instanceof AppError && error.s
 const isForGood = (error: unknown): error is AppError => error instanceof AppError && error.statusCode === 400;
 
 /**
- * Reads uploaded files and imports those that were started, `concurrency` at a time, for as long as the service runs; several
- * replicas share the work. The lease holds an import for one of them, and each transaction says how far it is, so that what a killed
+ * Reads uploaded files and imports those that were started, `concurrency` at a time and a small one beside them, for as long as the
+ * service runs; several replicas share the work. While others wait an import is put back after its turn. The lease holds an import for one of them, and each transaction says how far it is, so that what a killed
  * process left goes on in another where it was.
  */
 export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers {
   const { pool, store, concurrency, metrics, log, lifecycle } = options;
   const { pollMs = 1_000, leaseMs = 12_000, retryMs = 5_000, rowsAtOnce = 1_000 } = options;
+  const { turnMs = 10_000, smallBytes = 8_000_000 } = options;
   const stop = new AbortController();
   const running = new Set<Promise<void>>();
+  const small = new Set<Promise<void>>();
   let measuredAt = Number.NEGATIVE_INFINITY;
 
   /** Never rejects. */
@@ -124,7 +131,10 @@ export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers
     let reached: Reached = { position: claim.position, parts: claim.parts, problems: claim.problems };
     let published: Promise<void> = Promise.resolve();
     let some: Judged[] = [];
+    const begunAt = performance.now();
+    let turnAt: number | undefined;
     const flush = async (): Promise<void> => {
+      turnAt ??= performance.now();
       const position = some.at(-1)!.row;
       // The log's pressure is felt one transaction later, so that it is not waited for while there is work.
       const brought = await bring(options, claim, { judged: some, position, plan, before: reached });
@@ -140,7 +150,11 @@ export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers
       signal.throwIfAborted();
       for (const one of judged) {
         some.push(one);
-        if (some.length >= rowsAtOnce) await flush();
+        if (some.length < rowsAtOnce) continue;
+        await flush();
+        // What was passed over is passed over again next time: no less of a turn than that goes to what is new.
+        if (performance.now() - turnAt! < Math.max(turnMs, turnAt! - begunAt)) continue;
+        if (await makeWay(pool, claim)) return void (await published);
       }
     }
     if (some.length > 0) await flush();
@@ -148,8 +162,8 @@ export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers
     signal.throwIfAborted();
     await transaction(pool, async (client) => {
       const { rowCount } = await client.query(
-        `UPDATE agent_protocols.imports SET all_sent = true, lease = NULL, due_at = NULL, status = 'running' WHERE ${ours}`,
-        named(claim),
+        `UPDATE agent_protocols.imports SET all_sent = true, lease = NULL, due_at = NULL, status = 'running', plan = $4 WHERE ${ours}`,
+        [...named(claim), settledPlan(plan)],
       );
       if (rowCount !== 1) throw new ClaimLost('the import is not ours any more');
       await settleDone(client, claim.organizationId, claim.id);
@@ -200,14 +214,20 @@ export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers
       metrics.oldest.set(oldestSeconds);
       measuredAt = performance.now();
     }
-    while (running.size < concurrency && !stop.signal.aborted) {
-      const claim = await claimImport(pool, leaseMs);
+    await fill(running, concurrency);
+    // Of large files two organisations could have all places, for as long as it takes to read them.
+    await fill(small, 1, smallBytes);
+  }
+
+  async function fill(places: Set<Promise<void>>, most: number, mostBytes?: number): Promise<void> {
+    while (places.size < most && !stop.signal.aborted) {
+      const claim = await claimImport(pool, leaseMs, mostBytes);
       if (!claim) return;
       const ended: Promise<void> = work(claim).finally(() => {
-        running.delete(ended);
+        places.delete(ended);
         looking.wake();
       });
-      running.add(ended);
+      places.add(ended);
     }
   }
 
@@ -218,7 +238,7 @@ export function startImportWorkers(options: ImportWorkersOptions): ImportWorkers
   );
   lifecycle.onClose('import workers', async () => {
     stop.abort(new Error('the service stops'));
-    await stopWith(looking, () => running, closeGraceMs);
+    await stopWith(looking, () => [...running, ...small], closeGraceMs);
   });
   return { wake: looking.wake };
 }

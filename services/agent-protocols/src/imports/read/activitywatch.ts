@@ -1,7 +1,16 @@
 import type { Readable } from 'node:stream';
 import { isPrivate, pingFieldsOf } from '@worktide/activitywatch';
 import { invalid } from '@worktide/runtime';
-import { type BucketHead, contentOf, deviceName, type Judged, kept, type Problem, planBounds } from '../items.ts';
+import {
+  type BucketHead,
+  contentOf,
+  deviceName,
+  type Judged,
+  judged,
+  kept,
+  type Problem,
+  planBounds,
+} from '../items.ts';
 import { createJsonScanner, type Shape } from './json.ts';
 import { pingsOf, type SeenContext } from './seen.ts';
 
@@ -37,7 +46,7 @@ export async function* readActivityWatch(
   const scanner = createJsonScanner(shape, maxEventBytes);
   let row = 0;
   for await (const piece of file as AsyncIterable<Buffer>) {
-    const judged: Judged[] = [];
+    const rows: Judged[] = [];
     for (const { path, value } of scanner.push(piece)) {
       const id = path[1]!;
       const name = path[2];
@@ -54,9 +63,9 @@ export async function* readActivityWatch(
         continue;
       }
       row++;
-      if (row > from) judged.push({ row, ...judge(value, bucket, context) });
+      if (row > from) rows.push(judged(row, () => judge(value, bucket, context)));
     }
-    yield judged;
+    yield rows;
   }
   scanner.end();
   if (buckets.size === 0) throw invalid('NOT_THIS_KIND', 'The file has no buckets: it is no export of ActivityWatch.');

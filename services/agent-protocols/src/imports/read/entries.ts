@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { checkSyncEntry, type DateOrder, isSyncProblem, timeEntryBounds } from '@worktide/schemas';
-import { contentOf, type EntryItem, type Judged, kept, type Problem } from '../items.ts';
+import { contentOf, type EntryItem, type Judged, judged, kept, type Problem } from '../items.ts';
 import { type CsvRow, readCsv } from './csv.ts';
 import { readClock, readDate, readLength, spanOf } from './local-times.ts';
 import { olderThanKept } from './seen.ts';
@@ -52,18 +52,18 @@ export async function* readEntries(
   { from }: { from: number },
 ): AsyncGenerator<Judged[]> {
   for await (const rows of readCsv(file, required)) {
-    yield rows.filter(({ row }) => row > from).map((row) => judge(row, context));
+    yield rows.filter(({ row }) => row > from).map((row) => judged(row.row, () => judge(row, context)));
   }
 }
 
 const problem = (code: string, message: string): { problem: Problem } => ({ problem: { code, message } });
 
-function judge(row: CsvRow, context: EntriesContext): Judged {
+function judge(row: CsvRow, context: EntriesContext): Omit<Judged, 'row'> {
   const email = kept(row.get(...columns.email), 320);
   const name = kept(row.get(...columns.person), 200);
   const person = { key: (email || name).toLowerCase(), name, email };
   const found = readTimes(row, context);
-  const of = { row: row.row, person };
+  const of = { person };
   if ('problem' in found) return { ...of, ...found };
   const { start, end } = found;
   if (context.keptFromMs !== undefined && end < context.keptFromMs) return { ...of, problem: olderThanKept };

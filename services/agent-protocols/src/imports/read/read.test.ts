@@ -387,3 +387,40 @@ describe('reports as CSV', () => {
     await expect(read(text)).rejects.toMatchObject({ code, statusCode: 400 });
   });
 });
+
+test('what goes wrong with one row is said of it, and ends nothing', async () => {
+  /** Goes wrong once, with the second row that asks. */
+  const failing = <T extends { nowMs: number }>(good: T, ask: number): T => {
+    let asked = 0;
+    return Object.defineProperty({ ...good }, 'nowMs', {
+      get() {
+        if (++asked === ask) throw new Error('a fault of ours');
+        return good.nowMs;
+      },
+    });
+  };
+  const codes = async (rows: AsyncGenerator<Judged[]>) =>
+    (await all(rows)).map(({ row, problem }) => [row, problem?.code]);
+  const expected = [
+    [1, undefined],
+    [2, 'UNREADABLE_ROW'],
+    [3, undefined],
+  ];
+  const events = [0, 1, 2].map((n) => ({ timestamp: `2026-01-15T09:0${n}:00Z`, duration: 1, data: { app: `A ${n}` } }));
+  const buckets = { w: { type: 'currentwindow', client: 'w', hostname: 'h', events } };
+  const exported = file(JSON.stringify({ buckets }));
+  expect(await codes(readActivityWatch(exported, failing(context, 2), { buckets: new Map(), from: 0 }))).toEqual(
+    expected,
+  );
+  const heartbeats = [0, 1_000, 2_000].map((n) => ({
+    entity: 'a.js',
+    type: 'file',
+    time: Date.parse('2026-01-15') / 1_000 + n,
+  }));
+  const dump = file(JSON.stringify({ days: [{ date: 'd', heartbeats }] }));
+  expect(await codes(readWakaTime(dump, failing(context, 3), { from: 0 }))).toEqual(expected);
+  const header = 'User,Email,Start date,Start time,End date,End time,Duration';
+  const entries = { nowMs, keptFromMs: undefined, timezone: 'UTC', dateOrder: 'ymd' as const };
+  const text = `${header}\n${[9, 11, 13].map((h) => `Ada,,2026-01-15,${h}:00:00,2026-01-15,${h + 1}:00:00,01:00:00`).join('\n')}`;
+  expect(await codes(readEntries(file(text), failing(entries, 2), { from: 0 }))).toEqual(expected);
+});

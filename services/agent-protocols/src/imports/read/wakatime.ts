@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { invalid } from '@worktide/runtime';
 import { type Heartbeat, isHeartbeat, readHeartbeat } from '../../wakatime/heartbeat.ts';
 import { addressOf, keptHeartbeat, pingOf, timeoutMs } from '../../wakatime/pings.ts';
-import { contentOf, deviceName, type Judged, planBounds } from '../items.ts';
+import { contentOf, deviceName, type Judged, judged, planBounds } from '../items.ts';
 import { createJsonScanner, type Shape } from './json.ts';
 import { pingsOf, type SeenContext } from './seen.ts';
 
@@ -25,23 +25,27 @@ export async function* readWakaTime(
   const scanner = createJsonScanner(shape, maxHeartbeatBytes);
   /** The last of each device. */
   const last = new Map<string, Heartbeat>();
+  /** @param isAsked whether more of it is of interest than that it is before the next. */
+  function readRow(value: unknown, isAsked: boolean): Omit<Judged, 'row'> {
+    const read = readHeartbeat(value, { ...sender, userId: context.userId });
+    if (!isHeartbeat(read)) {
+      const [[field, [why]] = ['', ['']]] = Object.entries(read) as [string, string[]][];
+      return { problem: { code: 'NOT_A_HEARTBEAT', message: `${field}: ${why}` } };
+    }
+    const device = deviceName(read.machine ?? read.more?.machine_name_id, 'WakaTime');
+    const before = last.get(device);
+    if (before || last.size < planBounds.devices) last.set(device, read);
+    return isAsked ? judge(read, before, device, context) : {};
+  }
   let row = 0;
   for await (const piece of file as AsyncIterable<Buffer>) {
-    const judged: Judged[] = [];
+    const rows: Judged[] = [];
     for (const { value } of scanner.push(piece)) {
       row++;
-      const read = readHeartbeat(value, { ...sender, userId: context.userId });
-      if (!isHeartbeat(read)) {
-        const [[field, [why]] = ['', ['']]] = Object.entries(read) as [string, string[]][];
-        if (row > from) judged.push({ row, problem: { code: 'NOT_A_HEARTBEAT', message: `${field}: ${why}` } });
-        continue;
-      }
-      const device = deviceName(read.machine ?? read.more?.machine_name_id, 'WakaTime');
-      const before = last.get(device);
-      if (before || last.size < planBounds.devices) last.set(device, read);
-      if (row > from) judged.push({ row, ...judge(read, before, device, context) });
+      const one = judged(row, () => readRow(value, row > from));
+      if (row > from) rows.push(one);
     }
-    yield judged;
+    yield rows;
   }
   scanner.end();
   if (row === 0) {
