@@ -4,7 +4,16 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { typesOf } from '@worktide/dashboard-pages';
 import { call, expectStatus, type Json, until } from '@worktide/testing';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { goToView, logIn, openBrowser, openContext, openView, patienceMs, seriousIn } from './support/browser.ts';
+import {
+  goToView,
+  lanHost,
+  logIn,
+  openBrowser,
+  openContext,
+  openView,
+  patienceMs,
+  seriousIn,
+} from './support/browser.ts';
 import { markup, type Staff, staffOfDemo } from './support/dashboard.ts';
 import { tokenTo } from './support/mail.ts';
 import { invite, makeAgentKey, type Person, ping, post } from './support/people.ts';
@@ -552,6 +561,21 @@ describe('a session', () => {
     await atTheDoor(page);
     expect(page.url()).toContain('next=%2Fprojects');
     expect(await stored(page)).toBe('{}');
+    await context.close();
+  }, 60_000);
+
+  test('works within a network without TLS, where browsers give pages less', async () => {
+    const origin = product.url.replace('127.0.0.1', lanHost);
+    const ignore = /^The Cross-Origin-Opener-Policy header has been ignored/;
+    context = await openContext(browser, { origin, faults, ignore });
+    const page = await logIn(context, staff.employee);
+    expect(await page.evaluate('isSecureContext')).toBe(false);
+    await page.reload();
+    await page.locator('main#main').waitFor();
+    await openView(page, '/connect', 'Connect your computer');
+    await page.getByRole('button', { name: 'Make a key' }).click();
+    await page.getByRole('button', { name: 'Copy' }).click();
+    await page.getByRole('button', { name: 'Copied' }).waitFor();
     await context.close();
   }, 60_000);
 
