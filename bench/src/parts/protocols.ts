@@ -17,11 +17,11 @@ export async function protocols(context: Context): Promise<void> {
   const load = startLoadGenerator(lifecycle);
   const tokens = await area.tokens(users);
   const base = { tokens, users, connections, pingsPerRequest: 1, pings: 'fresh' } as const;
-  let day = yesterday();
+  let day = yesterday() - 60 * 86_400_000;
 
   async function measure(protocol?: LoadJob['protocol']): Promise<LoadResult & { cpu: number }> {
-    // A day of its own for each, so that nothing has been there before.
-    day -= 86_400_000;
+    // A day of its own for each, so that nothing has been there before, and later than the one before.
+    day += 86_400_000;
     const { port, pid } = protocol ? service : gateway;
     const measured = { stop: undefined as Promise<() => Promise<Record<string, number>>> | undefined };
     let cpu: Promise<Record<string, number>> | undefined;

@@ -7,7 +7,7 @@ export type EventfulTerms = RequestWork & {
   pool: Pool;
   outbox: Pick<Outbox, 'write' | 'committed'>;
   whenFull?: WhenFull;
-} & ({ tenant: string; own?: boolean; lock?: string } | { tenant?: undefined; subject?: string });
+} & ({ tenant: string; own?: boolean; lock?: string | readonly string[] } | { tenant?: undefined; subject?: string });
 
 /** Says what others are to know once it is committed. */
 export type Tell = (...events: OutboxEvent[]) => void;

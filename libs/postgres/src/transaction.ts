@@ -47,19 +47,21 @@ export function transaction<T>(
  * In the pool of a replica (`openReads`) it is done there while that is there and fresh, else at the primary: `fn` reads, and
  * may run again.
  * @param organizationId a UUID; it comes from a credential, never from a request.
- * @param options.lock name of an advisory lock that is held to the end. Taken with the first message, so that all
- *   statements of `fn` see what its last holder has committed, and it costs no round trip.
+ * @param options.lock name of an advisory lock that is held to the end, or of several, taken in their order. Taken with the first
+ *   message, so that all statements of `fn` see what its last holder has committed, and it costs no round trip.
  */
 export async function tenantTransaction<T>(
   pool: Pool,
   organizationId: string,
   fn: (client: PoolClient) => Promise<T>,
-  options: RequestWork & { own?: boolean; lock?: string } = {},
+  options: RequestWork & { own?: boolean; lock?: string | readonly string[] } = {},
 ): Promise<T> {
   if (!uuid.test(organizationId)) throw new TypeError('an organisation is a UUID');
   const { own, signal, lock } = options;
-  const locked =
-    lock === undefined ? '' : `SELECT pg_advisory_xact_lock(hashtextextended(${pg.escapeLiteral(lock)}, 0));`;
+  const names = lock === undefined || typeof lock === 'string' ? [lock ?? []].flat() : lock.toSorted();
+  const locked = names
+    .map((name) => `SELECT pg_advisory_xact_lock(hashtextextended(${pg.escapeLiteral(name)}, 0));`)
+    .join('');
   // LOCAL, like the timeout: behind a pooler the connection is another tenant's in a moment.
   const settings = `SELECT set_config('role', session_user || '_tenant', true),
     set_config('worktide.organization_id', '${organizationId}', true); ${locked}`;

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
+  checkPing,
+  defaultPingLimits,
   isPingEvent,
   type PingEvent,
   type PrivacyRules,
@@ -212,4 +214,18 @@ describe('tracking hours', () => {
       { numRuns: 400 },
     );
   });
+});
+
+test.each([
+  `https://www.clinic.example/?q=${'x'.repeat(3_000)}`,
+  'https://clinic.example:99999/',
+  'http://a@b.clinic.example:x/',
+])('a rule for hosts holds for an address that is left out of the ping (%#)', (url) => {
+  const given = { id: ping().id, startedAt: '2026-05-04T08:00:00Z', endedAt: '2026-05-04T08:01:00Z', app: 'A', url };
+  const context = { nowMs: Date.parse('2026-05-04T09:00:00Z'), deviceId: 'd', limits: defaultPingLimits };
+  const sent = checkPing(given, context) as PingEvent;
+  expect(sent).not.toHaveProperty('url');
+  const rules = privacyRules.parse({ rules: [{ id: 'clinic', kind: 'drop', hosts: ['*.clinic.example'] }] });
+  const kept = applyPrivacy(compilePrivacy(rules), sent, { timezone: 'UTC' }, context.nowMs);
+  expect(kept).toEqual({ pings: [], taken: ['drop'] });
 });

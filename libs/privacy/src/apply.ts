@@ -1,5 +1,5 @@
 import { derivedUuid } from '@worktide/runtime';
-import type { Pause, PingEvent, PrivacyRule, PrivacyRules } from '@worktide/schemas';
+import { hostJudged, type Pause, type PingEvent, type PrivacyRule, type PrivacyRules } from '@worktide/schemas';
 import { compileGlobs, type Matches } from './glob.ts';
 import { compileHours, type Span, type Week, withinHours } from './hours.ts';
 
@@ -72,9 +72,10 @@ export function compilePrivacy({ rules, titles, urls, trackingHours }: PrivacyRu
 }
 
 /** Rules that a ping meets, by kind. */
-export function rulesMet({ rules }: CompiledPrivacy, { app, host }: Pick<PingEvent, 'app' | 'host'>): PrivacyRule[] {
+export function rulesMet({ rules }: CompiledPrivacy, ping: Pick<PingEvent, 'app' | 'host'>): PrivacyRule[] {
   if (rules.length === 0) return [];
-  const name = folded(app);
+  const name = folded(ping.app);
+  const host = hostJudged(ping as PingEvent);
   return rules.filter(({ meets }) => meets(name, host)).map(({ rule }) => rule);
 }
 

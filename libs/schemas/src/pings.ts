@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { epochMs, eventDeviceId, id, instant, pingState } from './common.ts';
 import { conformsTo } from './conforms.ts';
 import type { PingEvent } from './ping-events.ts';
-import { readUrl } from './url.ts';
+import { hostReadable, readUrl } from './url.ts';
 
 /** What a ping may be, configurable per deployment; the defaults are those of the public interface. */
 export interface PingLimits {
@@ -148,6 +148,14 @@ function keptUrl(url: string, max: number, warnings: PingProblem[]): { url: stri
   return undefined;
 }
 
+const leftOut = new WeakMap<PingEvent, string>();
+
+/**
+ * The host that rules of privacy go by: that of the ping, or of the address that was left out of it. Of an event as `checkPing` gave it,
+ * not of a copy.
+ */
+export const hostJudged = (ping: PingEvent): string | null => ping.host ?? leftOut.get(ping) ?? null;
+
 /**
  * Judges one ping and turns it into its event. Never throws. Time is worth more than what stands beside it: a title or
  * URL that cannot be kept as it is costs nobody the ping.
@@ -197,6 +205,10 @@ export function checkPing(value: unknown, context: PingContext, warnings: PingPr
   };
   if (title) event.title = title;
   if (address) event.url = address.url;
+  else if (p.url) {
+    const host = hostReadable(p.url);
+    if (host !== null) leftOut.set(event, host);
+  }
   if (p.projectId) event.projectId = p.projectId;
   if (p.timeEntryId) event.timeEntryId = p.timeEntryId;
   return event;

@@ -47,6 +47,24 @@ export function readUrl(text: string): ReadUrl {
   return { url: text, host };
 }
 
+/** What of an address that is not kept is looked at. */
+const maxLooked = 4_096;
+
+/**
+ * The host of an address that cannot be kept, as far as one can be read: rules of privacy go by hosts, and nobody gets round them by an
+ * address that is too long or wrong. Null where there is none.
+ */
+export function hostReadable(text: string): string | null {
+  const [, authority = ''] = /^[^a-z]*https?:[/\\]*([^/\\?#]*)/i.exec(text.slice(0, maxLooked)) ?? [];
+  const name = authority
+    .slice(authority.lastIndexOf('@') + 1)
+    .replace(/:[^:\]]*$/, '')
+    .trim()
+    .toLowerCase();
+  if (name === '') return null;
+  return siteOf(URL.canParse(`https://${name}`) ? new URL(`https://${name}`).hostname : name);
+}
+
 /**
  * The text as it was given, but for the credentials: the parser's own spelling is percent-encoded, up to twelve
  * characters for one. Read as the URL Standard reads it: any slashes, either way, and the last `@` before the path.

@@ -37,12 +37,18 @@ export function fromHttpError(error: unknown): AppError {
   return new AppError(code, message, { statusCode: e.status, cause: error });
 }
 
+/** An answer of so many bytes may stay with us for want of a reader; after so long it goes. */
+const largeAnswer = 65_536;
+const unreadMs = 20_000;
+
 /** Answers JSON with its length, so that the connection can be kept. */
 export function sendJson(res: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body);
   res.statusCode = status;
   res.setHeader('content-type', 'application/json; charset=utf-8');
   res.setHeader('content-length', Buffer.byteLength(text));
+  // Held until it is taken; whoever takes nothing of it for so long never will.
+  if (text.length > largeAnswer) res.setTimeout(unreadMs, () => void res.destroy());
   if (closesTooEarly(res)) endWithBody(res, text);
   else res.end(text);
 }

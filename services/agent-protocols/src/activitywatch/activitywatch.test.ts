@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { privacyRules } from '@worktide/schemas';
 import { call, until } from '@worktide/testing';
@@ -317,6 +318,35 @@ describe('events', () => {
   });
 });
 
+test('what nobody takes is bounded: settings in all, and lists that are open', async () => {
+  const me = person();
+  const large = JSON.stringify('x'.repeat(250_000));
+  const statuses: number[] = [];
+  for (let i = 0; i < 5; i++) statuses.push((await post(me, `/settings/s${i}`, large)).status);
+  expect(statuses).toEqual([200, 200, 200, 413, 413]);
+
+  await make(me, 'large', 't');
+  const events = Array.from({ length: 120 }, (_, i) => event(i, { x: 'x'.repeat(30_000) }));
+  await post(me, '/buckets/large/events', events);
+  const all = (await get(me, '/buckets/large/events')).body;
+  expect(all.map(({ timestamp }: { timestamp: string }) => timestamp)).toEqual(events.map((_, i) => shown(119 - i)));
+  const sockets = Array.from({ length: 12 }, () => {
+    const socket = connect(Number(new URL(server.origin).port), '127.0.0.1');
+    socket.pause();
+    socket.write(
+      `GET /api/0/buckets/large/events HTTP/1.1\r\nHost: x\r\nAuthorization: ${headers(me).authorization}\r\n\r\n`,
+    );
+    return socket;
+  });
+  try {
+    await until('no more are opened', async () => (await get(me, '/buckets/large/events?limit=1')).status === 503);
+    expect((await get(person(), '/export')).status).toBe(200);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+  await until('they are closed', async () => (await get(me, '/buckets/large/events?limit=1')).status === 200);
+});
+
 test('settings are a person’s', async () => {
   const me = person();
   expect((await get(me, '/settings/classes')).body).toBeNull();
@@ -370,6 +400,35 @@ describe('privacy', () => {
     expect(rows).toEqual([{ n: 0 }]);
     expect(JSON.stringify(await server.pings())).not.toContain(marker);
     expect(await server.metrics.render()).toMatchObject({ text: expect.stringContaining('kind="private-window"} 1') });
+  });
+
+  test('titles that are never kept are in no word of an event', async () => {
+    const me = person();
+    server.rules.set(me.organizationId, privacyRules.parse({ titles: 'never' }));
+    const sent: [string, object][] = [
+      ['aw-watcher-afk_box', { status: 'afk', title: marker, app: marker }],
+      ['aw-watcher-vscode_box', { project: marker, branch: marker, language: 'TypeScript' }],
+      ['aw-watcher-window_box', { app: 'A', file: marker, status: marker }],
+      ['other_box', { file: marker, language: marker, deep: { title: marker }, n: 1 }],
+    ];
+    for (const [bucket, data] of sent) expect((await beat(me, bucket, 0, data)).status).toBe(200);
+    const exported = JSON.stringify((await get(me, '/export')).body);
+    expect(exported).not.toContain(marker);
+    expect(exported).toContain('"data":{"status":"afk"}');
+    expect(exported).toContain('"data":{"language":"TypeScript"}');
+    expect(exported).toContain('"data":{"n":1}');
+  });
+
+  test.each([
+    `https://www.clinic.example/?q=${'x'.repeat(3_000)}`,
+    'https://u@www.clinic.example:99999/x',
+    'HTTPS:\\\\Clinic.example\\ x y',
+  ])('a rule for hosts holds for the address %#, which cannot be kept', async (url) => {
+    const me = person();
+    const rules = [{ id: crypto.randomUUID(), kind: 'drop', hosts: ['*.clinic.example'] }];
+    server.rules.set(me.organizationId, privacyRules.parse({ rules }));
+    await beat(me, 'aw-watcher-web-firefox_box', 0, { url, title: marker });
+    expect((await get(me, '/buckets/aw-watcher-web-firefox_box/events')).body).toEqual([]);
   });
 
   test('of what reaches over a pause or the hours, the rest is kept', async () => {
@@ -505,11 +564,17 @@ describe('queries', () => {
     ['RETURN = [1, 2', 'INVALID_QUERY'],
     [`RETURN = ${'['.repeat(60)}`, 'INVALID_QUERY'],
     ['RETURN = filter_keyvals_regex(query_bucket("b"), "t", "(");', 'INVALID_QUERY'],
+    ['RETURN = split_url_events([{"startedAt": 1}]);', 'INVALID_QUERY'],
   ])('%s is refused', async (query, code) => {
     const me = person();
     await make(me, 'b', 't');
     const answer = await ask(me, [query.slice(0, 100_000)]);
     expect([answer.status, answer.body.code]).toEqual([400, code]);
+  });
+
+  test('whose value is nested more deeply than it can be shown are refused', async () => {
+    const answer = await ask(person(), [`RETURN=[];${'RETURN=[RETURN];'.repeat(12_000)}`]);
+    expect([answer.status, answer.body.code]).toEqual([400, 'INVALID_QUERY']);
   });
 
   test('that never end are ended, and nobody else waits for them', async () => {

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Pool } from '@worktide/postgres';
 import {
+  AppError,
   type Authenticate,
   type Caller,
   createTurns,
@@ -27,8 +28,13 @@ export interface ListDependencies {
   metrics: Metrics;
 }
 
-/** Lists that are read side by side. Whoever does not take one in this time loses it. */
-const places = 8;
+/** Pages that are read side by side; a list waits for its socket without a place. */
+const places = 4;
+/** Lists that are open at once: each holds a page. */
+const openOfOrganization = 12;
+const openInAll = 120;
+/** Whoever takes nothing of a list for this long loses it, and nobody keeps one for longer than that. */
+const idleMs = 15_000;
 const longestMs = 300_000;
 
 /**
@@ -36,7 +42,8 @@ const longestMs = 300_000;
  * one answers as a whole.
  */
 export function eventLists({ pool, authenticate, limit, metrics }: ListDependencies): RawRoute[] {
-  const turns = createTurns({ name: 'activitywatch lists', places, placesEach: 3, metrics });
+  const turns = createTurns({ name: 'activitywatch lists', places, placesEach: 2, metrics });
+  const opened = createOpened();
   const common = { method: 'get', tag, access: 'user', agents: true, userLimit: limit } as const;
   type Made = { json: AsyncGenerator<string>; file?: string };
 
@@ -48,21 +55,24 @@ export function eventLists({ pool, authenticate, limit, metrics }: ListDependenc
       const caller = await authenticate(req.headers.authorization, sender);
       await takeLimit(res, limit, userSubject(caller));
       const { pathname, searchParams } = new URL(req.url!, 'http://worktide');
-      await turns.run(caller.organizationId, async () => {
+      const close = opened(caller.organizationId);
+      try {
         const { json, file } = await make(caller, nameIn(pathname), searchParams);
+        const inTurn = (): Promise<IteratorResult<string>> => turns.run(caller.organizationId, () => json.next());
         // Before anything is said: while the answer can still be that it failed.
-        const first = await json.next();
+        const first = await inTurn();
         res.setHeader('content-type', 'application/json; charset=utf-8');
         if (file !== undefined) res.setHeader('content-disposition', `attachment; filename="${file}"`);
+        res.setTimeout(idleMs, () => res.destroy());
         try {
-          await pipeline(Readable.from(withFirst(first.value ?? '', json)), res, {
-            signal: AbortSignal.timeout(longestMs),
-          });
+          await pipeline(Readable.from(following(first, inTurn)), res, { signal: AbortSignal.timeout(longestMs) });
         } catch {
           // Half a list is no list: the connection ends without its end.
           res.destroy();
         }
-      });
+      } finally {
+        close();
+      }
     }
     return { spec: { ...common, ...spec }, handle };
   }
@@ -123,9 +133,34 @@ export function eventLists({ pool, authenticate, limit, metrics }: ListDependenc
   ];
 }
 
-async function* withFirst(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {
-  yield first;
-  yield* rest;
+async function* following(
+  first: IteratorResult<string>,
+  next: () => Promise<IteratorResult<string>>,
+): AsyncGenerator<string> {
+  for (let part = first; !part.done; part = await next()) yield part.value;
+}
+
+/** Counts lists that are open. @returns what opens one; what that returns closes it. @throws 503 where there are too many. */
+function createOpened(): (organizationId: string) => () => void {
+  const counts = new Map<string, number>();
+  let all = 0;
+  return (organizationId) => {
+    const own = counts.get(organizationId) ?? 0;
+    if (own >= openOfOrganization || all >= openInAll) {
+      throw new AppError('BUSY', 'Too many lists are being read at the moment; try again.', {
+        statusCode: 503,
+        retryAfterSeconds: 2,
+      });
+    }
+    counts.set(organizationId, own + 1);
+    all++;
+    return () => {
+      const left = counts.get(organizationId)! - 1;
+      if (left > 0) counts.set(organizationId, left);
+      else counts.delete(organizationId);
+      all--;
+    };
+  };
 }
 
 async function* exported(pool: Pool, caller: Caller, buckets: readonly BucketRow[]): AsyncGenerator<string> {

@@ -13,8 +13,6 @@ export interface OwnedBucket extends Omit<Bucket, 'id'> {
 
 /** Pings of buckets that are kept for as long as anybody wants; for the privacy of what stands in them it is all the same. */
 const anyTime = { ...defaultPingLimits, maxAgeMs: Number.MAX_SAFE_INTEGER, maxDurationMs: Number.MAX_SAFE_INTEGER };
-/** Texts of watchers that say nothing of what is on the screen. */
-const plainTexts = new Set(['app', 'status', 'language']);
 /** Texts that are no longer kept when a title is not. */
 const titles = new Set(['title', 'file', 'project', 'branch']);
 
@@ -85,10 +83,12 @@ export function keptOf(
   const ping = eventOf(fields, bucket, given, nowMs);
   // Of what cannot be judged nothing is kept.
   if (!ping) return { pieces: [], taken: [] };
+  // With a title, whether it has one or not: what becomes of it says what becomes of other words.
+  ping.title ??= '-';
   const { pings, taken } = applyPrivacy(privacy, ping, observed, nowMs, { privateWindow });
   const [first] = pings;
   if (!first) return { pieces: [], taken };
-  const data = canonicalJson(keptData(given.data, ping, first));
+  const data = canonicalJson(keptData(bucket, given.data, ping, first));
   const pieces = pings.map((piece) => ({
     startedAt: piece.startedAt === ping.startedAt ? startedAt : piece.startedAt * perMs,
     endedAt: piece.endedAt === ping.endedAt ? endedAt : piece.endedAt * perMs,
@@ -97,14 +97,25 @@ export function keptOf(
   return { pieces, taken };
 }
 
-/** Where there are rules, only texts are kept that rules can judge, and of these what the ping still has. */
-function keptData(data: Record<string, unknown>, before: PingEvent, after: PingEvent): Record<string, unknown> {
-  const hasTitle = before.title === after.title;
+/** Where there are rules, only texts are kept that rules have judged, and of these what the ping still has. */
+function keptData(
+  { type }: OwnedBucket,
+  data: Record<string, unknown>,
+  before: PingEvent,
+  after: PingEvent,
+): Record<string, unknown> {
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(data)) {
-    if (typeof value === 'number' || typeof value === 'boolean') kept[name] = value;
-    else if (typeof value === 'string' && (plainTexts.has(name) || (hasTitle && titles.has(name)))) kept[name] = value;
+    const isPlain = typeof value === 'number' || typeof value === 'boolean';
+    if (isPlain || (typeof value === 'string' && isJudged(name, value))) kept[name] = value;
   }
   if (after.url !== undefined) kept.url = after.url;
   return kept;
+
+  function isJudged(name: string, value: string): boolean {
+    if (name === 'app') return value === before.app;
+    if (name === 'status') return value === 'afk' || value === 'not-afk';
+    if (name === 'language') return type === 'app.editor.activity';
+    return titles.has(name) && before.title === after.title;
+  }
 }

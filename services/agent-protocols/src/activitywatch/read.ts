@@ -72,8 +72,9 @@ export async function readBuckets(
   });
 }
 
-/** Rows that are read and shown at once. */
-const pageRows = 2_000;
+/** What is read and shown at once. */
+const pageRows = 1_000;
+const pageBytes = 1_000_000;
 
 const isWithin = ({ startedAt, endedAt }: NumberedEvent, { start, end }: Period): boolean =>
   (start === undefined || endedAt >= start) && (end === undefined || startedAt <= end);
@@ -103,10 +104,15 @@ export async function* readEvents(
     const asked = Math.min(pageRows, left);
     const { rows } = await tenantTransaction(pool, organizationId, (client) =>
       client.query<{ number: string; startedAt: string; length: string; data: string }>(
-        `SELECT number, started_at AS "startedAt", length, data FROM agent_protocols.events
-         WHERE organization_id = $1 AND bucket = $2 AND ${within} AND number <= $6 AND number IS DISTINCT FROM $7
-           AND ($8::bigint IS NULL OR (started_at, number) < ($8, $9::bigint))
-         ORDER BY started_at DESC, number DESC LIMIT ${asked}`,
+        `SELECT number, "startedAt", length, data FROM (
+           SELECT number, started_at AS "startedAt", length, data,
+             sum(octet_length(data)) OVER (ORDER BY started_at DESC, number DESC) - octet_length(data) AS before
+           FROM (
+             SELECT number, started_at, length, data FROM agent_protocols.events
+             WHERE organization_id = $1 AND bucket = $2 AND ${within} AND number <= $6 AND number IS DISTINCT FROM $7
+               AND ($8::bigint IS NULL OR (started_at, number) < ($8, $9::bigint))
+             ORDER BY started_at DESC, number DESC LIMIT ${asked}) AS rows) AS page
+         WHERE before < ${pageBytes} ORDER BY "startedAt" DESC, number DESC`,
         [
           organizationId,
           bucket.number,
@@ -126,8 +132,9 @@ export async function* readEvents(
       endedAt: Number(startedAt) + Number(length),
       data,
     }));
-    if (page.length > 0) yield page;
-    if (page.length < asked) return;
+    // One that is shorter than asked for may have been too large.
+    if (page.length === 0) return;
+    yield page;
     left -= page.length;
     before = page.at(-1)!;
   }

@@ -5,6 +5,8 @@ import { base, name, tag } from './protocol.ts';
 
 const maxSettings = 200;
 const maxBytes = 262_144;
+/** They are read as a whole. */
+const maxBytesInAll = 1_000_000;
 const params = z.object({ key: name });
 
 /** What ActivityWatch's web interface keeps of a person: categories, views and the like. */
@@ -65,10 +67,16 @@ export function settingsRoutes({ pool, limit }: { pool: Pool; limit: RequestLimi
                ON CONFLICT (organization_id, user_id, key) DO UPDATE SET value = excluded.value`,
               [...whose, key, text],
             );
-            const { rows } = await client.query<{ count: string }>(
-              'SELECT count(*) AS count FROM agent_protocols.settings WHERE organization_id = $1 AND user_id = $2',
+            const { rows } = await client.query<{ count: string; bytes: string }>(
+              `SELECT count(*) AS count, sum(octet_length(value)) AS bytes FROM agent_protocols.settings
+               WHERE organization_id = $1 AND user_id = $2`,
               whose,
             );
+            if (Number(rows[0]!.bytes) > maxBytesInAll) {
+              throw new AppError('SETTINGS_TOO_LARGE', `A person’s settings may have ${maxBytesInAll} bytes.`, {
+                statusCode: 413,
+              });
+            }
             if (Number(rows[0]!.count) > maxSettings) {
               throw new AppError('TOO_MANY_SETTINGS', `A person may have ${maxSettings} settings.`, {
                 statusCode: 400,

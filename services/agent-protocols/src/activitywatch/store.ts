@@ -18,6 +18,8 @@ export interface OpenBucket extends BucketKey, OwnedBucket {
   count: number;
   /** The event that begins last. */
   last: NumberedEvent | undefined;
+  /** Whether time of it was ever erased. */
+  isErased: boolean;
 }
 
 /** What of a bucket's events is no longer its last, or never was. */
@@ -45,6 +47,7 @@ interface Row {
   type: string;
   client: string;
   count: string;
+  isErased: boolean;
   lastNumber: string | null;
   lastStartedAt: string | null;
   lastLength: string | null;
@@ -65,7 +68,7 @@ export async function lockBuckets(
 ): Promise<Map<string, OpenBucket>> {
   const { rows } = await client.query<Row>(
     `SELECT b.number, b.user_id AS "userId", b.device_id AS "deviceId", b.bucket_id AS "bucketId", b.type, b.client,
-       b.last_event_number AS count, b.last_number AS "lastNumber", b.last_started_at AS "lastStartedAt",
+       b.last_event_number AS count, b.is_erased AS "isErased", b.last_number AS "lastNumber", b.last_started_at AS "lastStartedAt",
        b.last_length AS "lastLength", b.last_data AS "lastData"
      FROM unnest($2::uuid[], $3::text[], $4::text[]) AS k (user_id, device_id, bucket_id)
      JOIN agent_protocols.buckets b ON b.organization_id = $1 AND b.user_id = k.user_id AND b.device_id = k.device_id
@@ -85,11 +88,11 @@ export async function lockBuckets(
               endedAt: startedAt + Number(row.lastLength),
               data: row.lastData!,
             };
-      const { userId, deviceId, bucketId, type, client: watcher } = row;
+      const { userId, deviceId, bucketId, type, client: watcher, isErased } = row;
       const number = Number(row.number);
       return [
         keyText(row),
-        { userId, deviceId, bucketId, type, client: watcher, number, count: Number(row.count), last },
+        { userId, deviceId, bucketId, type, client: watcher, number, count: Number(row.count), last, isErased },
       ];
     }),
   );
@@ -134,8 +137,10 @@ export async function makeBuckets(
   buckets: readonly NewBucket[],
 ): Promise<number> {
   const { rowCount } = await client.query(
-    `INSERT INTO agent_protocols.buckets (organization_id, user_id, device_id, bucket_id, type, client, hostname, created_at)
-     SELECT $1, k.* FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[]) AS k
+    `INSERT INTO agent_protocols.buckets
+       (organization_id, user_id, device_id, bucket_id, type, client, hostname, created_at, is_erased)
+     SELECT $1, k.*, EXISTS (SELECT FROM agent_protocols.erased_ranges WHERE organization_id = $1 AND user_id = k.user_id) FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+       AS k (user_id, device_id, bucket_id, type, client, hostname, created_at)
      ON CONFLICT DO NOTHING`,
     [
       organizationId,
@@ -166,8 +171,13 @@ export async function saveBuckets(
   buckets: readonly OpenBucket[],
   earlier: readonly EarlierEvent[],
 ): Promise<void> {
+  // One statement: each costs a turn, and the organisation's next heartbeats wait.
   await client.query(
-    `UPDATE agent_protocols.buckets b SET last_event_number = u.count, last_number = u.last_number,
+    `WITH earlier AS (
+       INSERT INTO agent_protocols.events (organization_id, bucket, number, started_at, length, data)
+       SELECT $1, e.* FROM unnest($9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[]) AS e
+     )
+     UPDATE agent_protocols.buckets b SET last_event_number = u.count, last_number = u.last_number,
        last_started_at = u.started_at, last_length = u.length, last_data = u.data, longest = greatest(b.longest, u.length, u.longest),
        updated_at = now()
      FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[])
@@ -179,19 +189,11 @@ export async function saveBuckets(
       buckets.map(({ count }) => count),
       buckets.map(({ last }) => last?.number ?? null),
       buckets.map(({ last }) => last?.startedAt ?? null),
-      buckets.map(({ last }) => last && last.endedAt - last.startedAt),
+      buckets.map(({ last }) => last && lengthOf(last)),
       buckets.map(({ last }) => last?.data ?? null),
       buckets.map(({ number }) =>
         earlier.reduce((most, event) => (event.bucket === number ? Math.max(most, lengthOf(event)) : most), 0),
       ),
-    ],
-  );
-  if (earlier.length === 0) return;
-  await client.query(
-    `INSERT INTO agent_protocols.events (organization_id, bucket, number, started_at, length, data)
-     SELECT $1, e.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) AS e`,
-    [
-      organizationId,
       earlier.map(({ bucket }) => bucket),
       earlier.map(({ number }) => number),
       earlier.map(({ startedAt }) => startedAt),

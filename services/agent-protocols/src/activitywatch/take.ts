@@ -152,6 +152,7 @@ async function readErased(
   given: readonly GivenEvent[],
   buckets: readonly OpenBucket[],
 ): Promise<void> {
+  if (!buckets.some(({ isErased }) => isErased)) return;
   let from = Number.POSITIVE_INFINITY;
   let to = 0;
   for (const { startedAt, endedAt } of [

@@ -19,6 +19,9 @@ export const heartbeatGapMs = 150_000;
 /** What is sent at once stays far below a record's size; privacy may cut a ping into several. */
 const pingsOfRecord = 200;
 
+/** ECMAScript has no day beyond this. */
+const maxInstant = 8.64e15;
+
 /** What was seen, from `start` to `end` in ms. */
 interface Observed {
   id: string;
@@ -34,6 +37,8 @@ interface Observed {
 
 /** The ping that it is; undefined where there cannot be such a one. */
 function pingOf({ start, end, ...more }: Observed, nowMs: number): PingEvent | undefined {
+  // Of no day that there is.
+  if (Math.abs(start) > maxInstant || Math.abs(end) > maxInstant) return undefined;
   const given = { ...more, startedAt: new Date(start).toISOString(), endedAt: new Date(end).toISOString() };
   const ping = checkPing(given, { nowMs, deviceId, limits: defaultPingLimits });
   return isProblem(ping) ? undefined : ping;

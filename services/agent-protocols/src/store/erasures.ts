@@ -75,7 +75,7 @@ async function cutBucket(
 ): Promise<void> {
   const range = [organizationId, bucket, from * 1_000, to * 1_000];
   await client.query(
-    'SELECT FROM agent_protocols.buckets WHERE organization_id = $1 AND number = $2 FOR UPDATE',
+    'UPDATE agent_protocols.buckets SET is_erased = true WHERE organization_id = $1 AND number = $2',
     range.slice(0, 2),
   );
   // The last event stands in the bucket's row: what reaches into erased time ends there, and heartbeats begin another.

@@ -68,7 +68,13 @@ function moreOf(given: Record<string, unknown>): Record<string, unknown> | null 
   const entries = Object.entries(given).filter(([name, value]) => !known.has(name) && value !== null);
   if (entries.length === 0) return null;
   const more = Object.fromEntries(entries);
-  const json = JSON.stringify(more);
+  let json: string;
+  try {
+    json = JSON.stringify(more);
+  } catch {
+    // Nested more deeply than anybody can read it.
+    return null;
+  }
   return Buffer.byteLength(json) <= maxMoreBytes && isStorable(json) && !json.includes('\\u0000') ? more : null;
 }
 

@@ -53,8 +53,13 @@ export function keptHeartbeat(
     // What it was spent on is a title, and so is what the plugin says of it besides.
     return { kept: { ...one, entity: '', dependencies: null, more: null }, taken };
   }
-  if (ping.url !== undefined && left.url !== ping.url)
-    return { kept: { ...one, entity: ping.host ?? '', more: null }, taken };
+  if (ping.url !== undefined && left.url !== ping.url) {
+    return { kept: { ...one, entity: ping.host ?? '', dependencies: null, more: null }, taken };
+  }
+  // An address that is none: nobody knows what stands in it.
+  if (ping.url === undefined && addressOf(one) !== undefined && !privacy.keepsAll) {
+    return { kept: { ...one, entity: '', dependencies: null, more: null }, taken };
+  }
   return { kept: one, taken };
 }
 

@@ -6,7 +6,10 @@ type Key = 'project' | 'language' | 'editor' | 'os' | 'machine' | 'category' | '
 
 const sumOf = (spent: readonly Spent[]): number => spent.reduce((sum, { ms }) => sum + ms, 0);
 
-/** Time by one thing that it was spent on, longest first. @param unnamed for what says nothing of it. */
+/** Names of one thing that are told: nobody reads more, and a request could make tens of thousands. */
+const mostNames = 500;
+
+/** Time by one thing that it was spent on, longest first, the first 500. @param unnamed for what says nothing of it. */
 export function by(
   spent: readonly Spent[],
   key: Key,
@@ -21,6 +24,7 @@ export function by(
   const total = sumOf(spent);
   return [...sums]
     .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .slice(0, mostNames)
     .map(([name, ms]) => ({ name, ...shownTime(ms), percent: percentOf(ms, total) }));
 }
 

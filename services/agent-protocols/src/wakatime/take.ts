@@ -61,13 +61,14 @@ export async function takeHeartbeats(
     values.map((value) => readHeartbeat(value, { ...sender, userId: caller.userId })),
   );
   const users = [...new Set(sendings.map(({ caller }) => caller.userId))].sort();
+  // One after the other for each person, as `eraseTime` does.
+  const lock = users.map((userId) => `heartbeats ${organizationId} ${userId}`);
   let taken: PrivacyKind[] = [];
 
   const { result } = await transactionWithEvents(
-    { pool: deps.pool, outbox: deps.outbox, tenant: organizationId },
+    { pool: deps.pool, outbox: deps.outbox, tenant: organizationId, lock },
     async (client, tell) => {
       taken = [];
-      await lockPeople(client, organizationId, users);
       const results = read.map((all): Taken[] =>
         all.map((one) => (isHeartbeat(one) ? { heartbeat: one } : { errors: one })),
       );
@@ -111,15 +112,6 @@ export async function takeHeartbeats(
 const deviceOf = ({ deviceId, sessionId, userId }: Caller): string => deviceId ?? sessionId ?? userId;
 const deviceKey = (caller: Caller): string => `${caller.userId} ${deviceOf(caller)}`;
 
-/** One after the other for each person, in one order for all, as `eraseTime` does. */
-async function lockPeople(client: Queryable, organizationId: string, users: readonly string[]): Promise<void> {
-  await client.query(
-    `SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM
-       (SELECT DISTINCT name FROM unnest($1::text[]) AS name ORDER BY name) AS names`,
-    [users.map((userId) => `heartbeats ${organizationId} ${userId}`)],
-  );
-}
-
 /** What may be kept of a device's heartbeats, in order of time; their answers are set. */
 async function keepOf(
   client: Queryable,
@@ -144,10 +136,12 @@ async function keepOf(
       continue;
     }
     results[index] = { heartbeat: one };
-    if (one.project !== null) last = one;
     const { kept, taken } = keptHeartbeat(one, ping, rules, caller, nowMs);
     why.push(...taken);
-    if (kept && !ranges.some(({ from, to }) => from <= one.at && one.at < to)) keep.push({ ...kept, userId, deviceId });
+    if (!kept || ranges.some(({ from, to }) => from <= one.at && one.at < to)) continue;
+    keep.push({ ...kept, userId, deviceId });
+    // Of what is kept nowhere nothing goes on.
+    if (kept.project !== null) last = kept;
   }
   return { keep, why };
 }

@@ -38,7 +38,10 @@ const systems: Record<string, string> = {
   wsl: 'WSL',
 };
 
-const named = (name: string): string => editors[name.toLowerCase()] ?? name.charAt(0).toUpperCase() + name.slice(1);
+const known = (names: Record<string, string>, name: string): string | undefined =>
+  Object.hasOwn(names, name.toLowerCase()) ? names[name.toLowerCase()] : undefined;
+
+const named = (name: string): string => known(editors, name) ?? name.charAt(0).toUpperCase() + name.slice(1);
 
 /** @param text of any length and kind: it is a claim of whoever sends it. */
 export function readUserAgent(text: string | null): Plugin {
@@ -55,6 +58,6 @@ export function readUserAgent(text: string | null): Plugin {
   const [, system] = /\((\w+)[-;)]/.exec((text ?? '').slice(0, 512)) ?? [];
   return {
     editor: editor === undefined || editor === '' ? 'Unknown editor' : named(editor).slice(0, 64),
-    os: system === undefined ? null : (systems[system.toLowerCase()] ?? system.slice(0, 64)),
+    os: system === undefined ? null : (known(systems, system) ?? system.slice(0, 64)),
   };
 }

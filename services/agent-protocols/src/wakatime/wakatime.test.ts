@@ -342,3 +342,43 @@ describe('what is read back', () => {
     }
   });
 });
+
+describe('what was found by attacking it', () => {
+  test('a placeholder never stands for what is kept nowhere', async () => {
+    const me = person({ deviceId: 'd-last' });
+    const rules = [{ id: crypto.randomUUID(), kind: 'drop', apps: ['KeePass*'] }];
+    server.rules.set(me.organizationId, privacyRules.parse({ rules }));
+    await send(me, [
+      beat(0, { editor: 'KeePass', project: 'marker-1', branch: 'marker-1' }),
+      beat(1, { incognito: true, project: 'marker-2' }),
+      beat(2, { project: '<<LAST_PROJECT>>', branch: '<<LAST_BRANCH>>' }),
+    ]);
+    expect((await get(me, `/heartbeats?date=${date}`)).text).not.toContain('marker');
+  });
+
+  test('an address that cannot be read is not kept where there are rules', async () => {
+    const me = person({ deviceId: 'd-unread' });
+    server.rules.set(me.organizationId, privacyRules.parse({ urls: 'host' }));
+    await send(me, [
+      beat(0, { type: 'url', entity: 'www.clinic.example:99999/marker' }),
+      beat(1, { type: 'url', entity: `www.clinic.example/marker/${'a'.repeat(2_020)}` }),
+      beat(2, { type: 'url', entity: 'https://clinic.example/marker', dependencies: ['marker'] }),
+    ]);
+    const { text, body } = await get(me, `/heartbeats?date=${date}`);
+    expect(body.data).toHaveLength(3);
+    expect(text).not.toContain('marker');
+  });
+
+  test.each([
+    [
+      'an editor named like a part of every object',
+      { user_agent: 'wakatime/v1 (constructor-1) go1 constructor/1 x-wakatime/1' },
+    ],
+    ['a field that is nested deeply', { x: 'deep' }],
+  ])('%s is taken', async (_, more) => {
+    const me = person({ deviceId: 'd-odd' });
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    const body = JSON.stringify([beat(0, more)]).replace('"deep"', deep);
+    expect(statuses(await send(me, body))).toEqual([201]);
+  });
+});

@@ -231,9 +231,18 @@ export function simplifyTitles(events: readonly QueryEvent[], key: string): Quer
   });
 }
 
+/** Whether it is an event, and no dict that somebody wrote. */
+export const isEvent = (value: unknown): value is QueryEvent =>
+  typeof value === 'object' &&
+  value !== null &&
+  Number.isSafeInteger((value as QueryEvent).startedAt) &&
+  (value as QueryEvent).startedAt >= 0 &&
+  Number.isFinite((value as QueryEvent).length) &&
+  typeof (value as QueryEvent).data === 'object' &&
+  (value as QueryEvent).data !== null;
+
 function events(value: unknown): QueryEvent[] {
-  if (Array.isArray(value) && value.every((one) => typeof one === 'object' && one !== null && 'startedAt' in one))
-    return value;
+  if (Array.isArray(value) && value.every(isEvent)) return value;
   throw new QueryError('A list of events is needed.');
 }
 function text(value: unknown): string {

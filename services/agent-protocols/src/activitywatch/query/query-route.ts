@@ -5,8 +5,8 @@ import { bucketsOf } from '../bucket-routes.ts';
 import { base, tag } from '../protocol.ts';
 import { type BucketRow, countEvents, cutTo, readEvents } from '../read.ts';
 import { readTimestamp } from '../times.ts';
-import type { QueryEvent } from './functions.ts';
-import { runQuery } from './run-query.ts';
+import { type ReadBounds, runQuery } from './run-query.ts';
+import type { StoredQueryEvent } from './worker.ts';
 
 const maxQueryLength = 200_000;
 const maxPeriods = 400;
@@ -73,9 +73,9 @@ export function queryRoute({ pool, limit, metrics, queryMs = maxMs }: QueryDepen
               buckets: [...buckets.values()].map(({ bucketId, hostname }) => ({ id: bucketId, hostname })),
             },
             {
-              events: async (bucketId, i, most) => {
+              events: async (bucketId, i, bounds) => {
                 const bucket = buckets.get(bucketId);
-                return bucket && allOf(pool, organizationId, bucket, timeperiods[i]!, most);
+                return bucket && allOf(pool, organizationId, bucket, timeperiods[i]!, bounds);
               },
               count: async (bucketId, i) => {
                 const bucket = buckets.get(bucketId);
@@ -101,14 +101,18 @@ async function allOf(
   organizationId: string,
   bucket: BucketRow,
   asked: { start: number; end: number },
-  most: number,
-): Promise<QueryEvent[]> {
-  const events: QueryEvent[] = [];
+  { events: most, bytes, isOver }: ReadBounds,
+): Promise<StoredQueryEvent[]> {
+  const events: StoredQueryEvent[] = [];
+  let left = bytes;
   for await (const page of readEvents(pool, organizationId, bucket, asked, most + 1)) {
     for (const event of page) {
       const { number, startedAt, endedAt, data } = cutTo(event, asked);
-      events.push({ id: number, startedAt, length: endedAt - startedAt, data: JSON.parse(data) });
+      left -= data.length;
+      events.push({ id: number, startedAt, length: endedAt - startedAt, data });
     }
+    // Too much is told by having too much.
+    if (left < 0 || isOver()) break;
   }
   return events;
 }

@@ -1,16 +1,25 @@
 import { Worker } from 'node:worker_threads';
-import { AppError, invalid } from '@worktide/runtime';
-import type { QueryEvent } from './functions.ts';
-import type { Asked, QueryTask, Said, Told } from './worker.ts';
+import { AppError, invalid, requestAborted } from '@worktide/runtime';
+import type { Asked, QueryTask, Said, StoredQueryEvent, Told } from './worker.ts';
+
+/** What may still be read for a query. */
+export interface ReadBounds {
+  events: number;
+  bytes: number;
+  /** The query has ended: nobody wants the rest. */
+  isOver: () => boolean;
+}
 
 export interface QuerySource {
-  /** Events of a bucket that touch a period of the task, no more than `most` and one; undefined where there is no such bucket. */
-  events(bucket: string, period: number, most: number): Promise<QueryEvent[] | undefined>;
+  /** Events of a bucket that touch a period of the task, hardly more than may be; undefined where there is no such bucket. */
+  events(bucket: string, period: number, bounds: ReadBounds): Promise<StoredQueryEvent[] | undefined>;
   count(bucket: string, period: number): Promise<number | undefined>;
 }
 
 /** Of all buckets and periods of one query together. */
 export const maxEventsOfQuery = 200_000;
+/** Of their data; it is held twice for a moment. */
+const maxBytesOfQuery = 48 * 1024 * 1024;
 const maxMemoryMb = 384;
 
 /**
@@ -32,13 +41,15 @@ export async function runQuery(
     resourceLimits: { maxOldGenerationSizeMb: maxMemoryMb, maxYoungGenerationSizeMb: 32 },
   });
   let left = maxEventsOfQuery;
+  const bytes = maxBytesOfQuery;
+  let over = false;
 
   async function tell({ kind, bucket, period }: Asked): Promise<Told> {
     if (kind === 'count') {
       const count = await source.count(bucket, period);
       return count === undefined ? noBucket(bucket) : { count };
     }
-    const events = await source.events(bucket, period, left);
+    const events = await source.events(bucket, period, { events: left, bytes, isOver: () => over });
     if (!events) return noBucket(bucket);
     left -= events.length;
     return left < 0
@@ -50,7 +61,7 @@ export async function runQuery(
     return await new Promise<string>((resolve, reject) => {
       const end = (): void => reject(tooLarge('The query took too long.'));
       const timer = setTimeout(end, maxMs);
-      const onAbort = (): void => reject(signal!.reason);
+      const onAbort = (): void => reject(requestAborted(signal!.reason));
       signal?.addEventListener('abort', onAbort, { once: true });
       const done = (): void => {
         clearTimeout(timer);
@@ -71,6 +82,7 @@ export async function runQuery(
       });
     });
   } finally {
+    over = true;
     await worker.terminate();
   }
 }

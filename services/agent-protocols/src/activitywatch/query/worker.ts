@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { shownTimestamp } from '../times.ts';
-import { functions, type QueryEvent } from './functions.ts';
+import { functions, isEvent, type QueryEvent } from './functions.ts';
 import { type Expression, parseQuery, QueryError, type Statement } from './parse.ts';
 
 /** What a worker is given, asks for, and says. Times in microseconds. */
@@ -12,7 +12,9 @@ export interface QueryTask {
 }
 export type Asked = { kind: 'events' | 'count'; bucket: string; period: number };
 export type Said = { ask: Asked } | { json: string } | { refused: string };
-export type Told = { events: QueryEvent[] } | { count: number } | { refused: string };
+/** An event with its data as JSON: who reads them for the query does not look into it. */
+export type StoredQueryEvent = Omit<QueryEvent, 'data'> & { data: string };
+export type Told = { events: StoredQueryEvent[] } | { count: number } | { refused: string };
 
 /** Bytes of an answer. */
 const maxAnswer = 32 * 1024 * 1024;
@@ -63,7 +65,7 @@ async function call(called: string, args: unknown[], period: number): Promise<un
     if (typeof bucket !== 'string') throw new QueryError(`${called} needs the id of a bucket.`);
     const told = await ask({ kind: called === 'query_bucket' ? 'events' : 'count', bucket, period });
     if ('refused' in told) throw new QueryError(told.refused);
-    return 'events' in told ? told.events : told.count;
+    return 'events' in told ? told.events.map((event) => ({ ...event, data: JSON.parse(event.data) })) : told.count;
   }
   const known = Object.hasOwn(functions, called) ? functions[called] : undefined;
   if (!known) throw new QueryError(`There is no function ${called}.`);
@@ -105,8 +107,8 @@ async function answer(statements: readonly Statement[], period: number): Promise
 const shown = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(shown);
   if (typeof value !== 'object' || value === null) return value;
-  if ('startedAt' in value && 'data' in value) {
-    const { id, startedAt, length, data } = value as QueryEvent;
+  if (isEvent(value)) {
+    const { id, startedAt, length, data } = value;
     return { id: id ?? null, timestamp: shownTimestamp(startedAt), duration: length / 1_000_000, data: shown(data) };
   }
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, shown(member)]));
@@ -121,6 +123,8 @@ async function run(): Promise<Said> {
     return json.length > maxAnswer ? { refused: 'The answer is too long; limit_events makes it shorter.' } : { json };
   } catch (error) {
     if (error instanceof QueryError) return { refused: error.message };
+    // What is too deep or too long for the language it is carried out in.
+    if (error instanceof RangeError) return { refused: 'Its values are too long, or nested too deeply.' };
     throw error;
   }
 }
