@@ -524,6 +524,30 @@ describe('what people do', () => {
   }, 60_000);
 });
 
+test('history comes along: looked at, imported, taken out again', async () => {
+  const page = pages.employee;
+  await openView(page, '/settings/imports', 'Settings');
+  const events = [{ timestamp: `${yesterday}T20:00:00.000Z`, duration: 600, data: { app: 'Diary', title: markup } }];
+  const id = 'aw-watcher-window_old-laptop';
+  const about = { id, type: 'currentwindow', client: 'aw-watcher-window', hostname: 'old-laptop' };
+  const buckets = { [id]: { ...about, created: `${yesterday}T00:00:00.000Z`, events } };
+  const buffer = Buffer.from(JSON.stringify({ buckets }));
+  const file = { name: `${markup}.json`, mimeType: 'application/json', buffer };
+  await page.locator('input[type=file]').setInputFiles(file);
+  await page.getByRole('button', { name: 'Look at it' }).click();
+  await page.getByText('1 of 1 rows can be imported.').waitFor();
+  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  const out = page.getByRole('button', { name: 'Take all of it out again' });
+  await out.waitFor();
+  const diary = async (): Promise<boolean> => {
+    const { items } = await api(staff.employee, 'get', `/reports/apps?date=${yesterday}&timezone=UTC`, 200);
+    return items.some(({ app }: Json) => app === 'Diary');
+  };
+  await until('what was imported', diary);
+  await out.click();
+  await until('that it is gone', async () => !(await diary()));
+}, 60_000);
+
 describe('a session', () => {
   const stored = (page: Page): Promise<string> =>
     page.evaluate('JSON.stringify({ ...localStorage, ...sessionStorage })');
