@@ -4,7 +4,16 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { typesOf } from '@worktide/dashboard-pages';
 import { call, expectStatus, type Json, until } from '@worktide/testing';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { goToView, logIn, openBrowser, openContext, openView, patienceMs, seriousIn } from './support/browser.ts';
+import {
+  goToView,
+  lanHost,
+  logIn,
+  openBrowser,
+  openContext,
+  openView,
+  patienceMs,
+  seriousIn,
+} from './support/browser.ts';
 import { markup, type Staff, staffOfDemo } from './support/dashboard.ts';
 import { tokenTo } from './support/mail.ts';
 import { invite, makeAgentKey, type Person, ping, post } from './support/people.ts';
@@ -515,6 +524,30 @@ describe('what people do', () => {
   }, 60_000);
 });
 
+test('history comes along: looked at, imported, taken out again', async () => {
+  const page = pages.employee;
+  await openView(page, '/settings/imports', 'Settings');
+  const events = [{ timestamp: `${yesterday}T20:00:00.000Z`, duration: 600, data: { app: 'Diary', title: markup } }];
+  const id = 'aw-watcher-window_old-laptop';
+  const about = { id, type: 'currentwindow', client: 'aw-watcher-window', hostname: 'old-laptop' };
+  const buckets = { [id]: { ...about, created: `${yesterday}T00:00:00.000Z`, events } };
+  const buffer = Buffer.from(JSON.stringify({ buckets }));
+  const file = { name: `${markup}.json`, mimeType: 'application/json', buffer };
+  await page.locator('input[type=file]').setInputFiles(file);
+  await page.getByRole('button', { name: 'Look at it' }).click();
+  await page.getByText('1 of 1 rows can be imported.').waitFor();
+  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  const out = page.getByRole('button', { name: 'Take all of it out again' });
+  await out.waitFor();
+  const diary = async (): Promise<boolean> => {
+    const { items } = await api(staff.employee, 'get', `/reports/apps?date=${yesterday}&timezone=UTC`, 200);
+    return items.some(({ app }: Json) => app === 'Diary');
+  };
+  await until('what was imported', diary);
+  await out.click();
+  await until('that it is gone', async () => !(await diary()));
+}, 60_000);
+
 describe('a session', () => {
   const stored = (page: Page): Promise<string> =>
     page.evaluate('JSON.stringify({ ...localStorage, ...sessionStorage })');
@@ -552,6 +585,21 @@ describe('a session', () => {
     await atTheDoor(page);
     expect(page.url()).toContain('next=%2Fprojects');
     expect(await stored(page)).toBe('{}');
+    await context.close();
+  }, 60_000);
+
+  test('works within a network without TLS, where browsers give pages less', async () => {
+    const origin = product.url.replace('127.0.0.1', lanHost);
+    const ignore = /^The Cross-Origin-Opener-Policy header has been ignored/;
+    context = await openContext(browser, { origin, faults, ignore });
+    const page = await logIn(context, staff.employee);
+    expect(await page.evaluate('isSecureContext')).toBe(false);
+    await page.reload();
+    await page.locator('main#main').waitFor();
+    await openView(page, '/connect', 'Connect your computer');
+    await page.getByRole('button', { name: 'Make a key' }).click();
+    await page.getByRole('button', { name: 'Copy' }).click();
+    await page.getByRole('button', { name: 'Copied' }).waitFor();
     await context.close();
   }, 60_000);
 

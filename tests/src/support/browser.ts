@@ -7,9 +7,15 @@ import type { Person } from './people.ts';
 /** How long a page may take for what a test waits for: no promise, only the end of patience. */
 export const patienceMs = 30_000;
 
+/** A name that a browser trusts no more than any other without TLS; it leads to this machine. */
+export const lanHost = 'worktide.lan';
+
 export const openBrowser = async (): Promise<Browser> =>
   // Tests run as root in containers, where Chromium's own sandbox does not.
-  chromium.launch({ executablePath: await chromiumPath(), args: ['--no-sandbox'] });
+  chromium.launch({
+    executablePath: await chromiumPath(),
+    args: ['--no-sandbox', `--host-resolver-rules=MAP ${lanHost} 127.0.0.1`],
+  });
 
 /** A browser of its own, whose faults are noted: the console's errors, what nobody caught, and breaches of the policy. */
 export async function openContext(

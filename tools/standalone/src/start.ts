@@ -167,7 +167,13 @@ export async function startStandalone(
   }
   const folder = await pages;
   if (folder !== undefined) {
-    services.push(await start(dashboard, { ...environment, DASHBOARD_FILES: folder }, { lifecycle, log, metrics }));
+    const env = {
+      // Under whatever name a page was opened, links to pictures begin with this one.
+      DASHBOARD_IMAGE_ORIGINS: URL.parse(environment.PUBLIC_URL ?? '')?.origin,
+      ...environment,
+      DASHBOARD_FILES: folder,
+    };
+    services.push(await start(dashboard, env, { lifecycle, log, metrics }));
   }
   services.push({ name: 'standalone', routes: [], checks: { disk: disk.requireRoom } });
   return serve({

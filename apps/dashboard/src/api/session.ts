@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react';
+import { inTurnOfTabs } from '../parts/plain-http.ts';
 import type { components } from './schema.d.ts';
 
 type SignedIn = components['schemas']['SignedIn'];
@@ -86,20 +87,18 @@ let renewing: Promise<boolean> | undefined;
  * @throws where nobody answers, or answers that it cannot tell: then nothing is known, and nothing ends.
  */
 export function renew(): Promise<boolean> {
-  renewing ??= navigator.locks
-    .request('worktide.renew', async () => {
-      const response = await fetch('/api/v1/auth/refresh', { method: 'POST' });
-      if (response.ok) {
-        signIn((await response.json()) as SignedIn);
-        return true;
-      }
-      if (response.status !== 401) throw new Error(`the session cannot be renewed (${response.status})`);
-      leave();
-      return false;
-    })
-    .finally(() => {
-      renewing = undefined;
-    });
+  renewing ??= inTurnOfTabs('worktide.renew', async () => {
+    const response = await fetch('/api/v1/auth/refresh', { method: 'POST' });
+    if (response.ok) {
+      signIn((await response.json()) as SignedIn);
+      return true;
+    }
+    if (response.status !== 401) throw new Error(`the session cannot be renewed (${response.status})`);
+    leave();
+    return false;
+  }).finally(() => {
+    renewing = undefined;
+  });
   return renewing;
 }
 

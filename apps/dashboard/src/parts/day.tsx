@@ -14,9 +14,12 @@ import { Strip, type StripItem } from './strip.tsx';
 import { useNow, workedAt } from './timer.tsx';
 import { type UsageEntry, useTimeEntries, useUsage } from './usage.ts';
 
+/** A device that nobody named has an id, which says nothing to anybody. */
+const isUuid = /^[0-9a-f]{8}-[0-9a-f-]{27}$/i;
 const zooms = [1, 2, 4, 8, 16, 32];
 
 interface Lane {
+  id: string;
   name: string;
   items: StripItem[];
   /** Of the union of its items, within the day. */
@@ -35,21 +38,29 @@ function itemOf(entry: UsageEntry, text: string, color: string): StripItem {
 
 function lanesOf(usage: readonly UsageEntry[], from: number, to: number): Lane[] {
   const seen = usage.filter(({ source }) => source !== 'afk');
-  const lane = (name: string, items: StripItem[]): Lane => ({ name, items, ms: unionMs(items, from, to) });
+  const lane = (id: string, name: string, items: StripItem[]): Lane => ({
+    id,
+    name,
+    items,
+    ms: unionMs(items, from, to),
+  });
   const active = seen.filter(({ state }) => state === 'active');
   const devices = [...new Set(usage.map(({ deviceId }) => deviceId))].sort();
   return [
     lane(
+      'apps',
       t('Apps'),
       active.map((one) => itemOf(one, one.app, hueOf(one.app))),
     ),
     lane(
+      'sites',
       t('Sites'),
       active.filter(({ host }) => host).map((one) => itemOf(one, one.host!, hueOf(one.host!))),
     ),
     ...devices.map((device, n) =>
       lane(
-        t('Device {n}', { n: n + 1 }),
+        `device ${device}`,
+        isUuid.test(device) ? t('Device {n}', { n: n + 1 }) : device,
         usage
           .filter(({ deviceId }) => deviceId === device)
           .map((one) => itemOf(one, device, one.state === 'idle' ? 'var(--quiet)' : 'var(--accent)')),
@@ -57,6 +68,7 @@ function lanesOf(usage: readonly UsageEntry[], from: number, to: number): Lane[]
     ),
     // Where one device is idle and another active, the person is active: as in reports.
     lane(
+      'idle',
       t('Idle'),
       withoutThose(
         usage.filter(({ state }) => state === 'idle').map((one) => itemOf(one, t('Idle'), 'var(--quiet)')),
@@ -195,9 +207,11 @@ export function DayView({ date, zone, userId }: { date: LocalDate; zone: string;
         <div className="grid grid-cols-[5.5rem_minmax(0,1fr)] gap-x-3 sm:grid-cols-[9rem_minmax(0,1fr)]">
           <div className="space-y-2 pt-8 text-sm">
             <div className="flex h-12 items-center font-medium">{t('Entries')}</div>
-            {lanes.map(({ name, ms }) => (
-              <div key={name} className="flex h-[26px] items-center justify-between gap-2">
-                <span className="truncate">{name}</span>
+            {lanes.map(({ id, name, ms }) => (
+              <div key={id} className="flex h-[26px] items-center justify-between gap-2">
+                <span className="truncate" title={name}>
+                  {name}
+                </span>
                 <span className="text-quiet max-sm:hidden">{duration(ms / 1_000)}</span>
               </div>
             ))}
@@ -207,8 +221,8 @@ export function DayView({ date, zone, userId }: { date: LocalDate; zone: string;
             <div className="space-y-2" style={{ width: `${zooms[zoom]! * 100}%` }}>
               <Hours date={date} zone={zone} zoom={zooms[zoom]!} />
               <EntryLane entries={entries.data ?? []} from={from} to={to} zone={zone} onDraft={setDraft} />
-              {lanes.map(({ name, items }) => (
-                <Strip key={name} items={items} from={from} to={to} label={name} />
+              {lanes.map(({ id, name, items }) => (
+                <Strip key={id} items={items} from={from} to={to} label={name} />
               ))}
             </div>
           </section>

@@ -33,12 +33,13 @@ export const Strip = memo(function Strip({
   const span = to - from;
   return (
     <svg className="block w-full rounded bg-page" height={height} role="img" aria-label={label}>
-      {items.map((item) => {
+      {items.map((item, n) => {
         const start = Math.max(item.from, from);
         const width = ((Math.min(item.to, to) - start) / span) * 100;
         return (
           <rect
-            key={`${item.from} ${item.text} ${item.color}`}
+            // biome-ignore lint/suspicious/noArrayIndexKey: two devices may do the same at once, and all of it is drawn anew.
+            key={n}
             x={`${((start - from) / span) * 100}%`}
             width={`${Math.max(width, 0.05)}%`}
             y={item.isIdle ? height / 3 : 0}

@@ -1,9 +1,10 @@
 import { Link } from '@tanstack/react-router';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { api, client } from '../api/client.ts';
 import { usePresences } from '../api/live.ts';
 import { useAccount } from '../api/session.ts';
 import { Button, Choice } from '../parts/controls.tsx';
+import { copyText, newId } from '../parts/plain-http.ts';
 import { Box, Failure, Page } from '../parts/states.tsx';
 import { t } from '../text/index.ts';
 
@@ -19,7 +20,7 @@ function lineOf(kind: Kind, key: string): string {
   if (kind === 'wakatime') {
     return `printf '[settings]\\napi_url = ${origin}/api/v1\\napi_key = ${key}\\n' >> ~/.wakatime.cfg`;
   }
-  const id = crypto.randomUUID();
+  const id = newId();
   return (
     `curl -sS ${origin}/api/v1/pings -H 'authorization: Bearer ${key}' -H 'content-type: application/json' ` +
     `-d "{\\"id\\":\\"${id}\\",\\"app\\":\\"Terminal\\",\\"startedAt\\":\\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\\",` +
@@ -33,6 +34,7 @@ export function Connect() {
   const [key, setKey] = useState<string>();
   const [error, setError] = useState<unknown>();
   const [kind, setKind] = useState<Kind>('try');
+  const code = useRef<HTMLElement>(null);
   const [isCopied, setCopied] = useState(false);
   const presences = usePresences();
   // By socket; the list is for who comes to this page later.
@@ -87,17 +89,11 @@ export function Connect() {
               }}
             />
             <pre className="overflow-x-auto rounded-lg border border-line bg-page p-3 font-mono text-sm whitespace-pre-wrap [overflow-wrap:anywhere]">
-              <code data-testid="agent-line">{line}</code>
+              <code ref={code} data-testid="agent-line">
+                {line}
+              </code>
             </pre>
-            <Button
-              look="primary"
-              onPress={() =>
-                void navigator.clipboard.writeText(line).then(
-                  () => setCopied(true),
-                  () => setCopied(false),
-                )
-              }
-            >
+            <Button look="primary" onPress={() => code.current && void copyText(code.current).then(setCopied)}>
               {isCopied ? t('Copied') : t('Copy')}
             </Button>
             {kind === 'activitywatch' && (

@@ -57,6 +57,8 @@ function NewImport() {
   const [kind, setKind] = useState<Kind>('activitywatch');
   const [timezone, setZone] = useState(user.timezone);
   const [file, setFile] = useState<File>();
+  // A field of files is emptied by being another.
+  const [round, setRound] = useState(0);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
   // Of the others times are instants.
@@ -71,6 +73,7 @@ function NewImport() {
     try {
       await client.POST('/api/v1/imports', { body: {} as never, bodySerializer: () => form });
       setFile(undefined);
+      setRound(round + 1);
     } catch (cause) {
       setError(cause);
     } finally {
@@ -99,11 +102,10 @@ function NewImport() {
           <input
             type="file"
             required
-            key={file === undefined ? 'none' : 'one'}
+            key={round}
             className="field"
             onChange={(event) => event.target.files?.[0] && setFile(event.target.files[0])}
           />
-          {file && <span className="text-sm text-quiet">{file.name}</span>}
         </label>
         {error !== undefined && (
           <div className="sm:col-span-2">
