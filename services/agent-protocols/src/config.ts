@@ -1,5 +1,6 @@
 import { eventLogConfig } from '@worktide/event-log';
 import { httpConfig } from '@worktide/runtime';
+import { pingQuotaConfig } from '@worktide/service';
 import { z } from 'zod';
 
 /** The environment of this service; `loadConfig` reports every problem at once. */
@@ -15,6 +16,7 @@ export const configSchema = z.object({
   /** Asked which projects have the names that an imported file says; without it none has. */
   WORKSPACE_URL: z.url({ protocol: /^https?$/ }).optional(),
   INTERNAL_TOKEN: z.string().min(32),
+  ...pingQuotaConfig,
   /** `s3://key:secret@bucket?endpoint=…`, or `file:/folder`; the whole of it is in operating.md. */
   OBJECT_STORE_URL: z.string(),
   /** Requests of one user to what WakaTime's plugins call, all replicas together. */

@@ -3,7 +3,7 @@ import { checkPostgres, createOutbox, createPool, openReads } from '@worktide/po
 import { createPrivacyGuard } from '@worktide/privacy';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
-import { openIdentity, openShared } from '@worktide/service';
+import { createPingQuota, openIdentity, openShared, pingQuotas } from '@worktide/service';
 import { pruneEvents } from './activitywatch/prune.ts';
 import { activityWatch } from './activitywatch/routes.ts';
 import type { Config } from './config.ts';
@@ -72,6 +72,7 @@ export async function run(
     identity,
     privacy,
     limit: shared.limits.window({ name: 'imports', points: config.IMPORT_LIMIT_PER_HOUR, seconds: 3_600 }),
+    readLimit: shared.limits.window({ name: 'import-reads', points: 120, seconds: 60 }),
     ...deps,
   });
 
@@ -100,6 +101,7 @@ export async function run(
     metrics,
     authenticate: identity.authenticate,
     findUser: identity.findUser,
+    quota: createPingQuota({ limits: shared.limits, quotas: pingQuotas(config), planOf: identity.planOf, metrics }),
     budget: createBudget({
       name: 'heartbeats',
       total: maxHeldBytes,

@@ -28,8 +28,10 @@ import {
   type PingEvent,
   type PrivacyRules,
   pingsRecord,
+  type SubscriptionStatus,
   topics,
 } from '@worktide/schemas';
+import { createPingQuota } from '@worktide/service';
 import { takeCredential } from './credentials/take-credential.ts';
 import { database as serviceDatabase } from './database.ts';
 
@@ -38,6 +40,11 @@ export interface Person extends Caller {
   /** The key as Basic credentials. */
   basic: string;
 }
+
+/** Of organisations; on trial unless set. */
+export const plans = new Map<string, SubscriptionStatus>();
+const plenty = 'unlimited' as const;
+const free = { perSecond: 1, burst: 5 };
 
 /** By their credentials. */
 const people = new Map<string, Caller>();
@@ -128,6 +135,12 @@ async function open() {
     authenticate,
     privacy: createPrivacyGuard({ organization, metrics }),
     findUser: async () => undefined,
+    quota: createPingQuota({
+      limits,
+      quotas: { free, trial: plenty, pro: plenty, enterprise: plenty },
+      planOf: (id) => plans.get(id),
+      metrics,
+    }),
     limit: limits.window({ name: 'agents', points: 10_000, seconds: 60 }),
     budget: createBudget({ name: 'heartbeats', total: 64 * 1024 * 1024, metrics, code: 'QUEUE_FULL' }),
   };

@@ -1,8 +1,8 @@
 import { eventLogConfig } from '@worktide/event-log';
 import { httpConfig } from '@worktide/runtime';
 import { defaultPingLimits, maxScreenshotBytes, pingEventBounds, type SubscriptionStatus } from '@worktide/schemas';
+import { pingQuotaConfig } from '@worktide/service';
 import { z } from 'zod';
-import { quotaOf } from './pings/quota.ts';
 import { type StorageLimits, storageQuotaOf } from './storage/quota.ts';
 
 const positive = z.coerce.number().int().positive();
@@ -54,17 +54,7 @@ export const configSchema = z
     /** How far ahead of our clock a ping may end. */
     PINGS_MAX_FUTURE_SECONDS: time(defaultPingLimits.maxFutureMs, pingEventBounds.futureMs, 1_000),
 
-    /**
-     * Pings that an organisation may send, by its plan, as `<a second>/<at once>` or `unlimited`. A request with more pings
-     * than fit at once is refused whenever it comes, so keep the second number above PINGS_MAX_PER_REQUEST.
-     */
-    QUOTA_FREE: quotaOf('free'),
-    /** As QUOTA_FREE. */
-    QUOTA_TRIAL: quotaOf('trial'),
-    /** As QUOTA_FREE. */
-    QUOTA_PRO: quotaOf('pro'),
-    /** As QUOTA_FREE. */
-    QUOTA_ENTERPRISE: quotaOf('enterprise'),
+    ...pingQuotaConfig,
 
     /** Bytes that an organisation may store, by its plan, as `<screenshots>/<pings a month>` or `unlimited`. */
     STORAGE_FREE: storageQuotaOf('free'),

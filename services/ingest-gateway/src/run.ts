@@ -2,12 +2,11 @@ import { openObjectStore } from '@worktide/object-store';
 import { createPrivacyGuard } from '@worktide/privacy';
 import { createBudget, type Lifecycle, type Logger, type Metrics, type Service } from '@worktide/runtime';
 import { createCodec, topics } from '@worktide/schemas';
-import { openIdentity, openShared } from '@worktide/service';
+import { createPingQuota, openIdentity, openShared, pingQuotas } from '@worktide/service';
 import { activityItems } from './activity/post-activity.ts';
 import { type Config, storageQuotas } from './config.ts';
 import { createPostItems } from './items/post-items.ts';
 import { pingItems } from './pings/post-pings.ts';
-import { createPingQuota } from './pings/quota.ts';
 import { createStreams } from './pings/streams.ts';
 import { storageRoute } from './storage/route.ts';
 import { createStored } from './storage/stored.ts';
@@ -45,9 +44,7 @@ export async function run(
 
   const privacy = createPrivacyGuard({ organization: identity.organization, metrics });
 
-  const { QUOTA_FREE: free, QUOTA_TRIAL: trial, QUOTA_PRO: pro, QUOTA_ENTERPRISE: enterprise } = config;
-  const quotas = { free, trial, pro, enterprise };
-  const quota = createPingQuota({ limits, quotas, planOf: identity.planOf, metrics });
+  const quota = createPingQuota({ limits, quotas: pingQuotas(config), planOf: identity.planOf, metrics });
 
   const stored = createStored({
     keyValue,

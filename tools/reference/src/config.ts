@@ -24,7 +24,7 @@ export interface VariableEntry {
 }
 
 /** Schemas of the environment, each with the files whose comments describe its variables. */
-const shared = ['libs/runtime/src/http/config.ts', 'libs/event-log/src/config.ts'];
+const shared = ['libs/runtime/src/http/config.ts', 'libs/event-log/src/config.ts', 'libs/service/src/ping-quota.ts'];
 const own = (folder: string): string[] => [`${folder}/src/config.ts`, ...shared];
 const readers: Record<string, { shape: Readonly<Record<string, z.core.$ZodType>>; files: string[] }> = {
   auth: { shape: auth.shape, files: own('services/auth') },

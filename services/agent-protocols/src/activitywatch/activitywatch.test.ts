@@ -4,7 +4,7 @@ import { privacyRules } from '@worktide/schemas';
 import { call, until } from '@worktide/testing';
 import fc from 'fast-check';
 import { eraseTime } from '../store/erasures.ts';
-import { type Person, person, startTestServer, type TestServer } from '../testing.ts';
+import { type Person, person, plans, startTestServer, type TestServer } from '../testing.ts';
 import { pruneEvents } from './prune.ts';
 import { activityWatch } from './routes.ts';
 
@@ -316,6 +316,19 @@ describe('events', () => {
       all.map(({ data }) => (data as { i: number }).i).reverse(),
     );
   });
+});
+
+test('what an organisation sends is counted by its plan, as pings are', async () => {
+  const me = person();
+  plans.set(me.organizationId, 'free');
+  await make(me, 'b', 't');
+  const statuses = [
+    await post(me, '/buckets/b/events', [event(0, {}), event(1, {}), event(2, {})]),
+    await beat(me, 'b', 10, {}),
+    await post(me, '/buckets/b/events', [event(3, {}), event(4, {}), event(5, {})]),
+  ].map(({ status, body }) => body?.code ?? status);
+  expect(statuses).toEqual([200, 200, 'PING_QUOTA_EXCEEDED']);
+  expect((await get(me, '/buckets/b/events')).body).toHaveLength(4);
 });
 
 test('what nobody takes is bounded: settings in all, and lists that are open', async () => {

@@ -1,5 +1,6 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, AppError, invalid, notFound, type RequestLimit, route } from '@worktide/runtime';
+import { type PingQuota, pingsIn } from '@worktide/service';
 import { z } from 'zod';
 import { held } from '../group-queue.ts';
 import { bucketOf } from './bucket-routes.ts';
@@ -11,6 +12,7 @@ import { keyOf, noBucket, type TakeDependencies, takeEvents } from './take.ts';
 
 export interface EventDependencies extends TakeDependencies {
   limit: RequestLimit;
+  quota: PingQuota;
 }
 
 export const maxEvents = 10_000;
@@ -42,11 +44,13 @@ export function eventRoutes(deps: EventDependencies): AnyRoute[] {
       bodyLimit: maxBodyBytes,
       responses: { 200: { description: 'The event where it was one; null else.', schema: eventSchema.nullable() } },
       alsoAnswers: { 404: 'No such bucket on this device.', 413: 'Too many, or too large.' },
-      handler: async ({ caller, params, body }) => {
+      handler: async ({ req, res, caller, params, body }) => {
         const list = Array.isArray(body) ? body : [body];
         if (list.length > maxEvents) {
           throw new AppError('TOO_MANY_EVENTS', `At most ${maxEvents} events a request.`, { statusCode: 413 });
         }
+        const bytes = Number(req.headers['content-length'] ?? 0);
+        await deps.quota.take(res, caller.organizationId, Math.max(list.length, pingsIn(bytes)));
         const nowMs = Date.now();
         const events = list.map((value) => {
           const event = readEvent(value, nowMs);

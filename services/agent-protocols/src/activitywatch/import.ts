@@ -1,6 +1,7 @@
 import type { Pool } from '@worktide/postgres';
 import { tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, AppError, type RequestLimit, route } from '@worktide/runtime';
+import { type PingQuota, pingsIn } from '@worktide/service';
 import { z } from 'zod';
 import { canonicalJson, type GivenEvent, readEvent } from './event.ts';
 import { maxEvents } from './event-routes.ts';
@@ -28,7 +29,7 @@ const exported = z.object({
  * `POST /import`: buckets as an export has them. What is there already is not added again, so that an import that was cut off is
  * sent once more. Years of history go by `POST /imports`, which knows neither this bound nor how old pings may be.
  */
-export function importRoute(deps: TakeDependencies & { pool: Pool; limit: RequestLimit }): AnyRoute {
+export function importRoute(deps: TakeDependencies & { pool: Pool; limit: RequestLimit; quota: PingQuota }): AnyRoute {
   return route({
     method: 'post',
     path: `${base}/import`,
@@ -43,7 +44,7 @@ export function importRoute(deps: TakeDependencies & { pool: Pool; limit: Reques
     bodyLimit: maxBodyBytes,
     responses: { 200: { description: 'All of it is here.', schema: z.null() } },
     alsoAnswers: { 413: 'Too many events, or too large.' },
-    handler: async ({ caller, body }) => {
+    handler: async ({ req, res, caller, body }) => {
       const { organizationId } = caller;
       const buckets = Object.entries(body.buckets);
       if (
@@ -52,6 +53,9 @@ export function importRoute(deps: TakeDependencies & { pool: Pool; limit: Reques
       ) {
         throw new AppError('TOO_MANY_EVENTS', `At most ${maxImported} events an import.`, { statusCode: 413 });
       }
+      const count = buckets.reduce((n, [, { events }]) => n + events.length, 0);
+      const bytes = Number(req.headers['content-length'] ?? 0);
+      await deps.quota.take(res, organizationId, Math.max(count, pingsIn(bytes)));
       const nowMs = Date.now();
       // All of it is read before any of it is taken.
       const read = buckets.map(([bucketId, { events, ...bucket }]) => ({

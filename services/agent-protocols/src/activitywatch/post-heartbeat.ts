@@ -9,6 +9,7 @@ import {
   takeLimit,
   userSubject,
 } from '@worktide/runtime';
+import type { PingQuota } from '@worktide/service';
 import { z } from 'zod';
 import { readJson } from '../body.ts';
 import { createGroupQueue, held } from '../group-queue.ts';
@@ -23,6 +24,7 @@ export interface HeartbeatDependencies extends TakeDependencies {
   /** Bytes that requests hold. */
   budget: Budget;
   metrics: Metrics;
+  quota: PingQuota;
 }
 
 const maxBodyBytes = 64 * 1024;
@@ -66,6 +68,7 @@ export function heartbeatRoute(deps: HeartbeatDependencies): RawRoute {
       const caller = await held(() => authenticate(req.headers.authorization, sender));
       requireVerified(caller);
       await takeLimit(res, limit, userSubject(caller));
+      await deps.quota.take(res, caller.organizationId, 1);
       const holding = budget.take(caller.organizationId, requestBytes);
       try {
         const { pathname, searchParams } = new URL(req.url!, 'http://worktide');

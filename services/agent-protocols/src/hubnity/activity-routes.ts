@@ -1,5 +1,6 @@
 import { type AnyRoute, type RequestLimit, route } from '@worktide/runtime';
 import * as schemas from '@worktide/schemas';
+import type { PingQuota } from '@worktide/service';
 import { z } from 'zod';
 import { type ActivityDependencies, takeHeartbeat, takeVisits, type Visit } from './activity.ts';
 
@@ -40,7 +41,7 @@ const shownVisit = z
   .meta({ id: 'HubnityVisit' });
 
 /** What the desktop sees of a person: whether somebody is there, and the pages of their browser. */
-export function activityRoutes(deps: ActivityDependencies & { limit: RequestLimit }): AnyRoute[] {
+export function activityRoutes(deps: ActivityDependencies & { limit: RequestLimit; quota: PingQuota }): AnyRoute[] {
   const common = { tag, access: 'session', userLimit: deps.limit } as const;
   return [
     route({
@@ -54,7 +55,8 @@ export function activityRoutes(deps: ActivityDependencies & { limit: RequestLimi
       responses: {
         200: { description: 'Durable.', schema: z.object({ success: z.literal(true), timestamp: instantOut }) },
       },
-      handler: async ({ caller, body }) => {
+      handler: async ({ res, caller, body }) => {
+        await deps.quota.take(res, caller.organizationId, 1);
         const nowMs = Date.now();
         await takeHeartbeat(deps, caller, body.isActive !== false, nowMs);
         return { status: 200, body: { success: true, timestamp: new Date(nowMs).toISOString() } };
@@ -77,7 +79,8 @@ export function activityRoutes(deps: ActivityDependencies & { limit: RequestLimi
           schema: z.object({ count: z.int(), skipped: z.int(), activities: z.array(shownVisit) }),
         },
       },
-      handler: async ({ caller, body }) => {
+      handler: async ({ res, caller, body }) => {
+        await deps.quota.take(res, caller.organizationId, body.activities.length);
         const nowMs = Date.now();
         const read = body.activities.map((one) => visit.safeParse(one));
         const visits = read.flatMap((one): Visit[] => (one.success ? [one.data] : []));

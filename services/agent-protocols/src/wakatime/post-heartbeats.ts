@@ -10,6 +10,7 @@ import {
   takeLimit,
   userSubject,
 } from '@worktide/runtime';
+import type { PingQuota } from '@worktide/service';
 import { z } from 'zod';
 import { readJson } from '../body.ts';
 import { createGroupQueue } from '../group-queue.ts';
@@ -22,6 +23,7 @@ export interface PostDependencies extends TakeDependencies {
   /** Bytes that requests hold. */
   budget: Budget;
   metrics: Metrics;
+  quota: PingQuota;
 }
 
 /** Plugins send 25, or what they have kept while they were offline. */
@@ -111,6 +113,7 @@ export function heartbeatRoutes(deps: PostDependencies): RawRoute[] {
             statusCode: 413,
           });
         }
+        await deps.quota.take(res, caller.organizationId, Math.max(1, values.length));
         const sender = {
           userAgent: header(req.headers['user-agent'], 512),
           machine: header(req.headers['x-machine-name'], 256),

@@ -17,9 +17,9 @@ import {
   userSubject,
 } from '@worktide/runtime';
 import type { Rejection } from '@worktide/schemas';
+import { type PingQuota, pingsIn } from '@worktide/service';
 import type { Config } from '../config.ts';
 import { createInFlight } from '../in-flight.ts';
-import { type PingQuota, pingsIn } from '../pings/quota.ts';
 import { type Streams, streamKey } from '../pings/streams.ts';
 import type { Stored } from '../storage/stored.ts';
 import { createJudge, type Judged, withoutSome } from './judge.ts';

@@ -30,6 +30,7 @@ import {
   timeEntrySyncRecord,
   topics,
 } from '@worktide/schemas';
+import { createPingQuota } from '@worktide/service';
 import { activityItems } from '../activity/post-activity.ts';
 import { configSchema, storageQuotas } from '../config.ts';
 import { createPostItems } from '../items/post-items.ts';
@@ -38,7 +39,6 @@ import { createOutcomes } from '../sync/outcomes.ts';
 import { postBatch } from '../sync/post-batch.ts';
 import { caller, numberedCaller, organizationUnder, type PrivacyOfAll } from '../testing.ts';
 import { pingItems } from './post-pings.ts';
-import { createPingQuota } from './quota.ts';
 import { createStreams } from './streams.ts';
 
 /** What tests of pings share: the route on a log of its own, and clients that behave and that do not. */

@@ -15,7 +15,7 @@ const defaultQuotas: Record<SubscriptionStatus, string> = {
 export type Quota = Rate | 'unlimited';
 
 /** `100/10000`: 100 pings a second, and 10,000 at once after a silence; or `unlimited`. */
-export const quotaOf = (plan: SubscriptionStatus) =>
+const quotaOf = (plan: SubscriptionStatus) =>
   z
     .string()
     .regex(/^(unlimited|[1-9]\d{0,8}\/[1-9]\d{0,8})$/, 'like 100/10000 (pings a second/at once) or unlimited')
@@ -25,6 +25,34 @@ export const quotaOf = (plan: SubscriptionStatus) =>
       const [perSecond, burst] = text.split('/').map(Number) as [number, number];
       return { perSecond, burst };
     });
+
+/** In the environment of every service that takes pings: one quota for all of them together. */
+export const pingQuotaConfig = {
+  /**
+   * Pings that an organisation may send, by its plan, as `<a second>/<at once>` or `unlimited`. A request with more pings
+   * than fit at once is refused whenever it comes, so keep the second number above PINGS_MAX_PER_REQUEST.
+   */
+  QUOTA_FREE: quotaOf('free'),
+  /** As QUOTA_FREE. */
+  QUOTA_TRIAL: quotaOf('trial'),
+  /** As QUOTA_FREE. */
+  QUOTA_PRO: quotaOf('pro'),
+  /** As QUOTA_FREE. */
+  QUOTA_ENTERPRISE: quotaOf('enterprise'),
+};
+
+/** By plan, of an environment that was read with `pingQuotaConfig`. */
+export const pingQuotas = (config: {
+  QUOTA_FREE: Quota;
+  QUOTA_TRIAL: Quota;
+  QUOTA_PRO: Quota;
+  QUOTA_ENTERPRISE: Quota;
+}): Record<SubscriptionStatus, Quota> => ({
+  free: config.QUOTA_FREE,
+  trial: config.QUOTA_TRIAL,
+  pro: config.QUOTA_PRO,
+  enterprise: config.QUOTA_ENTERPRISE,
+});
 
 /** What reading a body is worth in pings: as many as would be in it if they were on the large side. */
 export const pingsIn = (bytes: number): number => Math.ceil(bytes / 1_000);
@@ -46,6 +74,7 @@ export interface PingQuota {
 /** Organisations remembered for having been refused. */
 const maxRefused = 10_000;
 
+/** The quota of pings, shared by all services and replicas that have the same key-value store. */
 export function createPingQuota(options: {
   limits: Limits;
   quotas: Record<SubscriptionStatus, Quota>;
