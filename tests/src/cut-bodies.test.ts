@@ -34,6 +34,7 @@ beforeAll(async () => {
     METRICS_PORT: String(metricsPort),
     BILLING_WEBHOOK_SECRET: 'billing-secret-of-this-test',
     UPLOADS_MAX: '400',
+    IMPORT_UPLOADS_MAX: '400',
     SYNC_LIMIT_PER_MINUTE: '10000',
   });
   const ada = await register(product.url);

@@ -33,6 +33,8 @@ export const configSchema = z.object({
   IMPORT_LIMIT_PER_HOUR: z.coerce.number().int().min(1).default(60),
   /** Files that are read or imported at a time, of an organisation one. */
   IMPORT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  /** Files of imports that arrive at once in a process; one organisation has half of what others leave. */
+  IMPORT_UPLOADS_MAX: z.coerce.number().int().min(1).max(1_000).default(4),
   /** Where our own interface answers, which Hubnity's desktop is translated to; `{service}` stands for the name of each service. */
   API_URL: z
     .string()

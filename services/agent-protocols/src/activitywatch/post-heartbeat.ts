@@ -73,10 +73,12 @@ export function heartbeatRoute(deps: HeartbeatDependencies): RawRoute {
       try {
         const { pathname, searchParams } = new URL(req.url!, 'http://worktide');
         const bucketId = nameIn(pathname);
+        const body = await readJson(req, maxBodyBytes, holding);
         const pulse = Number(searchParams.get('pulsetime') ?? Number.NaN);
-        if (!(pulse >= 0 && pulse <= maxPulseSeconds))
+        if (!(pulse >= 0 && pulse <= maxPulseSeconds)) {
           throw invalid('INVALID_PULSETIME', 'pulsetime is missing, or no number of seconds.');
-        const event = readEvent(await readJson(req, maxBodyBytes, holding), Date.now());
+        }
+        const event = readEvent(body, Date.now());
         // Refused before anybody else's transaction has it.
         const data = canonicalJson(event.data);
         const pulsetime = Math.round(pulse * perSecond);

@@ -25,8 +25,6 @@ import { type ImportWorkersOptions, startImportWorkers } from './workers.ts';
 
 /** Statements of requests; two connections besides cancel what nobody waits for. */
 const requestConnections = 4;
-/** Uploads at once; each may hold 32 MB of memory. */
-const uploads = 4;
 /** Every few minutes; replicas that were started together part ways. */
 const sweeping = { everyMs: () => 180_000 * (0.75 + Math.random() / 2), first: 'later' } as const;
 
@@ -57,6 +55,7 @@ export async function openImports(
     | 'IMPORT_MAX_STORED_BYTES'
     | 'IMPORT_UPLOAD_SECONDS'
     | 'IMPORT_CONCURRENCY'
+    | 'IMPORT_UPLOADS_MAX'
   >,
   deps: {
     service: string;
@@ -120,7 +119,7 @@ export async function openImports(
         store,
         authenticate: identity.authenticate,
         limit,
-        places: createBudget({ name: 'import uploads', total: uploads, metrics, code: 'QUEUE_FULL' }),
+        places: createBudget({ name: 'import uploads', total: config.IMPORT_UPLOADS_MAX, metrics, code: 'QUEUE_FULL' }),
         maxBytes: config.IMPORT_MAX_BYTES,
         maxStoredBytes: config.IMPORT_MAX_STORED_BYTES,
         uploadMs: config.IMPORT_UPLOAD_SECONDS * 1_000,

@@ -122,6 +122,7 @@ export async function startImports(
       IMPORT_MAX_STORED_BYTES: 6_000_000_000,
       IMPORT_UPLOAD_SECONDS: 600,
       IMPORT_CONCURRENCY: 1,
+      IMPORT_UPLOADS_MAX: 4,
       ...env,
     },
     {
