@@ -4,6 +4,8 @@ import { expect, test } from '@jest/globals';
 interface LockedPackage {
   version?: string;
   link?: boolean;
+  /** Part of the archive of the package above it, whose hash is over it, too. */
+  inBundle?: boolean;
   integrity?: string;
   resolved?: string;
 }
@@ -13,7 +15,9 @@ const lock = JSON.parse(readFileSync(new URL('../../../package-lock.json', impor
 };
 
 test('every package that can be installed is locked by its SHA-512, for every platform', () => {
-  const foreign = Object.entries(lock.packages).filter(([path, one]) => path.includes('node_modules/') && !one.link);
+  const foreign = Object.entries(lock.packages).filter(
+    ([path, one]) => path.includes('node_modules/') && !one.link && !one.inBundle,
+  );
   expect(foreign.length).toBeGreaterThan(500);
   expect(foreign.filter(([, one]) => !one.integrity?.startsWith('sha512-')).map(([path]) => path)).toEqual([]);
 });
