@@ -1,4 +1,5 @@
 import type { ClickHouse } from '@worktide/clickhouse';
+import { localDate } from '@worktide/runtime';
 import { reportSettings } from '../reports/settings.ts';
 import type { PeopleDays } from './summarize.ts';
 
@@ -31,21 +32,32 @@ export function createSweep(
     const { organizationId: organization, userId: user } = after;
     // The organisation by itself, too: by that the index is used.
     const next = `organization_id >= {organization:UUID} AND (organization_id > {organization:UUID} OR user_id > {user:UUID})`;
+    const zones = (
+      await clickhouse.query<{ timezone: string }>('SELECT DISTINCT timezone FROM people', { settings, signal })
+    ).map(({ timezone }) => timezone);
+    const sums = `SELECT organization_id, user_id, date, timezone, max(version) AS version FROM days
+      WHERE date BETWEEN addDays({begin:Date32}, -1) AND addDays({begin:Date32}, 31) AND ${next}
+      GROUP BY organization_id, user_id, date, timezone`;
+    const touched = (which: string): string =>
+      `addDays(utc_date, {${which}:Array(Int8)}[(indexOf({zones:Array(String)}, toString(timezone)) - 1) * 31 + toDayOfMonth(utc_date)])`;
     return clickhouse.query<Person & { days: number[] }>(
       `SELECT organization_id AS organizationId, user_id AS userId, groupArray(toInt32(utc_date)) AS days
        FROM (
-         SELECT organization_id, user_id, utc_date, max(changed_at) AS changed FROM day_changes
-         WHERE toYYYYMM(utc_date) = {month:UInt32} AND ${next} GROUP BY organization_id, user_id, utc_date
+         SELECT organization_id, user_id, utc_date, changed, timezone, ${touched('firsts')} AS first, ${touched('lasts')} AS last
+         FROM (
+           SELECT organization_id, user_id, utc_date, max(changed_at) AS changed FROM day_changes
+           WHERE toYYYYMM(utc_date) = {month:UInt32} AND ${next} GROUP BY organization_id, user_id, utc_date
+         ) AS changes
+         INNER JOIN (SELECT organization_id, id AS user_id, timezone FROM people FINAL) AS people
+           USING (organization_id, user_id)
        ) AS changes
-       INNER JOIN (SELECT organization_id, id AS user_id, timezone FROM people FINAL) AS people
-         USING (organization_id, user_id)
-       LEFT JOIN (
-         SELECT organization_id, user_id, date AS utc_date, timezone, max(version) AS version FROM days
-         WHERE toYYYYMM(date) = {month:UInt32} AND ${next} GROUP BY organization_id, user_id, date, timezone
-       ) AS sums USING (organization_id, user_id, utc_date, timezone)
-       WHERE changed >= version
+       LEFT JOIN (SELECT organization_id, user_id, date AS first, timezone, version AS first_version FROM (${sums}))
+         AS firsts USING (organization_id, user_id, first, timezone)
+       LEFT JOIN (SELECT organization_id, user_id, date AS last, timezone, version AS last_version FROM (${sums}))
+         AS lasts USING (organization_id, user_id, last, timezone)
+       WHERE changed >= least(first_version, last_version)
        GROUP BY organization_id, user_id ORDER BY organization_id, user_id LIMIT {limit:UInt32}`,
-      { params: { month, limit, organization, user }, settings, signal },
+      { params: { month, limit, organization, user, zones, ...touchedDays(month, zones) }, settings, signal },
     );
   }
 
@@ -80,6 +92,25 @@ export function createSweep(
     }
     return true;
   };
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * How far the local days at the beginning and the end of each UTC day of a month are from it, zone by zone: the sums of both have to
+ * be younger than what has changed. One of them alone may have been summed up for the sake of the day before or after.
+ */
+function touchedDays(month: number, zones: readonly string[]): { begin: string; firsts: number[]; lasts: number[] } {
+  const begin = Date.UTC(Math.floor(month / 100), (month % 100) - 1, 1);
+  const firsts: number[] = [];
+  const lasts: number[] = [];
+  for (const zone of zones) {
+    for (let at = begin; at < begin + 31 * dayMs; at += dayMs) {
+      firsts.push((Date.parse(localDate(at, zone)) - at) / dayMs);
+      lasts.push((Date.parse(localDate(at + dayMs - 1, zone)) - at) / dayMs);
+    }
+  }
+  return { begin: new Date(begin).toISOString().slice(0, 10), firsts, lasts };
 }
 
 /** All of it. */
