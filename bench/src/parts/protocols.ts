@@ -2,7 +2,6 @@ import { openArea } from '../area.ts';
 import type { Context } from '../context.ts';
 import { startLoadGenerator } from '../load/generator.ts';
 import type { LoadJob, LoadResult } from '../load/protocol.ts';
-import { startMeter } from '../meter.ts';
 import { yesterday } from '../workload.ts';
 
 const users = 2_000;
@@ -19,33 +18,17 @@ export async function protocols(context: Context): Promise<void> {
   const base = { tokens, users, connections, pingsPerRequest: 1, pings: 'fresh' } as const;
   let day = yesterday() - 60 * 86_400_000;
 
-  async function measure(protocol?: LoadJob['protocol']): Promise<LoadResult & { cpu: number }> {
+  async function measure(protocol?: LoadJob['protocol']): Promise<LoadResult> {
     // A day of its own for each, so that nothing has been there before, and later than the one before.
     day += 86_400_000;
-    const { port, pid } = protocol ? service : gateway;
-    const measured = { stop: undefined as Promise<() => Promise<Record<string, number>>> | undefined };
-    let cpu: Promise<Record<string, number>> | undefined;
-    const job = {
-      ...base,
-      day,
-      port,
-      warmUpMs: 1_000,
-      measureMs: options.seconds * 1_000,
-      ...(protocol ? { protocol } : {}),
-    };
-    const result = await load.run(job, {
-      measuring: () => {
-        measured.stop = startMeter({ it: pid });
-      },
-      measured: () => {
-        cpu = measured.stop?.then((stop) => stop());
-      },
-    });
+    const { port } = protocol ? service : gateway;
+    const job = { ...base, day, port, warmUpMs: 1_000, measureMs: options.seconds * 1_000 };
+    const result = await load.run(protocol ? { ...job, protocol } : job);
     const rate = result.accepted / result.seconds;
     say(
       `  ${(protocol ?? 'pings').padEnd(13)} ${Math.round(rate).toLocaleString('en')}/s, p50 ${result.p50} ms, p99 ${result.p99} ms`,
     );
-    return { ...result, cpu: (await cpu)!.it! };
+    return result;
   }
 
   const names = ['activitywatch', 'wakatime'] as const;

@@ -1,11 +1,12 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
 import { type AnyRoute, type Caller, forbidden, type RequestLimit, route } from '@worktide/runtime';
 import { z } from 'zod';
+import { deviceOf } from '../store/device-of.ts';
 import { type GivenEvent, maxDataBytes } from './event.ts';
 import { base, bucketParams, bucketPath, name, tag } from './protocol.ts';
 import { type BucketRow, readBuckets } from './read.ts';
 import { keyText, lockBuckets, makeBuckets } from './store.ts';
-import { deviceOf, keyOf, noBucket } from './take.ts';
+import { keyOf, noBucket } from './take.ts';
 import { shownTimestamp } from './times.ts';
 
 export interface BucketDependencies {

@@ -6,7 +6,7 @@ import { held } from '../group-queue.ts';
 import { bucketOf } from './bucket-routes.ts';
 import { canonicalJson, eventJson, eventSchema, readEvent } from './event.ts';
 import { bucketParams, bucketPath, givenTime, tag } from './protocol.ts';
-import { countEvents, readEvent as eventNumbered } from './read.ts';
+import { countEvents, findEvent } from './read.ts';
 import { keyText, lockBuckets } from './store.ts';
 import { keyOf, noBucket, type TakeDependencies, takeEvents } from './take.ts';
 
@@ -90,7 +90,7 @@ export function eventRoutes(deps: EventDependencies): AnyRoute[] {
       alsoAnswers: { 404: 'No such event.' },
       handler: async ({ caller, params }) => {
         const bucket = await bucketOf(pool, caller, params.bucketId);
-        const found = await eventNumbered(pool, caller.organizationId, bucket, params.eventId);
+        const found = await findEvent(pool, caller.organizationId, bucket, params.eventId);
         if (!found) throw notFound('There is no such event.', 'EVENT_NOT_FOUND');
         return { status: 200, body: JSON.parse(eventJson(found)) };
       },

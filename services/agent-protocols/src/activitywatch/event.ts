@@ -14,6 +14,34 @@ export interface NumberedEvent extends StoredEvent {
   number: number;
 }
 
+/** An event as its row has it; PostgreSQL's `bigint` comes as text. */
+export interface EventRow {
+  number: string;
+  startedAt: string;
+  length: string;
+  data: string;
+}
+
+export const eventOfRow = ({ number, startedAt, length, data }: EventRow): NumberedEvent => ({
+  number: Number(number),
+  startedAt: Number(startedAt),
+  endedAt: Number(startedAt) + Number(length),
+  data,
+});
+
+/** The last event as the row of its bucket has it: all of it, or nothing. */
+export interface LastRow {
+  lastNumber: string | null;
+  lastStartedAt: string | null;
+  lastLength: string | null;
+  lastData: string | null;
+}
+
+export const lastOfRow = ({ lastNumber, lastStartedAt, lastLength, lastData }: LastRow): NumberedEvent | undefined =>
+  lastNumber === null
+    ? undefined
+    : eventOfRow({ number: lastNumber, startedAt: lastStartedAt!, length: lastLength!, data: lastData! });
+
 /** What one event may take as JSON: a web page's address and title several times over. */
 export const maxDataBytes = 32_768;
 const maxDays = 31;

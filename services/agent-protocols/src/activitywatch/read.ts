@@ -1,5 +1,5 @@
 import { type Pool, tenantTransaction } from '@worktide/postgres';
-import type { NumberedEvent } from './event.ts';
+import { type EventRow, eventOfRow, type LastRow, lastOfRow, type NumberedEvent } from './event.ts';
 import { type BucketKey, lengthOf } from './store.ts';
 
 /** A bucket as it is shown, and what is needed to read its events. */
@@ -25,7 +25,7 @@ export interface Period {
   end: number | undefined;
 }
 
-interface Row {
+interface Row extends LastRow {
   bucketId: string;
   number: string;
   type: string;
@@ -35,10 +35,6 @@ interface Row {
   data: string;
   count: string;
   longest: string;
-  lastNumber: string | null;
-  lastStartedAt: string | null;
-  lastLength: string | null;
-  lastData: string | null;
 }
 
 /** Buckets of a device, all or one, in the order of their making. */
@@ -57,19 +53,13 @@ export async function readBuckets(
       [organizationId, userId, deviceId, bucketId],
     ),
   );
-  return rows.map(({ lastNumber, lastStartedAt, lastLength, lastData, ...row }) => {
-    const startedAt = Number(lastStartedAt);
-    return {
-      ...row,
-      number: Number(row.number),
-      count: Number(row.count),
-      longest: Number(row.longest),
-      last:
-        lastNumber === null
-          ? undefined
-          : { number: Number(lastNumber), startedAt, endedAt: startedAt + Number(lastLength), data: lastData! },
-    };
-  });
+  return rows.map((row) => ({
+    ...row,
+    number: Number(row.number),
+    count: Number(row.count),
+    longest: Number(row.longest),
+    last: lastOfRow(row),
+  }));
 }
 
 /** What is read and shown at once. */
@@ -103,7 +93,7 @@ export async function* readEvents(
   while (left > 0) {
     const asked = Math.min(pageRows, left);
     const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-      client.query<{ number: string; startedAt: string; length: string; data: string }>(
+      client.query<EventRow>(
         `SELECT number, "startedAt", length, data FROM (
            SELECT number, started_at AS "startedAt", length, data,
              sum(octet_length(data)) OVER (ORDER BY started_at DESC, number DESC) - octet_length(data) AS before
@@ -126,12 +116,7 @@ export async function* readEvents(
         ],
       ),
     );
-    const page = rows.map(({ number, startedAt, length, data }) => ({
-      number: Number(number),
-      startedAt: Number(startedAt),
-      endedAt: Number(startedAt) + Number(length),
-      data,
-    }));
+    const page = rows.map(eventOfRow);
     // One that is shorter than asked for may have been too large.
     if (page.length === 0) return;
     yield page;
@@ -166,7 +151,7 @@ export function cutTo<E extends NumberedEvent>(event: E, { start, end }: Period)
 }
 
 /** One event by its number. */
-export async function readEvent(
+export async function findEvent(
   pool: Pool,
   organizationId: string,
   bucket: BucketRow,
@@ -174,13 +159,12 @@ export async function readEvent(
 ): Promise<NumberedEvent | undefined> {
   if (bucket.last?.number === number) return bucket.last;
   const { rows } = await tenantTransaction(pool, organizationId, (client) =>
-    client.query<{ startedAt: string; length: string; data: string }>(
-      `SELECT started_at AS "startedAt", length, data FROM agent_protocols.events
+    client.query<EventRow>(
+      `SELECT number, started_at AS "startedAt", length, data FROM agent_protocols.events
        WHERE organization_id = $1 AND bucket = $2 AND number = $3`,
       [organizationId, bucket.number, number],
     ),
   );
   const [row] = rows;
-  const startedAt = Number(row?.startedAt);
-  return row && { number, startedAt, endedAt: startedAt + Number(row.length), data: row.data };
+  return row && eventOfRow(row);
 }

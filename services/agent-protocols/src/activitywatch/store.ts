@@ -1,6 +1,6 @@
 import type { Queryable } from '@worktide/postgres';
 import { AppError } from '@worktide/runtime';
-import type { NumberedEvent } from './event.ts';
+import { type EventRow, eventOfRow, type LastRow, lastOfRow, type NumberedEvent } from './event.ts';
 import type { OwnedBucket } from './kept.ts';
 
 /** Whose bucket: buckets of two devices have nothing to do with each other, whatever their names. */
@@ -39,7 +39,7 @@ export const maxBucketsOfUser = 500;
 
 export const keyText = ({ userId, deviceId, bucketId }: BucketKey): string => `${userId}\n${deviceId}\n${bucketId}`;
 
-interface Row {
+interface Row extends LastRow {
   number: string;
   userId: string;
   deviceId: string;
@@ -48,10 +48,6 @@ interface Row {
   client: string;
   count: string;
   isErased: boolean;
-  lastNumber: string | null;
-  lastStartedAt: string | null;
-  lastLength: string | null;
-  lastData: string | null;
 }
 
 const keyArrays = (keys: readonly BucketKey[]): string[][] => [
@@ -78,16 +74,7 @@ export async function lockBuckets(
   );
   return new Map(
     rows.map((row) => {
-      const startedAt = Number(row.lastStartedAt);
-      const last =
-        row.lastNumber === null
-          ? undefined
-          : {
-              number: Number(row.lastNumber),
-              startedAt,
-              endedAt: startedAt + Number(row.lastLength),
-              data: row.lastData!,
-            };
+      const last = lastOfRow(row);
       const { userId, deviceId, bucketId, type, client: watcher, isErased } = row;
       const number = Number(row.number);
       return [
@@ -115,7 +102,7 @@ async function takeNewest(
   organizationId: string,
   bucket: number,
 ): Promise<NumberedEvent | undefined> {
-  const { rows } = await client.query<{ number: string; startedAt: string; length: string; data: string }>(
+  const { rows } = await client.query<EventRow>(
     `DELETE FROM agent_protocols.events WHERE organization_id = $1 AND bucket = $2 AND number = (
        SELECT number FROM agent_protocols.events WHERE organization_id = $1 AND bucket = $2
        ORDER BY started_at DESC, number DESC LIMIT 1)
@@ -123,8 +110,7 @@ async function takeNewest(
     [organizationId, bucket],
   );
   const [row] = rows;
-  const startedAt = Number(row?.startedAt);
-  return row && { number: Number(row.number), startedAt, endedAt: startedAt + Number(row.length), data: row.data };
+  return row && eventOfRow(row);
 }
 
 /**

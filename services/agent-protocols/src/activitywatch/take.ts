@@ -1,9 +1,11 @@
 import { bucketNamed } from '@worktide/activitywatch';
-import { type Outbox, type Pool, type PoolClient, type Tell, transactionWithEvents } from '@worktide/postgres';
+import { type Outbox, type Pool, type PoolClient, transactionWithEvents } from '@worktide/postgres';
 import type { PrivacyGuard } from '@worktide/privacy';
 import { type Caller, notFound } from '@worktide/runtime';
-import { type Codec, topics } from '@worktide/schemas';
+import type { Codec } from '@worktide/schemas';
+import { deviceOf } from '../store/device-of.ts';
 import { erasedRanges } from '../store/erased-ranges.ts';
+import { tellPings } from '../store/tell-pings.ts';
 import type { GivenEvent, NumberedEvent } from './event.ts';
 import { type Fold, foldEvent, foldHeartbeat } from './fold.ts';
 import { type BucketKey, fillLast, keyText, lockBuckets, makeBuckets, type OpenBucket, saveBuckets } from './store.ts';
@@ -23,11 +25,6 @@ export interface Heartbeat {
   /** Microseconds. */
   pulsetime: number;
 }
-
-/** Pings of one record on the log. */
-const pingsOfRecord = 500;
-
-export const deviceOf = (caller: Caller): string => caller.deviceId ?? caller.sessionId ?? caller.userId;
 
 export const keyOf = (caller: Caller, bucketId: string): BucketKey => ({
   userId: caller.userId,
@@ -126,22 +123,14 @@ async function folding<T>(
     async (client, say) => {
       fold = { privacy, nowMs: Date.now(), erased: [], earlier: [], pings: new Map(), taken: [] };
       const done = await work(client, fold);
-      sayPings(deps.pings, organizationId, fold, say);
+      for (const [userId, byId] of fold.pings) {
+        tellPings(deps.pings, say, { organizationId, userId }, [...byId.values()], { nowMs: fold.nowMs });
+      }
       return done;
     },
   );
   deps.privacy.taken(fold!.taken);
   return result;
-}
-
-function sayPings(codec: Codec, organizationId: string, { pings, nowMs }: Fold, say: Tell): void {
-  for (const [userId, byId] of pings) {
-    const all = [...byId.values()];
-    for (let from = 0; from < all.length; from += pingsOfRecord) {
-      const record = { organizationId, userId, receivedAt: nowMs, pings: all.slice(from, from + pingsOfRecord) };
-      say({ topic: topics.pings.name, key: userId, value: codec.encode(record) });
-    }
-  }
 }
 
 /** Of the time of these events and what lies between them and the last event of their bucket. */

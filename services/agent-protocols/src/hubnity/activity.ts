@@ -1,7 +1,8 @@
 import { type Outbox, type Pool, type PoolClient, type Tell, transactionWithEvents } from '@worktide/postgres';
 import { applyPrivacy, type PrivacyGuard } from '@worktide/privacy';
 import { type Caller, derivedUuid } from '@worktide/runtime';
-import { type Codec, checkPing, defaultPingLimits, isProblem, type PingEvent, topics } from '@worktide/schemas';
+import { type Codec, checkPing, defaultPingLimits, isProblem, type PingEvent } from '@worktide/schemas';
+import { tellPings } from '../store/tell-pings.ts';
 
 export interface ActivityDependencies {
   pool: Pool;
@@ -59,11 +60,7 @@ async function take(
     async (client, tell: Tell) => {
       const judged = (await work(client)).map((ping) => applyPrivacy(rules, ping, caller, nowMs));
       const kept = judged.flatMap(({ pings }) => pings);
-      for (let from = 0; from < kept.length; from += pingsOfRecord) {
-        const pings = kept.slice(from, from + pingsOfRecord);
-        const value = deps.pings.encode({ organizationId, userId, receivedAt: nowMs, pings });
-        tell({ topic: topics.pings.name, key: userId, value });
-      }
+      tellPings(deps.pings, tell, caller, kept, { nowMs, atOnce: pingsOfRecord });
       return judged.flatMap(({ taken }) => taken);
     },
   );

@@ -1,8 +1,10 @@
 import { type Outbox, type Pool, type Queryable, transactionWithEvents } from '@worktide/postgres';
 import { applyPrivacy, type CompiledPrivacy, type PrivacyGuard, type PrivacyKind } from '@worktide/privacy';
 import type { Caller } from '@worktide/runtime';
-import { type Codec, isProblem, type PingEvent, topics } from '@worktide/schemas';
+import { type Codec, isProblem, type PingEvent } from '@worktide/schemas';
+import { deviceOf } from '../store/device-of.ts';
 import { type ErasedRange, erasedRanges, rangesOf } from '../store/erased-ranges.ts';
+import { tellPings } from '../store/tell-pings.ts';
 import {
   type FieldErrors,
   type Heartbeat,
@@ -25,9 +27,6 @@ export interface TakeDependencies {
 
 /** What became of one heartbeat, in the order sent. */
 export type Taken = { heartbeat: Heartbeat } | { errors: FieldErrors };
-
-/** Pings of one record on the log. */
-const pingsOfRecord = 500;
 
 /** Heartbeats of one request. */
 export interface Sending {
@@ -96,11 +95,7 @@ export async function takeHeartbeats(
       const fresh = await insertHeartbeats(client, organizationId, kept);
       for (const { caller, keep } of devices) {
         const all = pingsFrom(keep, { fresh, neighbours, rules, caller, nowMs });
-        for (let start = 0; start < all.length; start += pingsOfRecord) {
-          const { userId } = caller;
-          const record = { organizationId, userId, receivedAt: nowMs, pings: all.slice(start, start + pingsOfRecord) };
-          tell({ topic: topics.pings.name, key: userId, value: deps.pings.encode(record) });
-        }
+        tellPings(deps.pings, tell, caller, all, { nowMs });
       }
       return results;
     },
@@ -109,7 +104,6 @@ export async function takeHeartbeats(
   return result;
 }
 
-const deviceOf = ({ deviceId, sessionId, userId }: Caller): string => deviceId ?? sessionId ?? userId;
 const deviceKey = (caller: Caller): string => `${caller.userId} ${deviceOf(caller)}`;
 
 /** What may be kept of a device's heartbeats, in order of time; their answers are set. */
