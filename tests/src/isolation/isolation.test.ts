@@ -1,7 +1,7 @@
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { AccessTokenClaims } from '@worktide/schemas';
-import { type Answer, call, expectStatus, signToken, until } from '@worktide/testing';
+import { type Answer, call, expectStatus, inLanes, signToken, until } from '@worktide/testing';
 import { invite, makeAgentKey, type Person, ping, post, register, usageOf, yesterdayNoon } from '../support/people.ts';
 import { type Operation, readOperations } from './operations.ts';
 import { bodyOf, claimsOf, device, hers, marker, pathOf, startWorld, takesPath, type World } from './world.ts';
@@ -221,11 +221,7 @@ describe('a credential that was good a moment ago: 401 on every operation of eve
 describe('the admin of another organisation', () => {
   test('reads and changes nothing by any operation with ids of this one', async () => {
     // Some at once, each by somebody new.
-    const left = [...operations];
-    const lane = async (): Promise<void> => {
-      for (let operation = left.shift(); operation; operation = left.shift()) await askAsStranger(operation, {});
-    };
-    await Promise.all([lane(), lane(), lane()]);
+    await inLanes(operations, 3, (operation) => askAsStranger(operation, {}));
     const takes = (name: string) => operations.filter(({ parameters }) => parameters.some((p) => p.name === name));
     expect(takes('userId').length).toBeGreaterThanOrEqual(4);
     const { ada, ids } = world;

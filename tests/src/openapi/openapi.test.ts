@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Answer, call, expectStatus, type Json } from '@worktide/testing';
+import { type Answer, call, expectStatus, inLanes, type Json } from '@worktide/testing';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { type Person, register } from '../support/people.ts';
@@ -143,11 +143,7 @@ describe('every operation, asked in every way that its own document allows, and 
       if (problem) problems.push(problem);
     };
     // Some at once, for everybody has an organisation of their own.
-    const left = [...operations];
-    const lane = async (): Promise<void> => {
-      for (let operation = left.shift(); operation; operation = left.shift()) await examine(operation);
-    };
-    await Promise.all([lane(), lane(), lane()]);
+    await inLanes(operations, 3, examine);
     expect(problems).toEqual([]);
     // A test that got no answers would pass.
     expect(answered).toBeGreaterThanOrEqual(operations.length * runs);
