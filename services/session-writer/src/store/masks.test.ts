@@ -166,8 +166,7 @@ const anyDelivery = fc.array(anyPiece, { minLength: 1, maxLength: 18 }).chain((p
 describe('a device with a watcher of input', () => {
   test('any batches in any order give what the painter sees, entries and events, however it is cut', async () => {
     await fc.assert(
-      // Far below what stands around one millisecond here a piece would be halved down to each of them.
-      fc.asyncProperty(anyDelivery, fc.constantFrom(undefined, 20, 40), async ({ pieces, first }, maxRows) => {
+      fc.asyncProperty(anyDelivery, fc.constantFrom(undefined, 4, 9), async ({ pieces, first }, maxRows) => {
         const device = newStream();
         for (const batch of first) await send(maxRows === undefined ? writer : { ...writer, maxRows }, device, batch);
         await expectExact(device, pieces);
