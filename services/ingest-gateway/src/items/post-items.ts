@@ -7,6 +7,7 @@ import {
   type Authenticate,
   type Budget,
   type Caller,
+  createInFlight,
   createTurns,
   type Holding,
   type Metrics,
@@ -19,7 +20,6 @@ import {
 import type { Rejection } from '@worktide/schemas';
 import { type PingQuota, pingsIn } from '@worktide/service';
 import type { Config } from '../config.ts';
-import { createInFlight } from '../in-flight.ts';
 import { type Streams, streamKey } from '../pings/streams.ts';
 import type { Stored } from '../storage/stored.ts';
 import { createJudge, type Judged, withoutSome } from './judge.ts';

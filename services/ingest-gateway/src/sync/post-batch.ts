@@ -9,6 +9,7 @@ import {
   type Budget,
   bodyAborted,
   type Caller,
+  createInFlight,
   createTurns,
   type Holding,
   type Metrics,
@@ -34,7 +35,6 @@ import {
   takenSyncBatch,
   topics,
 } from '@worktide/schemas';
-import { createInFlight } from '../in-flight.ts';
 import { bodyKind, tooLarge } from '../items/read-body.ts';
 import { linger } from '../linger.ts';
 import { createEntryScanner, type ScannedEntry } from './entries.ts';

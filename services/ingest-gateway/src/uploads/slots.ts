@@ -1,6 +1,13 @@
 import type { ObjectStoreOptions } from '@worktide/object-store';
-import { AppError, createBudget, type GiveUp, type Holding, type Metrics, userSubject } from '@worktide/runtime';
-import { createInFlight } from '../in-flight.ts';
+import {
+  AppError,
+  createBudget,
+  createInFlight,
+  type GiveUp,
+  type Holding,
+  type Metrics,
+  userSubject,
+} from '@worktide/runtime';
 
 /** Who an upload is counted for. */
 export interface Uploader {
