@@ -3,6 +3,7 @@ export * from './errors.ts';
 export { type EveryOptions, type Loop, type Pass, stopWith } from './every.ts';
 export * from './http/index.ts';
 export * from './ids.ts';
+export * from './json-values.ts';
 export * from './lease.ts';
 export * from './lifecycle.ts';
 export * from './local-days.ts';

@@ -1,4 +1,4 @@
-import type { AppError } from '@worktide/runtime';
+import type { AppError } from '../errors.ts';
 
 /** Bounds what one subject has in work at once. */
 export interface InFlight {

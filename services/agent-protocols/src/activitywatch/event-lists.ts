@@ -6,6 +6,7 @@ import {
   AppError,
   type Authenticate,
   type Caller,
+  createInFlight,
   createTurns,
   type Metrics,
   type RawRoute,
@@ -140,26 +141,27 @@ async function* following(
   for (let part = first; !part.done; part = await next()) yield part.value;
 }
 
-/** Counts lists that are open. @returns what opens one; what that returns closes it. @throws 503 where there are too many. */
+/** @returns what opens a list of an organisation; what that returns closes it. @throws 503 where there are too many. */
 function createOpened(): (organizationId: string) => () => void {
-  const counts = new Map<string, number>();
-  let all = 0;
+  const busy = (): AppError =>
+    new AppError('BUSY', 'Too many lists are being read at the moment; try again.', {
+      statusCode: 503,
+      retryAfterSeconds: 2,
+    });
+  const all = createInFlight(openInAll, busy);
+  const ofOne = createInFlight(openOfOrganization, busy);
   return (organizationId) => {
-    const own = counts.get(organizationId) ?? 0;
-    if (own >= openOfOrganization || all >= openInAll) {
-      throw new AppError('BUSY', 'Too many lists are being read at the moment; try again.', {
-        statusCode: 503,
-        retryAfterSeconds: 2,
-      });
+    const leaveOne = ofOne.enter(organizationId);
+    try {
+      const leaveAll = all.enter('all');
+      return () => {
+        leaveOne();
+        leaveAll();
+      };
+    } catch (error) {
+      leaveOne();
+      throw error;
     }
-    counts.set(organizationId, own + 1);
-    all++;
-    return () => {
-      const left = counts.get(organizationId)! - 1;
-      if (left > 0) counts.set(organizationId, left);
-      else counts.delete(organizationId);
-      all--;
-    };
   };
 }
 

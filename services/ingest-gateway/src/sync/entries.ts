@@ -1,4 +1,4 @@
-import { invalid } from '@worktide/runtime';
+import { createJsonValueReader, invalid, isJsonBlank, jsonBytes } from '@worktide/runtime';
 
 /** An element of `entries`, with the bytes that it came in; without a value where it is too large to be looked at. */
 export interface ScannedEntry {
@@ -14,14 +14,8 @@ export interface EntryScanner {
   end(): void;
 }
 
-const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
-const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
-const [space, tab, newline, carriageReturn] = [0x20, 0x09, 0x0a, 0x0d];
+const { comma, colon, openList, closeList, openObject, closeObject } = jsonBytes;
 const byteOrderMark = [0xef, 0xbb, 0xbf];
-
-const isBlank = (byte: number): boolean =>
-  byte === space || byte === newline || byte === carriageReturn || byte === tab;
-const isClosing = (byte: number): boolean => byte === closeList || byte === closeObject;
 
 /** What comes next outside of keys and values. */
 type Place =
@@ -37,9 +31,7 @@ type Place =
   | 'nothing';
 
 /**
- * Reads `{"entries": […]}` as it comes, and keeps no more of it than one entry. It finds where keys and values begin and
- * end by quotes and brackets (UTF-8 has these bytes nowhere else); each is then parsed as what it is. Tokenizers of libraries
- * keep a string of any length (decision 0014).
+ * Reads `{"entries": […]}` as it comes, and keeps no more of it than one entry.
  * @param maxBytes of one entry, or of what else stands beside them; what is larger is passed over unread.
  */
 export function createEntryScanner(maxBytes: number): EntryScanner {
@@ -55,14 +47,7 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
   /** What has come beside the entries. */
   let besides = 0;
 
-  let depth = 0;
-  let inString = false;
-  let escaped = false;
-  let isScalar = false;
-  let startedAt = 0;
-  /** What has come of it in earlier pieces: so many bytes, of which `kept` has those that fit. */
-  let size = 0;
-  let kept = Buffer.alloc(0);
+  const reader = createJsonValueReader(maxBytes);
 
   const wrong = (at: number, more = ''): Error => {
     const where = place.startsWith('entr') ? ` (entries[${index}])` : '';
@@ -70,92 +55,30 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
   };
 
   function begin(what: typeof reading, byte: number, at: number): void {
-    if (what === 'key' ? byte !== quote : byte === comma || byte === colon || isClosing(byte)) throw wrong(at);
+    if (!reader.canBegin(what === 'key' ? 'name' : 'value', byte)) throw wrong(at);
     reading = what;
-    startedAt = at;
-    size = 0;
-    depth = 0;
-    inString = escaped = isScalar = false;
-    isScalar = byte !== quote && byte !== openObject && byte !== openList;
-  }
-
-  /** Of the string that goes on here; -1 where it is in a later piece. Most of a body is text, and is looked at by the runtime. */
-  function closingQuote(piece: Buffer, from: number): number {
-    // What an escape at the end of the last piece means.
-    let start = escaped ? from + 1 : from;
-    escaped = false;
-    for (;;) {
-      const found = piece.indexOf(quote, start);
-      const end = found < 0 ? piece.length : found;
-      let first = end;
-      while (first > start && piece[first - 1] === backslash) first--;
-      const isEscaped = (end - first) % 2 === 1;
-      if (found < 0) {
-        escaped = isEscaped;
-        return -1;
-      }
-      if (!isEscaped) return found;
-      start = found + 1;
-    }
-  }
-
-  /** Behind its last byte; -1 where it goes on in the next piece. */
-  function endIn(piece: Buffer, from: number): number {
-    for (let at = from; at < piece.length; at++) {
-      const byte = piece[at]!;
-      if (inString) {
-        at = closingQuote(piece, at);
-        if (at < 0) return -1;
-        inString = false;
-        if (depth === 0) return at + 1;
-      } else if (isScalar) {
-        if (byte === comma || isClosing(byte) || isBlank(byte)) return at;
-      } else if (byte === quote) inString = true;
-      else if (byte === openObject || byte === openList) depth++;
-      else if (isClosing(byte) && --depth === 0) return at + 1;
-    }
-    return -1;
-  }
-
-  function keep(piece: Buffer, from: number, to: number): void {
-    const length = to - from;
-    if (size + length <= maxBytes) {
-      if (kept.length < size + length) {
-        const larger = Buffer.allocUnsafe(Math.min(maxBytes, 2 * (size + length)));
-        kept.copy(larger, 0, 0, size);
-        kept = larger;
-      }
-      piece.copy(kept, size, from, to);
-    }
-    size += length;
+    reader.begin(byte, at, maxBytes);
   }
 
   /** Of what ends in this piece; undefined where it is too large. */
   function parse(piece: Buffer, from: number, to: number): { value: unknown } | undefined {
-    let text: string;
-    if (size === 0 && to - from <= maxBytes) text = piece.toString('utf8', from, to);
-    else {
-      keep(piece, from, to);
-      if (size > maxBytes) return undefined;
-      text = kept.toString('utf8', 0, size);
-    }
     try {
-      return { value: JSON.parse(text) };
+      return reader.parse(piece, from, to);
     } catch {
-      throw wrong(startedAt, ' or within what begins there');
+      throw wrong(reader.startedAt, ' or within what begins there');
     }
   }
 
   /** A key or value has ended. */
   function* ended(piece: Buffer, from: number, to: number): Generator<ScannedEntry> {
-    const bytes = size + to - from;
+    const bytes = reader.size + to - from;
     const parsed = parse(piece, from, to);
     if (reading !== 'entry') {
       besides += bytes + memberBytes;
       if (besides > maxBesides) throw tooMuchBesides();
     }
     if (reading === 'key') {
-      if (!parsed) throw wrong(startedAt);
+      if (!parsed) throw wrong(reader.startedAt);
       key = parsed.value;
       place = 'colon';
     } else if (reading === 'value') {
@@ -205,13 +128,13 @@ export function createEntryScanner(maxBytes: number): EntryScanner {
       for (let at = 0; at < piece.length; ) {
         if (!reading) {
           const byte = piece[at]!;
-          if (!isBlank(byte)) step(byte, before + at);
+          if (!isJsonBlank(byte)) step(byte, before + at);
           if (!reading) at++;
           continue;
         }
-        const to = endIn(piece, at);
+        const to = reader.endIn(piece, at);
         if (to < 0) {
-          keep(piece, at, piece.length);
+          reader.keep(piece, at, piece.length);
           break;
         }
         yield* ended(piece, at, to);

@@ -1,4 +1,4 @@
-import { invalid } from '@worktide/runtime';
+import { createJsonValueReader, invalid, isJsonBlank, jsonBytes } from '@worktide/runtime';
 
 /**
  * What of a document is looked at: `take` is parsed and given out, `skip` is passed over unread, and of what has parts the parts are.
@@ -20,10 +20,7 @@ export interface JsonScanner {
   end(): void;
 }
 
-const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
-const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
-const isBlank = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
-const isClosing = (byte: number): boolean => byte === closeList || byte === closeObject;
+const { comma, colon, openList, closeList, openObject, closeObject } = jsonBytes;
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** A name of a member; longer ones lead nowhere. */
@@ -40,8 +37,7 @@ interface Frame {
 
 /**
  * Reads a document as it comes and holds no more of it than one value that is taken, whatever stands in it: tokenizers of libraries
- * keep a string of any length, and what they have passed over (decision 0014). Where names and values begin and end is told by quotes
- * and brackets, which UTF-8 has nowhere else; each is then parsed as what it is.
+ * keep what they have passed over, too.
  * @param maxBytes of one value; a larger one is given out without it.
  */
 export function createJsonScanner(shape: Shape, maxBytes: number): JsonScanner {
@@ -52,94 +48,22 @@ export function createJsonScanner(shape: Shape, maxBytes: number): JsonScanner {
 
   let reading: 'name' | 'take' | 'skip' | undefined;
   let path: readonly string[] = [];
-  let depth = 0;
-  let inString = false;
-  let escaped = false;
-  let isScalar = false;
-  let startedAt = 0;
-  /** What has come of it in earlier pieces: so many bytes, of which `kept` has those that fit. */
-  let size = 0;
-  let kept: Buffer = Buffer.alloc(0);
+  const reader = createJsonValueReader(Math.max(maxBytes, maxNameBytes));
 
   const wrong = (at: number): Error => invalid('MALFORMED_JSON', `The file is not valid JSON at byte ${at}.`);
 
-  function begin(what: typeof reading, byte: number, at: number): void {
-    if (what === 'name' ? byte !== quote : byte === comma || byte === colon || isClosing(byte)) throw wrong(at);
+  function begin(what: 'name' | 'take' | 'skip', byte: number, at: number): void {
+    if (!reader.canBegin(what === 'name' ? 'name' : 'value', byte)) throw wrong(at);
     reading = what;
-    startedAt = at;
-    size = 0;
-    depth = 0;
-    inString = escaped = false;
-    isScalar = byte !== quote && byte !== openObject && byte !== openList;
-  }
-
-  /** Of the string that goes on here; -1 where it is in a later piece. Most of a file is text, and is looked at by the runtime. */
-  function closingQuote(piece: Buffer, from: number): number {
-    let start = escaped ? from + 1 : from;
-    escaped = false;
-    for (;;) {
-      const found = piece.indexOf(quote, start);
-      const end = found < 0 ? piece.length : found;
-      let first = end;
-      while (first > start && piece[first - 1] === backslash) first--;
-      const isEscaped = (end - first) % 2 === 1;
-      if (found < 0) {
-        escaped = isEscaped;
-        return -1;
-      }
-      if (!isEscaped) return found;
-      start = found + 1;
-    }
-  }
-
-  /** Behind its last byte; -1 where it goes on in the next piece. */
-  function endIn(piece: Buffer, from: number): number {
-    for (let at = from; at < piece.length; at++) {
-      const byte = piece[at]!;
-      if (inString) {
-        at = closingQuote(piece, at);
-        if (at < 0) return -1;
-        inString = false;
-        if (depth === 0) return at + 1;
-      } else if (isScalar) {
-        if (byte === comma || isClosing(byte) || isBlank(byte)) return at;
-      } else if (byte === quote) inString = true;
-      else if (byte === openObject || byte === openList) depth++;
-      else if (isClosing(byte) && --depth === 0) return at + 1;
-    }
-    return -1;
-  }
-
-  function keep(piece: Buffer, from: number, to: number): void {
-    const length = to - from;
-    const most = reading === 'name' ? maxNameBytes : maxBytes;
-    if (reading !== 'skip' && size + length <= most) {
-      if (kept.length < size + length) {
-        const larger = Buffer.allocUnsafe(Math.min(Math.max(maxBytes, maxNameBytes), 2 * (size + length)));
-        kept.copy(larger, 0, 0, size);
-        kept = larger;
-      }
-      piece.copy(kept, size, from, to);
-    }
-    size += length;
+    reader.begin(byte, at, { name: maxNameBytes, take: maxBytes, skip: 0 }[what]);
   }
 
   /** Of what ends in this piece; undefined where it is too large. */
   function parse(piece: Buffer, from: number, to: number): { value: unknown } | undefined {
-    let text: string;
-    const most = reading === 'name' ? maxNameBytes : maxBytes;
-    if (size === 0) {
-      if (to - from > most) return undefined;
-      text = piece.toString('utf8', from, to);
-    } else {
-      keep(piece, from, to);
-      if (size > most) return undefined;
-      text = kept.toString('utf8', 0, size);
-    }
     try {
-      return { value: JSON.parse(text) };
+      return reader.parse(piece, from, to);
     } catch {
-      throw wrong(startedAt);
+      throw wrong(reader.startedAt);
     }
   }
 
@@ -223,12 +147,12 @@ export function createJsonScanner(shape: Shape, maxBytes: number): JsonScanner {
       for (let at = 0; at < piece.length; ) {
         if (!reading) {
           const byte = piece[at]!;
-          if (isBlank(byte) || step(byte, before + at)) at++;
+          if (isJsonBlank(byte) || step(byte, before + at)) at++;
           continue;
         }
-        const to = endIn(piece, at);
+        const to = reader.endIn(piece, at);
         if (to < 0) {
-          keep(piece, at, piece.length);
+          reader.keep(piece, at, piece.length);
           break;
         }
         ended(piece, at, to, found);
@@ -239,7 +163,7 @@ export function createJsonScanner(shape: Shape, maxBytes: number): JsonScanner {
     },
     end() {
       // A number at the very end has nothing behind it.
-      if (reading && isScalar && frames.length === 0) isOver = true;
+      if (reading && reader.isScalar && frames.length === 0) isOver = true;
       if (!isOver) throw wrong(before);
     },
   };
